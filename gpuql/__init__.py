@@ -1,0 +1,1 @@
+"""gpuql: an analytical SQL engine whose queries run as compiled pipelines on a GPU or a CPU."""

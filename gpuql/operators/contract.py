@@ -1,0 +1,114 @@
+"""How the executor drives an operator, and what sinks leave behind for later pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Array
+from gpuql_kernels.hash_table.contract import JoinIndex
+
+
+@dataclass(eq=False)
+class RunContext:
+    """What operators of one query share. Read-only while workers run, but for the thread-safe callables.
+
+    ``xp`` is the array module (numpy or cupy), ``kernels`` the device's static kernel families,
+    ``check_cancelled`` raises InterruptError once the query was cancelled (call it at least once a batch),
+    ``results`` maps the index of each finished pipeline to what its sink left.
+    """
+
+    xp: Any
+    kernels: Any
+    check_cancelled: Callable[[], None]
+    results: dict[int, RowsResult | JoinTable] = field(default_factory=dict)
+    integer_division: bool = False
+
+
+class TransformOperator(Protocol):
+    """A step between source and sink. One object per pipeline, called by many threads at once: no state in it."""
+
+    def process(self, batch: Batch, context: RunContext) -> Batch:
+        """Rows that go on. May be empty, may be longer than ``batch``."""
+
+
+class SinkOperator(Protocol):
+    """The end of a pipeline. ``consume`` is called with one local state per worker, ``combine`` once at the end."""
+
+    def new_state(self, context: RunContext) -> Any:
+        """Fresh state of one worker."""
+
+    def consume(self, state: Any, batch: Batch, sequence: int, context: RunContext) -> None:
+        """Take a batch; ``sequence`` is its place in the source order."""
+
+    def combine(self, states: list[Any], context: RunContext) -> RowsResult | JoinTable:
+        """Merge all workers' states (at least one) into the result."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowsResult:
+    """Rows kept by a sink, in order where the sink promises one."""
+
+    batches: list[Batch]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows over all batches."""
+        return sum(batch.num_rows for batch in self.batches)
+
+
+@dataclass(frozen=True, eq=False)
+class KeyColumn:
+    """How one key column becomes a code in ``0 .. cardinality - 1``, with one more code for NULL if null-safe.
+
+    Affine (``distinct`` is None): ``code = value - minimum``. Otherwise ``code`` is the position of the value in
+    ``distinct`` (sorted array for fixed-width types, a unique StringArray for strings).
+    ``null_code`` is the code of NULL, or -1 if a NULL key matches nothing.
+    """
+
+    minimum: int
+    cardinality: int
+    distinct: Any | None
+    null_code: int
+
+
+@dataclass(frozen=True, eq=False)
+class KeyEncoding:
+    """Packs several key columns into one int64: mixed radix of the codes, ``sum(code[i] * stride[i])``.
+
+    Where the product of the cardinalities passes 2**62 the leading columns are factorised first and ``packable`` is
+    false: generated code then leaves the pipeline to the interpreter.
+    """
+
+    columns: tuple[KeyColumn, ...]
+    strides: tuple[int, ...]
+    packable: bool
+
+
+@dataclass(frozen=True, eq=False)
+class JoinTable:
+    """What a HashJoinBuild leaves behind.
+
+    Attributes
+    ----------
+    payload : Batch
+        Build rows with the payload attributes; JoinIndex rows are positions in it.
+    encoding : KeyEncoding
+    index : JoinIndex
+        Over the packed keys of rows whose keys are not NULL (or NULL at a null-safe position).
+    has_null_key : bool
+        Some build row had a NULL key at a position that is not null-safe (decides three-valued MARK and ANTI).
+    num_rows : int
+        Build rows, with and without NULL keys.
+    matched : bool (num_rows,) or None
+        Set by RIGHT and FULL probes; concurrent writers only ever write True.
+    """
+
+    payload: Batch
+    encoding: KeyEncoding
+    index: JoinIndex
+    has_null_key: bool
+    num_rows: int
+    matched: Array | None = None

@@ -1,0 +1,66 @@
+"""What a join index is, shared by the static kernels and by generated pipelines that probe it inline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Array = Any
+
+
+@dataclass(frozen=True, eq=False)
+class JoinIndex:
+    """Build rows by packed key.
+
+    A key leads to a bucket. Direct (``slot_keys is None``): bucket ``key - minimum`` if that is in
+    ``0 .. num_buckets - 1``, else no match. Open addressing: start at slot
+    ``(key * 0x9E3779B97F4A7C15 mod 2**64) >> shift``, step by one modulo ``num_buckets`` (a power of two) until the
+    slot's key equals ``key`` (the bucket) or the slot is empty (no match).
+
+    Attributes
+    ----------
+    minimum : int
+    num_buckets : int
+    slot_keys : int64 (num_buckets,) or None
+    slot_used : bool (num_buckets,) or None
+    shift : int
+        ``64 - log2(num_buckets)`` for open addressing.
+    first : int32 or int64 (num_buckets,), or None
+        Unique keys: the build row of each bucket, -1 when empty. None when keys repeat.
+    starts : int32 or int64 (num_buckets + 1,), rows : same dtype (num_keys,), or None
+        Repeated keys: build rows of bucket ``b`` are ``rows[starts[b]:starts[b + 1]]``, ascending.
+    num_keys : int
+        Build rows in the index.
+    """
+
+    minimum: int
+    num_buckets: int
+    slot_keys: Array | None
+    slot_used: Array | None
+    shift: int
+    first: Array | None
+    starts: Array | None
+    rows: Array | None
+    num_keys: int
+
+    @property
+    def unique(self) -> bool:
+        """Each bucket holds at most one row."""
+        return self.first is not None
+
+
+class HashTableKernels(Protocol):
+    """The family; implemented by ``cpu`` and ``gpu`` with equal results."""
+
+    def build(self, keys: Array, rows: Array | None = None, /) -> JoinIndex:
+        """Index int64 ``keys`` (n,); ``rows`` (n,) are the build rows they belong to, None for 0 .. n - 1.
+
+        Chooses direct addressing when ``max - min + 1 <= 4 * n + 1024`` or the table stays under 1 MiB, and the
+        unique form when no key repeats.
+        """
+
+    def probe(self, index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:
+        """All pairs (probe row, build row), both int64, ordered by probe row then build row."""
+
+    def contains(self, index: JoinIndex, keys: Array, /) -> Array:
+        """Bool (m,): does the key have a build row."""

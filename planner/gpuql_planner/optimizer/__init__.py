@@ -1,0 +1,1 @@
+"""Rewrites a logical plan into an equal, cheaper one: an ordered tuple of rules, one file each."""
