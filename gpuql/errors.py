@@ -1,0 +1,53 @@
+"""The error classes of gpuql, importable from one place; they are defined beside the planner, which raises first."""
+
+from __future__ import annotations
+
+from gpuql_planner.errors import (
+    ArithmeticOverflowError,
+    BinderError,
+    CatalogError,
+    ConversionError,
+    DatabaseError,
+    DataError,
+    DeviceError,
+    GpuqlError,
+    InputError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    InterruptError,
+    NotSupportedError,
+    OperationalError,
+    OutOfMemoryError,
+    OutOfRangeError,
+    ParserError,
+    PermissionError,
+    Position,
+    ProgrammingError,
+    TransactionError,
+)
+
+__all__ = [
+    "ArithmeticOverflowError",
+    "BinderError",
+    "CatalogError",
+    "ConversionError",
+    "DataError",
+    "DatabaseError",
+    "DeviceError",
+    "GpuqlError",
+    "InputError",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "InterruptError",
+    "NotSupportedError",
+    "OperationalError",
+    "OutOfMemoryError",
+    "OutOfRangeError",
+    "ParserError",
+    "PermissionError",
+    "Position",
+    "ProgrammingError",
+    "TransactionError",
+]
