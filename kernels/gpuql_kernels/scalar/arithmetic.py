@@ -1,0 +1,78 @@
+"""Checked and rounding integer arithmetic, and the total order of floats (NaN equals itself and is the greatest).
+
+No function here calls another, so that each can be compiled on its own for either device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MIN_INT64 = np.int64(-(2**63))
+MAX_INT64 = np.int64(2**63 - 1)
+NAN = np.float64(np.nan)
+NEGATIVE_INFINITY = np.float64(-np.inf)
+
+
+def add_overflows(left, right, result):
+    """Did ``left + right`` wrap to ``result`` (all int64)? Hacker's Delight, 2-13."""
+    return ((left ^ result) & (right ^ result)) < 0
+
+
+def subtract_overflows(left, right, result):
+    """Did ``left - right`` wrap to ``result`` (all int64)?"""
+    return ((left ^ right) & (left ^ result)) < 0
+
+
+def multiply_overflows(left, right, result):
+    """Did ``left * right`` wrap to ``result`` (all int64)?"""
+    if left == 0 or right == 0:
+        return False
+    if (left == -1 and right == MIN_INT64) or (right == -1 and left == MIN_INT64):
+        return True
+    if left == -1 or right == -1:
+        return False
+    return result // right != left or (result // right) * right != result
+
+
+def truncating_divide(left, right):
+    """Quotient rounded toward zero, as SQL has it; ``right`` is not 0."""
+    quotient = left // right
+    if quotient * right != left and ((left < 0) != (right < 0)):
+        quotient += 1
+    return quotient
+
+
+def truncating_remainder(left, right):
+    """Remainder with the sign of ``left``; ``right`` is not 0."""
+    remainder = left % right
+    if remainder != 0 and ((left < 0) != (right < 0)):
+        remainder -= right
+    return remainder
+
+
+def float_divide(left, right):
+    """IEEE division; ``right`` is not 0."""
+    return left / right
+
+
+def rescale_down(value, divisor):
+    """``value / divisor`` rounded half away from zero; ``divisor`` is a positive power of ten."""
+    half = divisor // 2
+    if value >= 0:
+        return (value + half) // divisor
+    return -((-value + half) // divisor)
+
+
+def integer_less(left, right):
+    """Plain order."""
+    return left < right
+
+
+def float_equal(left, right):
+    """Equality in which NaN equals NaN."""
+    return left == right or (left != left and right != right)
+
+
+def float_less(left, right):
+    """Order in which NaN is greater than everything else."""
+    return left < right or (right != right and left == left)

@@ -1,0 +1,37 @@
+"""Open addressing on int64 keys: hash, lookup, and find-or-insert owned by one thread."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: 2**64 divided by the golden ratio (Knuth, TAOCP 3, 6.4: multiplicative hashing).
+HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def find_slot(slot_keys, slot_used, mask, shift, key):
+    """Slot that holds ``key`` in a join index, or -1."""
+    position = np.int64((np.uint64(key) * HASH_MULTIPLIER) >> np.uint64(shift))
+    while slot_used[position]:
+        if slot_keys[position] == key:
+            return position
+        position = (position + 1) & mask
+    return np.int64(-1)
+
+
+def group_slot(slot_keys, status, capacity, key):
+    """Slot of group ``key`` (>= 0), inserted if new; one thread owns the table.
+
+    ``slot_keys`` is int64 with -1 for empty, its length a power of two; ``status[1]`` counts the groups and
+    ``status[2]`` is ``64 - log2(len(slot_keys))``. The caller keeps the table at most half full.
+    """
+    mask = np.int64(len(slot_keys) - 1)
+    position = np.int64((np.uint64(key) * HASH_MULTIPLIER) >> np.uint64(status[2]))
+    while True:
+        found = slot_keys[position]
+        if found == key:
+            return position
+        if found == -1:
+            slot_keys[position] = key
+            status[1] += 1
+            return position
+        position = (position + 1) & mask
