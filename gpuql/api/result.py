@@ -1,0 +1,145 @@
+"""The rows of a finished query, and the ways out of it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpuql.columnar.batch import Batch
+from gpuql_planner.errors import ProgrammingError
+from gpuql_planner.logical.expressions import Attribute
+from gpuql_planner.types import DataType
+
+Row = tuple[Any, ...]
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Names of which none repeats: later ones get ``_1``, ``_2`` and so on, as DuckDB does it."""
+    seen: set[str] = set()
+    distinct = []
+    for name in names:
+        candidate, number = name, 0
+        while candidate in seen:
+            number += 1
+            candidate = f"{name}_{number}"
+        seen.add(candidate)
+        distinct.append(candidate)
+    return distinct
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """All rows of a query, in its order.
+
+    Attributes
+    ----------
+    outputs : one attribute per column.
+    names : column names, which may repeat as in ``SELECT 1 AS a, 2 AS a``.
+    batches : the rows, keyed by attribute.
+    metrics : what the executor measured, or None for results that no pipeline made.
+    """
+
+    outputs: tuple[Attribute, ...]
+    names: tuple[str, ...]
+    batches: list[Batch]
+    metrics: Any = field(default=None, repr=False)
+
+    @property
+    def columns(self) -> list[str]:
+        """Column names."""
+        return list(self.names)
+
+    @property
+    def dtypes(self) -> list[DataType]:
+        """SQL type of each column."""
+        return [attribute.dtype for attribute in self.outputs]
+
+    @property
+    def schema(self) -> dict[str, DataType]:
+        """SQL type by column name; repeated names get a number."""
+        return dict(zip(distinct_names(self.names), self.dtypes, strict=True))
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return sum(batch.num_rows for batch in self.batches)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.num_rows, len(self.outputs)
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.iter_rows()
+
+    def iter_rows(self) -> Iterator[Row]:
+        """Rows as tuples of Python values: int, float, Decimal, str, bytes, date, time, datetime, Interval, None."""
+        from gpuql.columnar.construct import column_to_python
+
+        for batch in self.batches:
+            if self.outputs:
+                yield from zip(*(column_to_python(batch[a]) for a in self.outputs), strict=True)
+            else:
+                yield from (() for _ in range(batch.num_rows))
+
+    def fetchall(self) -> list[Row]:
+        """All rows as tuples."""
+        return list(self.iter_rows())
+
+    def fetchone(self) -> Row | None:
+        """The first row, or None if there is none. Call it on a Connection to walk through rows one by one."""
+        return next(self.iter_rows(), None)
+
+    def item(self) -> Any:
+        """The only value of a result of one row and one column."""
+        if self.shape != (1, 1):
+            raise ProgrammingError(f"item() needs one row and one column: got {self.shape}")
+        return self.fetchall()[0][0]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Rows as dictionaries."""
+        names = distinct_names(self.names)
+        return [dict(zip(names, row, strict=True)) for row in self.iter_rows()]
+
+    def to_arrow(self) -> Any:
+        """A ``pyarrow.Table`` with exact types."""
+        from gpuql.columnar.arrow import batches_to_arrow
+
+        return batches_to_arrow(self.batches, self.outputs, self.names)
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame``; needs pandas."""
+        require("pandas")
+        return self.to_arrow().rename_columns(distinct_names(self.names)).to_pandas()
+
+    def to_polars(self) -> Any:
+        """A ``polars.DataFrame``; needs polars."""
+        polars = require("polars")
+        return polars.from_arrow(self.to_arrow().rename_columns(distinct_names(self.names)))
+
+    def to_numpy(self) -> dict[str, Any]:
+        """NumPy array by column name. NULL becomes NaN in floats and makes other columns object arrays."""
+        table = self.to_arrow().rename_columns(distinct_names(self.names))
+        return {name: table.column(name).to_numpy() for name in table.column_names}
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Arrow PyCapsule stream, so that pyarrow, polars, pandas and DuckDB take a Result as it is."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        from gpuql.api.table_text import format_result
+
+        return format_result(self)
+
+
+def require(package: str) -> Any:
+    """Import an optional package; ImportError says how to get it."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise ImportError(f"{package} is needed for this conversion: pip install {package}") from None
