@@ -1,0 +1,465 @@
+"""How many rows a plan will give, and how its values are spread: estimates, used to choose and never to prove.
+
+Follows the classical assumptions of Selinger et al., "Access Path Selection" (SIGMOD 1979): values are spread evenly,
+columns are independent, keys of the smaller side are contained in the larger. Unknown statistics get defaults.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from gpuql_planner.logical.expressions import (
+    Attribute,
+    AttributeRef,
+    Call,
+    Cast,
+    Expression,
+    InList,
+    Literal,
+    LiteralValue,
+)
+from gpuql_planner.logical.nodes import (
+    Aggregate,
+    Filter,
+    Join,
+    JoinKind,
+    Limit,
+    LogicalNode,
+    Project,
+    Repeat,
+    Scan,
+    Shared,
+    Sort,
+    UnionAll,
+    Values,
+)
+from gpuql_planner.logical.visit import conjuncts, disjuncts, output_set, references
+from gpuql_planner.types import DataType
+
+DEFAULT_ROWS = 100_000.0
+DEFAULT_DISTINCT_SHARE = 0.1
+EQUALITY_SELECTIVITY = 0.1
+RANGE_SELECTIVITY = 1 / 3
+LIKE_PREFIX_SELECTIVITY = 0.05
+LIKE_SELECTIVITY = 0.1
+OTHER_SELECTIVITY = 0.3
+NULL_SHARE = 0.05
+
+_EPOCH = datetime.date(1970, 1, 1)
+_RANGES = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq"}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnEstimate:
+    """Distinct values, smallest and largest stored value (None if unknown), and the share of NULLs."""
+
+    distinct: float
+    minimum: float | None = None
+    maximum: float | None = None
+    null_share: float = 0.0
+
+
+def estimate_rows(node: LogicalNode) -> float:
+    """Expected number of rows; at least a fraction of one, so that products stay comparable."""
+    known: float | None = vars(node).get("_rows")
+    if known is None:
+        known = vars(node)["_rows"] = max(_rows(node), 0.001)
+    return known
+
+
+def column_estimate(node: LogicalNode, attribute: Attribute) -> ColumnEstimate:
+    """What is expected of output ``attribute`` of ``node``."""
+    cache: dict[Attribute, ColumnEstimate] = vars(node).setdefault("_columns", {})
+    known = cache.get(attribute)
+    if known is None:
+        known = cache[attribute] = _column(node, attribute)
+    return known
+
+
+# --- rows ---------------------------------------------------------------------------------------------------
+
+
+def _rows(node: LogicalNode) -> float:
+    if isinstance(node, Scan):
+        return DEFAULT_ROWS if node.table.num_rows is None else float(node.table.num_rows)
+    if isinstance(node, Values):
+        return float(len(node.rows))
+    if isinstance(node, Filter):
+        return estimate_rows(node.input) * selectivity(node.predicates, (node.input,))
+    if isinstance(node, (Project, Repeat)):
+        return estimate_rows(node.input)
+    if isinstance(node, (Sort, Limit)):
+        below = estimate_rows(node.input) - node.offset
+        return max(0.0, below if node.limit is None else min(below, node.limit))
+    if isinstance(node, Aggregate):
+        if not node.keys:
+            return 1.0
+        return distinct_combinations([e for _, e in node.keys], node.input)
+    if isinstance(node, UnionAll):
+        return sum(map(estimate_rows, node.sources))
+    if isinstance(node, Shared):
+        return estimate_rows(node.definition)
+    if isinstance(node, Join):
+        return _join_rows(node)
+    return estimate_rows(node.inputs[0]) if node.inputs else DEFAULT_ROWS
+
+
+def distinct_combinations(expressions: Sequence[Expression], node: LogicalNode) -> float:
+    """Expected number of different tuples of ``expressions`` over the rows of ``node``."""
+    rows = estimate_rows(node)
+    product = 1.0
+    for expression in expressions:
+        product *= expression_estimate(expression, (node,)).distinct
+        if product >= rows:
+            return rows
+    return max(product, 1.0)
+
+
+def _join_rows(node: Join) -> float:
+    left, right = estimate_rows(node.left), estimate_rows(node.right)
+    if node.kind is JoinKind.CROSS:
+        return left * right
+    if node.kind in (JoinKind.MARK, JoinKind.SINGLE):
+        return left
+    if node.kind in (JoinKind.SEMI, JoinKind.ANTI):
+        share = match_share(node)
+        return left * (share if node.kind is JoinKind.SEMI else max(1.0 - share, 0.05))
+    inner = left * right * join_selectivity(node)
+    if node.kind is JoinKind.LEFT:
+        return max(inner, left)
+    if node.kind is JoinKind.RIGHT:
+        return max(inner, right)
+    return max(inner, left, right) if node.kind is JoinKind.FULL else inner
+
+
+def join_selectivity(node: Join) -> float:
+    """Share of the pairs of rows that meet all conditions."""
+    left_product = right_product = 1.0
+    keys = 0
+    rest = []
+    for condition in node.conditions:
+        pair = equality_sides(condition, node)
+        if pair is None:
+            rest.append(condition)
+            continue
+        keys += 1
+        left_product *= expression_estimate(pair[0], (node.left,)).distinct
+        right_product *= expression_estimate(pair[1], (node.right,)).distinct
+    result = selectivity(rest, (node.left, node.right)) if rest else 1.0
+    if keys:
+        left_cap = min(left_product, estimate_rows(node.left))
+        right_cap = min(right_product, estimate_rows(node.right))
+        capped = keys > 1 and (left_cap < left_product or right_cap < right_product)
+        result /= max(min(left_cap, right_cap) if capped else max(left_product, right_product), 1.0)
+    return result
+
+
+def match_share(node: Join) -> float:
+    """Share of left rows that find a partner (for SEMI and ANTI)."""
+    share = 1.0
+    for condition in node.conditions:
+        pair = equality_sides(condition, node)
+        if pair is None:
+            share *= 0.8
+            continue
+        left = expression_estimate(pair[0], (node.left,)).distinct
+        right = expression_estimate(pair[1], (node.right,)).distinct
+        share *= min(1.0, right / max(left, 1.0))
+    return share
+
+
+def equality_sides(condition: Expression, node: Join) -> tuple[Expression, Expression] | None:
+    """Left and right expression of an equality between the inputs of a join; None for other conditions."""
+    if not isinstance(condition, Call) or condition.function not in ("eq", "is_not_distinct_from"):
+        return None
+    one, other = condition.arguments
+    left, right = output_set(node.left), output_set(node.right)
+    first, second = references(one), references(other)
+    if not first or not second:
+        return None
+    if first <= left and second <= right:
+        return one, other
+    if second <= left and first <= right:
+        return other, one
+    return None
+
+
+# --- columns ------------------------------------------------------------------------------------------------
+
+
+def _column(node: LogicalNode, attribute: Attribute) -> ColumnEstimate:
+    rows = estimate_rows(node)
+    if isinstance(node, Scan):
+        return _scan_column(node, attribute, rows)
+    if isinstance(node, Values):
+        values = [row[node.attributes.index(attribute)] for row in node.rows]
+        return ColumnEstimate(max(1.0, float(len(set(values)))))
+    if isinstance(node, Filter):
+        return _filtered_column(node, attribute, rows)
+    if isinstance(node, Project):
+        return expression_estimate(dict(node.expressions)[attribute], (node.input,))
+    if isinstance(node, Aggregate):
+        keys = dict(node.keys)
+        if attribute in keys:
+            return _capped(expression_estimate(keys[attribute], (node.input,)), rows)
+        return ColumnEstimate(max(1.0, rows))
+    if isinstance(node, Shared):
+        source = node.definition.outputs[node.attributes.index(attribute)]
+        return column_estimate(node.definition, source)
+    if isinstance(node, UnionAll):
+        index = node.attributes.index(attribute)
+        return _united([column_estimate(s, s.outputs[index]) for s in node.sources], rows)
+    for child in node.inputs:
+        if attribute in output_set(child):
+            return _thinned(column_estimate(child, attribute), estimate_rows(child), rows)
+    return ColumnEstimate(2.0)  # the mark of a MARK join
+
+
+def _scan_column(node: Scan, attribute: Attribute, rows: float) -> ColumnEstimate:
+    source = next(name for a, name in node.columns if a == attribute)
+    facts = node.table.statistics(source)
+    distinct = float(facts.distinct_count) if facts.distinct_count is not None else None
+    if distinct is None:
+        distinct = rows if facts.unique else _distinct_guess(facts.minimum, facts.maximum, attribute, rows)
+    nulls = 0.0 if facts.null_count is None else facts.null_count / max(rows, 1.0)
+    return ColumnEstimate(max(1.0, min(distinct, max(rows, 1.0))), facts.minimum, facts.maximum, nulls)
+
+
+def _distinct_guess(low: float | None, high: float | None, attribute: Attribute, rows: float) -> float:
+    guess = rows * DEFAULT_DISTINCT_SHARE
+    if low is not None and high is not None and not attribute.dtype.is_float:
+        guess = min(rows, float(high - low + 1))
+    return guess
+
+
+def _filtered_column(node: Filter, attribute: Attribute, rows: float) -> ColumnEstimate:
+    below = estimate_rows(node.input)
+    result = _thinned(column_estimate(node.input, attribute), below, rows)
+    low, high = _bounds(node.predicates).get(attribute, (None, None))
+    if low is not None and low == high:
+        return ColumnEstimate(1.0, low, low)
+    if low is not None and (result.minimum is None or low > result.minimum):
+        result = replace(result, minimum=low)
+    if high is not None and (result.maximum is None or high < result.maximum):
+        result = replace(result, maximum=high)
+    for predicate in node.predicates:
+        if isinstance(predicate, InList) and predicate.argument == AttributeRef(attribute):
+            result = replace(result, distinct=max(1.0, min(result.distinct, len(predicate.options))))
+        elif _is_equality_with_literal(predicate, attribute):
+            result = replace(result, distinct=1.0)
+    if result.minimum is not None and result.maximum is not None and not attribute.dtype.is_float:
+        result = replace(result, distinct=max(1.0, min(result.distinct, result.maximum - result.minimum + 1)))
+    return result
+
+
+def _is_equality_with_literal(predicate: Expression, attribute: Attribute) -> bool:
+    if not isinstance(predicate, Call) or predicate.function != "eq":
+        return False
+    one, other = predicate.arguments
+    reference = AttributeRef(attribute)
+    return (one == reference and isinstance(other, Literal)) or (
+        other == reference and isinstance(one, Literal)
+    )
+
+
+def _thinned(column: ColumnEstimate, before: float, after: float) -> ColumnEstimate:
+    """Distinct values left when rows are taken away at random (Yao 1977, with replacement)."""
+    if after >= before or column.distinct <= 1.0:
+        return _capped(column, after)
+    per_value = max(before / column.distinct, 1.0)
+    kept = column.distinct * (1.0 - (1.0 - after / before) ** per_value)
+    return _capped(replace(column, distinct=max(kept, 1.0)), after)
+
+
+def _capped(column: ColumnEstimate, rows: float) -> ColumnEstimate:
+    limit = max(rows, 1.0)
+    return column if column.distinct <= limit else replace(column, distinct=limit)
+
+
+def _united(columns: list[ColumnEstimate], rows: float) -> ColumnEstimate:
+    lows = [c.minimum for c in columns if c.minimum is not None]
+    highs = [c.maximum for c in columns if c.maximum is not None]
+    complete = len(lows) == len(highs) == len(columns)
+    distinct = min(sum(c.distinct for c in columns), max(rows, 1.0))
+    return ColumnEstimate(distinct, min(lows) if complete else None, max(highs) if complete else None)
+
+
+def expression_estimate(expression: Expression, inputs: Sequence[LogicalNode]) -> ColumnEstimate:
+    """What is expected of an expression over the rows of ``inputs``."""
+    if isinstance(expression, AttributeRef):
+        for node in inputs:
+            if expression.attribute in output_set(node):
+                return column_estimate(node, expression.attribute)
+        return ColumnEstimate(1.0)  # correlated: one value at a time
+    if isinstance(expression, Literal):
+        value = stored_number(expression.value, expression.dtype)
+        return ColumnEstimate(1.0, value, value)
+    if isinstance(expression, Cast):
+        inner = expression_estimate(expression.argument, inputs)
+        same = expression.argument.dtype.is_integer and expression.dtype.is_integer
+        return inner if same else ColumnEstimate(inner.distinct, null_share=inner.null_share)
+    distinct = 1.0
+    for attribute in references(expression):
+        distinct *= expression_estimate(AttributeRef(attribute), inputs).distinct
+    if isinstance(expression, Call):
+        distinct = min(distinct, _FUNCTION_DISTINCT.get(expression.function, distinct))
+    rows = 1.0
+    for node in inputs:
+        rows *= max(estimate_rows(node), 1.0)
+    return ColumnEstimate(max(1.0, min(distinct, rows)))
+
+
+#: Functions whose results are few, however many arguments there are.
+_FUNCTION_DISTINCT: dict[str, float] = {
+    "year": 10.0,
+    "quarter": 4.0,
+    "month": 12.0,
+    "day": 31.0,
+    "dayofweek": 7.0,
+    "isodow": 7.0,
+    "week": 53.0,
+    "dayofyear": 366.0,
+    "hour": 24.0,
+    "minute": 60.0,
+    "second": 60.0,
+    "sign": 3.0,
+}
+
+# --- predicates ---------------------------------------------------------------------------------------------
+
+
+def selectivity(predicates: Iterable[Expression], inputs: Sequence[LogicalNode]) -> float:
+    """Share of rows (of pairs of rows, if there are two inputs) for which every predicate is true."""
+    parts = [part for predicate in predicates for part in conjuncts(predicate)]
+    result = 1.0
+    ranges = _bounds(parts)
+    for attribute, (low, high) in ranges.items():
+        column = expression_estimate(AttributeRef(attribute), inputs)
+        result *= _range_share(column, low, high, attribute.dtype)
+    for part in parts:
+        if _bound_of(part) is None:
+            result *= _share(part, inputs)
+    return min(max(result, 1e-9), 1.0)
+
+
+def _share(predicate: Expression, inputs: Sequence[LogicalNode]) -> float:
+    match predicate:
+        case Literal(value):
+            return 1.0 if value is True else 0.0
+        case Call("or"):
+            missed = 1.0
+            for part in disjuncts(predicate):
+                missed *= 1.0 - selectivity((part,), inputs)
+            return 1.0 - missed
+        case Call("not", (argument,)):
+            return max(1.0 - selectivity((argument,), inputs), 0.0)
+        case Call("eq" | "is_not_distinct_from", (one, other)):
+            return _equality_share(one, other, inputs)
+        case Call("ne" | "is_distinct_from", (one, other)):
+            return 1.0 - _equality_share(one, other, inputs)
+        case Call("lt" | "le" | "gt" | "ge"):
+            return RANGE_SELECTIVITY
+        case Call("is_null", (AttributeRef(attribute),)):
+            known = expression_estimate(AttributeRef(attribute), inputs).null_share
+            return known if known else NULL_SHARE
+        case Call("is_null"):
+            return NULL_SHARE
+        case Call("is_not_null"):
+            return 1.0 - NULL_SHARE
+        case Call("like" | "ilike" | "like_escape" | "starts_with" | "contains" | "ends_with", arguments):
+            return _like_share(arguments[1])
+        case InList(argument, options):
+            return min(1.0, len(options) / expression_estimate(argument, inputs).distinct)
+        case AttributeRef():
+            return 0.5
+    return OTHER_SELECTIVITY
+
+
+def _equality_share(one: Expression, other: Expression, inputs: Sequence[LogicalNode]) -> float:
+    first, second = expression_estimate(one, inputs), expression_estimate(other, inputs)
+    distinct = max(first.distinct, second.distinct)
+    if distinct > 1.0:
+        return 1.0 / distinct
+    return EQUALITY_SELECTIVITY if references(one) or references(other) else 1.0
+
+
+def _like_share(pattern: Expression) -> float:
+    if isinstance(pattern, Literal) and isinstance(pattern.value, str):
+        leading = pattern.value[:1]
+        return LIKE_SELECTIVITY if leading in ("%", "_") else LIKE_PREFIX_SELECTIVITY
+    return LIKE_SELECTIVITY
+
+
+Bound = tuple[Attribute, str, float]
+
+
+def _bound_of(predicate: Expression) -> Bound | None:
+    """``column op constant`` with a constant that has a place on the number line."""
+    if not isinstance(predicate, Call) or predicate.function not in _RANGES:
+        return None
+    one, other = predicate.arguments
+    function = predicate.function
+    if isinstance(one, Literal):
+        one, other, function = other, one, _RANGES[function]
+    if not isinstance(one, AttributeRef) or not isinstance(other, Literal):
+        return None
+    value = stored_number(other.value, other.dtype)
+    return None if value is None else (one.attribute, function, value)
+
+
+def _bounds(predicates: Iterable[Expression]) -> dict[Attribute, tuple[float | None, float | None]]:
+    found: dict[Attribute, tuple[float | None, float | None]] = {}
+    for predicate in predicates:
+        bound = _bound_of(predicate)
+        if bound is None:
+            continue
+        attribute, function, value = bound
+        low, high = found.get(attribute, (None, None))
+        step = 0.0 if attribute.dtype.is_float else 1.0
+        if function in ("gt", "ge", "eq"):
+            candidate = value + step if function == "gt" else value
+            low = candidate if low is None else max(low, candidate)
+        if function in ("lt", "le", "eq"):
+            candidate = value - step if function == "lt" else value
+            high = candidate if high is None else min(high, candidate)
+        found[attribute] = (low, high)
+    return found
+
+
+def _range_share(column: ColumnEstimate, low: float | None, high: float | None, dtype: DataType) -> float:
+    if low is not None and high is not None and low > high:
+        return 0.0
+    if column.minimum is None or column.maximum is None:
+        if low is not None and low == high:
+            return 1.0 / column.distinct if column.distinct > 1.0 else EQUALITY_SELECTIVITY
+        return RANGE_SELECTIVITY ** ((low is not None) + (high is not None))
+    low = column.minimum if low is None else max(low, column.minimum)
+    high = column.maximum if high is None else min(high, column.maximum)
+    if low > high:
+        return 0.0
+    if low == high:
+        return 1.0 / column.distinct
+    extra = 0.0 if dtype.is_float else 1.0
+    width = float(column.maximum - column.minimum) + extra
+    return min(1.0, (float(high - low) + extra) / width) if width > 0 else 1.0
+
+
+def stored_number(value: LiteralValue, dtype: DataType) -> float | None:
+    """A constant in the stored form that statistics use; None if it has no place on a number line."""
+    if value is None or isinstance(value, (str, bytes)):
+        return None
+    if isinstance(value, Decimal):
+        return int(value.scaleb(dtype.scale)) if dtype.is_decimal else float(value)
+    if isinstance(value, (bool, int)):
+        return int(value) * 10**dtype.scale if dtype.is_decimal else int(value)
+    if isinstance(value, float):
+        return None if value != value else value
+    if isinstance(value, datetime.datetime):
+        since = value.replace(tzinfo=None) - datetime.datetime(1970, 1, 1)
+        return since // datetime.timedelta(microseconds=1)
+    if isinstance(value, datetime.date):
+        return (value - _EPOCH).days
+    return None
