@@ -99,7 +99,7 @@ def _microseconds_since_epoch(value: datetime.date) -> int:
 def null_column(dtype: DataType, num_rows: int, *, xp: Any = np) -> Column:
     """``num_rows`` NULLs of a type."""
     natural = NATURAL_DTYPE[dtype.id]
-    validity = xp.zeros(num_rows, dtype=np.bool_)
+    validity = xp.zeros(num_rows, dtype=np.bool_) if num_rows else None
     if dtype.id in _STRING_TYPES:
         return Column(dtype, xp.zeros(num_rows, dtype=np.int8), validity, _strings_on(xp, [b""]))
     if dtype.id is TypeId.INTERVAL:

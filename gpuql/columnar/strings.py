@@ -69,7 +69,7 @@ def concat_string_arrays(arrays: Sequence[StringArray], *, xp: Any = np) -> Stri
 
 
 def merge_dictionaries(arrays: Sequence[StringArray]) -> tuple[StringArray, list[np.ndarray[Any, Any]]]:
-    """One unique sorted StringArray of all entries, and per input the new position of each old entry (host)."""
+    """One unique sorted StringArray of all entries, and per input the new position of each old entry."""
     entries = [entry_bytes(strings) for strings in arrays]
     merged, position = sorted_dictionary(entry for part in entries for entry in part)
     return merged, [np.array([position[entry] for entry in part], dtype=np.int32) for part in entries]
