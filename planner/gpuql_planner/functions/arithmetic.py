@@ -1,0 +1,216 @@
+"""Result types of ``+ - * / // %`` and bit operators on numbers, dates and intervals, as in DuckDB 2.0."""
+
+from __future__ import annotations
+
+from gpuql_planner.errors import BinderError, NotSupportedError, OutOfRangeError
+from gpuql_planner.functions.coercion import (
+    coerce,
+    is_integer_literal,
+    is_null_literal,
+    is_string_literal,
+    unified_type,
+)
+from gpuql_planner.logical.expressions import Call, Expression, Interval, Literal
+from gpuql_planner.types import (
+    BIGINT,
+    DATE,
+    DOUBLE,
+    INTEGER,
+    INTERVAL,
+    MAX_DECIMAL_WIDTH,
+    NULL,
+    TIME,
+    TIMESTAMP,
+    DataType,
+    TypeId,
+    common_type,
+    decimal,
+    integer_as_decimal,
+)
+
+#: Digits that one 64-bit word holds; products of two such decimals stay in one word if their scale allows.
+_WORD_DIGITS = 18
+
+_SYMBOLS = {"add": "+", "subtract": "-", "multiply": "*", "modulo": "%", "divide": "/", "integer_divide": "//"}
+
+
+def make_add(left: Expression, right: Expression) -> Expression:
+    """``left + right``."""
+    left, right = _adapt_text(left, right, "add")
+    temporal = _add_temporal(left, right) or _add_temporal(right, left)
+    if temporal is not None:
+        return temporal
+    return _sum("add", left, right)
+
+
+def make_subtract(left: Expression, right: Expression) -> Expression:
+    """``left - right``."""
+    left, right = _adapt_text(left, right, "subtract")
+    temporal = _subtract_temporal(left, right)
+    if temporal is not None:
+        return temporal
+    return _sum("subtract", left, right)
+
+
+def make_multiply(left: Expression, right: Expression) -> Expression:
+    """``left * right``."""
+    left, right = _adapt_text(left, right, "multiply")
+    if left.dtype == INTERVAL or right.dtype == INTERVAL:
+        interval, factor = (left, right) if left.dtype == INTERVAL else (right, left)
+        if not (factor.dtype.is_integer or factor.dtype == NULL):
+            raise NotSupportedError(f"product of INTERVAL and {factor.dtype}: only whole multiples of intervals")
+        return Call("multiply", (interval, coerce(factor, BIGINT)), INTERVAL)
+    dtype = _arithmetic_type("multiply", left, right)
+    if not dtype.is_decimal:
+        return Call("multiply", (coerce(left, dtype), coerce(right, dtype)), dtype)
+    left, right = _as_decimal(left), _as_decimal(right)
+    width = left.dtype.width + right.dtype.width
+    scale = left.dtype.scale + right.dtype.scale
+    if scale > MAX_DECIMAL_WIDTH:
+        raise OutOfRangeError(f"scale of a decimal product exceeds {MAX_DECIMAL_WIDTH}: {scale}")
+    one_word = max(left.dtype.width, right.dtype.width) <= _WORD_DIGITS and scale < _WORD_DIGITS
+    width = min(width, _WORD_DIGITS if one_word else MAX_DECIMAL_WIDTH)
+    return Call("multiply", (left, right), decimal(max(width, scale), scale))
+
+
+def make_divide(left: Expression, right: Expression) -> Expression:
+    """``left / right``, always floating point."""
+    left, right = _adapt_text(left, right, "divide")
+    _require_numbers("divide", left, right)
+    return Call("divide", (coerce(left, DOUBLE), coerce(right, DOUBLE)), DOUBLE)
+
+
+def make_integer_divide(left: Expression, right: Expression) -> Expression:
+    """``left // right``: truncated for integers; the same as ``/`` for other numbers, as in DuckDB."""
+    left, right = _adapt_text(left, right, "integer_divide")
+    dtype = _arithmetic_type("integer_divide", left, right)
+    if not dtype.is_integer and dtype != NULL:
+        return make_divide(left, right)
+    return Call("integer_divide", (coerce(left, dtype), coerce(right, dtype)), dtype)
+
+
+def make_modulo(left: Expression, right: Expression) -> Expression:
+    """``left % right``, with the sign of the left side."""
+    left, right = _adapt_text(left, right, "modulo")
+    dtype = _arithmetic_type("modulo", left, right)
+    return Call("modulo", (coerce(left, dtype), coerce(right, dtype)), dtype)
+
+
+def make_negate(argument: Expression) -> Expression:
+    """``- argument``; a negated constant is a constant."""
+    if isinstance(argument, Literal) and isinstance(argument.value, Interval):
+        value = argument.value
+        return Literal(Interval(-value.months, -value.days, -value.microseconds), INTERVAL)
+    dtype = argument.dtype
+    if dtype == INTERVAL:
+        return Call("multiply", (argument, Literal(-1, BIGINT)), INTERVAL)
+    if not (dtype.is_numeric or dtype == NULL):
+        raise BinderError(f"no operator - for {dtype}")
+    return Call("negate", (argument,), dtype)
+
+
+def make_bit_operation(name: str, left: Expression, right: Expression) -> Expression:
+    """``& | xor << >>`` on integers of one type."""
+    left, right = _adapt_text(left, right, name)
+    dtype = unified_type((left, right), construct=name)
+    if not (dtype.is_integer or dtype == NULL):
+        raise BinderError(f"no operator {name} for {left.dtype} and {right.dtype}", hint="bit operators take integers")
+    return Call(name, (coerce(left, dtype), coerce(right, dtype)), dtype)
+
+
+def make_bit_not(argument: Expression) -> Expression:
+    """``~ argument`` on an integer."""
+    if not (argument.dtype.is_integer or argument.dtype == NULL):
+        raise BinderError(f"no operator ~ for {argument.dtype}", hint="bit operators take integers")
+    return Call("bit_not", (argument,), argument.dtype)
+
+
+def _sum(name: str, left: Expression, right: Expression) -> Expression:
+    dtype = _arithmetic_type(name, left, right)
+    if dtype.is_decimal:
+        types = [_as_decimal(side).dtype for side in (left, right)]
+        scale = max(t.scale for t in types)
+        width = max(t.width - t.scale for t in types) + scale + 1
+        dtype = decimal(min(width, MAX_DECIMAL_WIDTH), scale)
+    return Call(name, (coerce(left, dtype), coerce(right, dtype)), dtype)
+
+
+def _as_decimal(expression: Expression) -> Expression:
+    dtype = expression.dtype
+    return coerce(expression, integer_as_decimal(dtype)) if dtype.is_integer else expression
+
+
+def _require_numbers(name: str, left: Expression, right: Expression) -> None:
+    for side in (left, right):
+        if not (side.dtype.is_numeric or side.dtype == NULL):
+            raise BinderError(
+                f"no operator {_SYMBOLS[name]} for {left.dtype} and {right.dtype}",
+                hint="add an explicit CAST",
+            )
+
+
+def _arithmetic_type(name: str, left: Expression, right: Expression) -> DataType:
+    """Common type of two numbers; mixed signs widen to BIGINT at least, as DuckDB's overload choice does."""
+    _require_numbers(name, left, right)
+    if is_null_literal(left) or is_null_literal(right):
+        return common_type(left.dtype, right.dtype) or NULL
+    dtype = unified_type((left, right), construct=_SYMBOLS[name])
+    sides = (left.dtype, right.dtype)
+    if dtype.is_integer and dtype not in sides and not (is_integer_literal(left) or is_integer_literal(right)):
+        return common_type(dtype, BIGINT) or dtype
+    return dtype
+
+
+def _adapt_text(left: Expression, right: Expression, name: str) -> tuple[Expression, Expression]:
+    """Give a string literal the type of the other side."""
+    if is_string_literal(left) and not is_string_literal(right):
+        return coerce(left, _text_becomes(right.dtype)), right
+    if is_string_literal(right) and not is_string_literal(left):
+        dtype = _text_becomes(left.dtype)
+        if left.dtype in (DATE, TIMESTAMP) and name == "add":
+            dtype = INTERVAL
+        return left, coerce(right, dtype)
+    return left, right
+
+
+def _text_becomes(other: DataType) -> DataType:
+    return DOUBLE if other.is_decimal else other
+
+
+def _add_temporal(left: Expression, right: Expression) -> Expression | None:
+    """``left + right`` with the temporal value on the left; None if this is not such a sum."""
+    match left.dtype.id, right.dtype.id:
+        case TypeId.DATE, _ if right.dtype.is_integer:
+            return Call("add", (left, coerce(right, INTEGER)), DATE)
+        case (TypeId.DATE | TypeId.TIMESTAMP), TypeId.INTERVAL:
+            return Call("add", (left, right), TIMESTAMP)
+        case TypeId.TIME, TypeId.INTERVAL:
+            return Call("add", (left, right), TIME)
+        case TypeId.INTERVAL, TypeId.INTERVAL:
+            return Call("add", (left, right), INTERVAL)
+        case TypeId.DATE, TypeId.TIME:
+            return Call("add", (left, coerce(right, INTERVAL)), TIMESTAMP)
+        case (TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL:
+            return Literal(None, left.dtype)
+        case _:
+            return None
+
+
+def _subtract_temporal(left: Expression, right: Expression) -> Expression | None:
+    match left.dtype.id, right.dtype.id:
+        case TypeId.DATE, TypeId.DATE:
+            return Call("subtract", (left, right), BIGINT)
+        case TypeId.DATE, _ if right.dtype.is_integer:
+            return Call("subtract", (left, coerce(right, INTEGER)), DATE)
+        case (TypeId.DATE | TypeId.TIMESTAMP), TypeId.INTERVAL:
+            return Call("subtract", (left, right), TIMESTAMP)
+        case TypeId.TIME, TypeId.INTERVAL:
+            return Call("subtract", (left, right), TIME)
+        case (TypeId.DATE | TypeId.TIMESTAMP), (TypeId.DATE | TypeId.TIMESTAMP):
+            return Call("subtract", (coerce(left, TIMESTAMP), coerce(right, TIMESTAMP)), INTERVAL)
+        case TypeId.INTERVAL, TypeId.INTERVAL:
+            return Call("subtract", (left, right), INTERVAL)
+        case (TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL:
+            return Literal(None, left.dtype)
+        case _:
+            return None

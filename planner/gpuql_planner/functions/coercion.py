@@ -1,0 +1,259 @@
+"""Implicit and explicit conversion of expressions: which casts exist, and literals that take another type."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+
+from gpuql_planner.errors import BinderError, ConversionError, InterfaceError, OutOfRangeError
+from gpuql_planner.functions.text_literals import fit_decimal, parse_text, round_half_away
+from gpuql_planner.logical.expressions import Cast, Expression, Interval, Literal
+from gpuql_planner.types import (
+    BIGINT,
+    BLOB,
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    HUGEINT,
+    INTEGER,
+    INTEGER_LIMITS,
+    INTERVAL,
+    MAX_DECIMAL_WIDTH,
+    NULL,
+    TIME,
+    TIMESTAMP,
+    VARCHAR,
+    DataType,
+    TypeId,
+    common_type,
+    decimal,
+)
+
+
+def is_null_literal(expression: Expression) -> bool:
+    """A NULL constant of any type."""
+    return isinstance(expression, Literal) and expression.value is None
+
+
+def is_string_literal(expression: Expression) -> bool:
+    """A text constant, which takes the type of what it meets."""
+    return isinstance(expression, Literal) and expression.type == VARCHAR and expression.value is not None
+
+
+def is_integer_literal(expression: Expression) -> bool:
+    """An integer constant, which takes a narrower integer type if its value fits."""
+    return isinstance(expression, Literal) and expression.type.is_integer and expression.value is not None
+
+
+def integer_literal(value: int) -> Literal:
+    """Integer constant of the type DuckDB gives it: INTEGER, BIGINT or HUGEINT, whichever holds it first."""
+    for dtype in (INTEGER, BIGINT, HUGEINT):
+        low, high = INTEGER_LIMITS[dtype.id]
+        if low <= value <= high:
+            return Literal(value, dtype)
+    raise OutOfRangeError(f"integer constant out of range: {value}")
+
+
+def decimal_literal(value: Decimal) -> Literal:
+    """Decimal constant with exactly its digits, or DOUBLE if it has more than 38 of them."""
+    _, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        return Literal(float(value), DOUBLE)
+    if exponent > 0:
+        value = Decimal(int(value))
+        digits, exponent = value.as_tuple().digits, 0
+    scale = -exponent
+    width = max(len(digits), scale, 1)
+    if width > MAX_DECIMAL_WIDTH:
+        return Literal(float(value), DOUBLE)
+    return Literal(value, decimal(width, scale))
+
+
+def python_literal(value: object) -> Literal:
+    """Constant for a Python value (parameter or DataFrame literal); InterfaceError for a type without SQL meaning."""
+    item = getattr(value, "item", None)
+    if callable(item) and not isinstance(value, (str, bytes)):
+        value = item()
+    match value:
+        case None:
+            return Literal(None, NULL)
+        case bool():
+            return Literal(value, BOOLEAN)
+        case int():
+            return integer_literal(value)
+        case float():
+            return Literal(value, DOUBLE)
+        case Decimal():
+            return decimal_literal(value)
+        case str():
+            return Literal(value, VARCHAR)
+        case bytes() | bytearray() | memoryview():
+            return Literal(bytes(value), BLOB)
+        case datetime.datetime():
+            return Literal(_without_zone(value), TIMESTAMP)
+        case datetime.date():
+            return Literal(value, DATE)
+        case datetime.time():
+            return Literal(value.replace(tzinfo=None), TIME)
+        case datetime.timedelta():
+            microseconds = value.seconds * 1_000_000 + value.microseconds
+            return Literal(Interval(days=value.days, microseconds=microseconds), INTERVAL)
+        case Interval():
+            return Literal(value, INTERVAL)
+        case _:
+            raise InterfaceError(f"value has no SQL type: {type(value).__name__}")
+
+
+def _without_zone(value: datetime.datetime) -> datetime.datetime:
+    if value.tzinfo is None:
+        return value
+    return value.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def can_cast(source: DataType, target: DataType) -> bool:
+    """Whether ``CAST(source AS target)`` exists; a value may still fail to convert."""
+    if source == target or source.id is TypeId.NULL:
+        return True
+    if target.id is TypeId.NULL:
+        return False
+    if TypeId.VARCHAR in (source.id, target.id):
+        return True
+    number_like = (source.is_numeric or source.id is TypeId.BOOLEAN) and (
+        target.is_numeric or target.id is TypeId.BOOLEAN
+    )
+    if number_like:
+        return True
+    return (source.id, target.id) in {
+        (TypeId.DATE, TypeId.TIMESTAMP),
+        (TypeId.TIMESTAMP, TypeId.DATE),
+        (TypeId.TIMESTAMP, TypeId.TIME),
+        (TypeId.TIME, TypeId.INTERVAL),
+    }
+
+
+def coerce(expression: Expression, dtype: DataType) -> Expression:
+    """``expression`` as ``dtype``: itself, a literal of that type, or a Cast.
+
+    Literals convert now, so ``'1995-01-01'`` compared with a DATE is a DATE constant.
+
+    Raises
+    ------
+    ConversionError
+        A literal's text is not a ``dtype``, or no cast exists between the two types.
+    """
+    source = expression.dtype
+    if source == dtype:
+        return expression
+    if isinstance(expression, Literal):
+        converted = _convert_literal(expression, dtype)
+        if converted is not None:
+            return converted
+    if not can_cast(source, dtype):
+        raise ConversionError(f"no cast from {source} to {dtype}")
+    return Cast(expression, dtype)
+
+
+def explicit_cast(expression: Expression, dtype: DataType, *, try_: bool = False) -> Expression:
+    """``CAST`` or ``TRY_CAST`` as written in a query. Constant text converts now, other constants keep their Cast."""
+    if expression.dtype == dtype:
+        return expression
+    if isinstance(expression, Literal) and expression.type in (VARCHAR, NULL):
+        try:
+            return coerce(expression, dtype)
+        except (ConversionError, OutOfRangeError):
+            if try_:
+                return Literal(None, dtype)
+            raise
+    if not can_cast(expression.dtype, dtype):
+        raise ConversionError(f"no cast from {expression.dtype} to {dtype}")
+    return Cast(expression, dtype, try_)
+
+
+def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
+    """The literal as ``dtype`` if that is exact or a reading of text; None to leave the work to a Cast."""
+    value = literal.value
+    if value is None:
+        return Literal(None, dtype)
+    match value:
+        case bool():
+            return None
+        case str():
+            return Literal(parse_text(value, dtype), dtype)
+        case int():
+            return _convert_number(Decimal(value), dtype)
+        case Decimal():
+            return _convert_number(value, dtype)
+        case float() if dtype.id is TypeId.DOUBLE:
+            return Literal(value, dtype)
+        case datetime.datetime():
+            return None
+        case datetime.date() if dtype.id is TypeId.TIMESTAMP:
+            return Literal(datetime.datetime.combine(value, datetime.time()), dtype)
+        case _:
+            return None
+
+
+def _convert_number(value: Decimal, dtype: DataType) -> Literal | None:
+    if dtype.is_integer:
+        low, high = INTEGER_LIMITS[dtype.id]
+        whole = round_half_away(value, 0)
+        return Literal(whole, dtype) if value == whole and low <= whole <= high else None
+    if dtype.is_decimal:
+        try:
+            fitted = fit_decimal(value, dtype)
+        except OutOfRangeError:
+            return None
+        return Literal(fitted, dtype) if fitted == value else None
+    if dtype.id is TypeId.DOUBLE:
+        return Literal(float(value), dtype)
+    if dtype.id is TypeId.REAL and math.frexp(float(value))[0] * 2**24 % 1 == 0:
+        return Literal(float(value), dtype)
+    return None
+
+
+def _literal_fits(literal: Expression, dtype: DataType) -> bool:
+    assert isinstance(literal, Literal), "only literals adapt"
+    limits = INTEGER_LIMITS.get(dtype.id)
+    return limits is not None and limits[0] <= int(literal.value) <= limits[1]  # type: ignore[arg-type]
+
+
+def unified_type(expressions: Sequence[Expression], *, construct: str) -> DataType:
+    """Type that all expressions of a CASE, COALESCE, GREATEST, IN or comparison take.
+
+    String literals follow the others; integer literals take a narrower integer type that holds them. Text columns
+    do not mix with other types here (DuckDB asks for a cast).
+    """
+    typed = [e for e in expressions if e.dtype.id is not TypeId.NULL]
+    if not typed:
+        return NULL
+    fixed = [e for e in typed if not is_string_literal(e)]
+    if not fixed:
+        return VARCHAR
+    firm = [e for e in fixed if not is_integer_literal(e)]
+    result: DataType | None = None
+    for expression in firm:
+        result = expression.dtype if result is None else _mixable(result, expression.dtype, construct)
+    for literal in (e for e in fixed if is_integer_literal(e)):
+        if result is None:
+            result = literal.dtype
+        elif not (result.is_integer and firm and _literal_fits(literal, result)):
+            result = _mixable(result, literal.dtype, construct)
+    assert result is not None, "at least one expression has a type"
+    return result
+
+
+def _mixable(left: DataType, right: DataType, construct: str) -> DataType:
+    common = common_type(left, right)
+    if common is None or (common == VARCHAR and left != right):
+        raise BinderError(
+            f"types do not mix in {construct}: {left} and {right}", hint="add an explicit CAST to one side"
+        )
+    return common
+
+
+def unify(expressions: Sequence[Expression], *, construct: str) -> tuple[DataType, tuple[Expression, ...]]:
+    """:func:`unified_type`, and the expressions coerced to it."""
+    dtype = unified_type(expressions, construct=construct)
+    return dtype, tuple(coerce(expression, dtype) for expression in expressions)

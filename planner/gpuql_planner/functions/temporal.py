@@ -1,0 +1,207 @@
+"""Functions of dates, times, timestamps and intervals."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+
+from gpuql_planner.errors import BinderError, NotSupportedError
+from gpuql_planner.functions.arithmetic import make_add, make_multiply
+from gpuql_planner.functions.coercion import coerce
+from gpuql_planner.functions.signatures import Overload, call_overload, choose_overload, no_overload
+from gpuql_planner.functions.text_literals import interval_of
+from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.types import (
+    BIGINT,
+    DATE,
+    DOUBLE,
+    INTERVAL,
+    TIME,
+    TIMESTAMP,
+    VARCHAR,
+    DataType,
+)
+
+Resolver = Callable[[Sequence[Expression]], Expression]
+
+#: Spelled date part -> canonical function that extracts it.
+DATE_PARTS: dict[str, str] = {
+    **{name: name for name in "year month day quarter week isodow hour minute second epoch".split()},
+    **{f"{name}s": name for name in "year month day quarter week hour minute second".split()},
+    **dict.fromkeys(("millisecond", "milliseconds", "ms", "msec", "msecs"), "millisecond"),
+    **dict.fromkeys(("microsecond", "microseconds", "us", "usec", "usecs"), "microsecond"),
+    **dict.fromkeys(("dow", "dayofweek", "weekday"), "dayofweek"),
+    **dict.fromkeys(("doy", "dayofyear"), "dayofyear"),
+    **dict.fromkeys(("dayofmonth", "d"), "day"),
+    **dict.fromkeys(("y", "yr", "yrs"), "year"),
+    **dict.fromkeys(("mon", "mons"), "month"),
+    **dict.fromkeys(("w", "weekofyear"), "week"),
+    **dict.fromkeys(("h", "hr", "hrs"), "hour"),
+    **dict.fromkeys(("m", "min", "mins"), "minute"),
+    **dict.fromkeys(("s", "sec", "secs"), "second"),
+}
+
+#: Parts that date_trunc and date_diff count in; others (such as isodow) are no units.
+_TRUNCATION_UNITS = frozenset(
+    "year month day quarter week hour minute second millisecond microsecond".split()
+)
+_LARGER_UNITS = frozenset({"decade", "century", "millennium"})
+
+_DATE_PART_TYPES = {
+    "year": (DATE, TIMESTAMP, INTERVAL),
+    "month": (DATE, TIMESTAMP, INTERVAL),
+    "day": (DATE, TIMESTAMP, INTERVAL),
+    "quarter": (DATE, TIMESTAMP, INTERVAL),
+    "week": (DATE, TIMESTAMP),
+    "dayofweek": (DATE, TIMESTAMP),
+    "isodow": (DATE, TIMESTAMP),
+    "dayofyear": (DATE, TIMESTAMP),
+    "hour": (TIMESTAMP, TIME, INTERVAL),
+    "minute": (TIMESTAMP, TIME, INTERVAL),
+    "second": (TIMESTAMP, TIME, INTERVAL),
+    "millisecond": (TIMESTAMP, TIME, INTERVAL),
+    "microsecond": (TIMESTAMP, TIME, INTERVAL),
+    "epoch": (DATE, TIMESTAMP, TIME, INTERVAL),
+}
+
+
+def make_date_part(part: str, argument: Expression) -> Expression:
+    """``extract(part FROM argument)``: BIGINT, or DOUBLE for ``epoch``."""
+    function = DATE_PARTS.get(part.lower())
+    if function is None:
+        raise NotSupportedError(f"date part not supported: {part}", hint=f"parts: {', '.join(_DATE_PART_TYPES)}")
+    result = DOUBLE if function == "epoch" else BIGINT
+    overloads = [Overload((dtype,), result) for dtype in _DATE_PART_TYPES[function]]
+    return call_overload(function, (argument,), overloads)
+
+
+def _part(function: str) -> Resolver:
+    def resolve(arguments: Sequence[Expression]) -> Expression:
+        if len(arguments) != 1:
+            raise no_overload(function, arguments, (Overload((TIMESTAMP,), BIGINT),))
+        return make_date_part(function, arguments[0])
+
+    return resolve
+
+
+def _constant_text(name: str, argument: Expression) -> str:
+    if isinstance(argument, Literal) and isinstance(argument.value, str):
+        return argument.value
+    raise BinderError(f"first argument must be a constant date part: {name}")
+
+
+def _date_part(arguments: Sequence[Expression]) -> Expression:
+    if len(arguments) != 2:
+        raise no_overload("date_part", arguments, (Overload((VARCHAR, TIMESTAMP), BIGINT),))
+    return make_date_part(_constant_text("date_part", arguments[0]), arguments[1])
+
+
+def _unit(name: str, argument: Expression) -> Literal:
+    spelled = _constant_text(name, argument).lower()
+    unit = spelled if spelled in _LARGER_UNITS else DATE_PARTS.get(spelled)
+    if unit in ("dayofweek", "dayofyear", "isodow"):
+        unit = "day"
+    if unit not in _TRUNCATION_UNITS and unit not in _LARGER_UNITS:
+        raise NotSupportedError(
+            f"date part not supported by {name}: {spelled}", hint=f"parts: {', '.join(sorted(_TRUNCATION_UNITS))}"
+        )
+    return Literal(unit, VARCHAR)
+
+
+def _date_trunc(arguments: Sequence[Expression]) -> Expression:
+    """Truncation of a DATE or TIMESTAMP; the result is a TIMESTAMP in both cases, as in DuckDB 2.0."""
+    overloads = (Overload((VARCHAR, TIMESTAMP), TIMESTAMP), Overload((VARCHAR, DATE), TIMESTAMP))
+    overload = choose_overload("date_trunc", arguments, overloads)
+    return Call(
+        "date_trunc", (_unit("date_trunc", arguments[0]), coerce(arguments[1], overload.parameters[1])), TIMESTAMP
+    )
+
+
+def _date_diff(arguments: Sequence[Expression]) -> Expression:
+    overloads = tuple(Overload((VARCHAR, dtype, dtype), BIGINT) for dtype in (DATE, TIMESTAMP, TIME))
+    overload = choose_overload("date_diff", arguments, overloads)
+    values = (coerce(argument, overload.parameters[1]) for argument in arguments[1:])
+    return Call("date_diff", (_unit("date_diff", arguments[0]), *values), BIGINT)
+
+
+def _date_add(arguments: Sequence[Expression]) -> Expression:
+    if len(arguments) != 2:
+        raise no_overload("date_add", arguments, (Overload((TIMESTAMP, INTERVAL), TIMESTAMP),))
+    return make_add(arguments[0], arguments[1])
+
+
+def _strftime(arguments: Sequence[Expression]) -> Expression:
+    """Value, then format; the other order is accepted as in DuckDB."""
+    value_first = (Overload((DATE, VARCHAR), VARCHAR), Overload((TIMESTAMP, VARCHAR), VARCHAR))
+    if len(arguments) == 2 and arguments[0].dtype == VARCHAR and arguments[1].dtype != VARCHAR:
+        arguments = (arguments[1], arguments[0])
+    return call_overload("strftime", arguments, value_first)
+
+
+def to_interval(unit: str, amount: Expression) -> Expression:
+    """``amount`` units as an INTERVAL; ``unit`` as canonical in :mod:`gpuql_planner.functions.text_literals`."""
+    one = Literal(interval_of(1, unit), INTERVAL)
+    if isinstance(amount, Literal) and isinstance(amount.value, int) and amount.dtype.is_integer:
+        return Literal(interval_of(amount.value, unit), INTERVAL)
+    if not amount.dtype.is_integer:
+        amount = coerce(Call("trunc", (coerce(amount, DOUBLE),), DOUBLE), BIGINT)
+    return make_multiply(one, amount)
+
+
+def _to_units(name: str, unit: str) -> Resolver:
+    def resolve(arguments: Sequence[Expression]) -> Expression:
+        if len(arguments) != 1 or not arguments[0].dtype.is_integer:
+            raise no_overload(name, arguments, (Overload((BIGINT,), INTERVAL),))
+        return to_interval(unit, arguments[0])
+
+    return resolve
+
+
+def _simple(name: str, *overloads: Overload) -> Resolver:
+    return lambda arguments: call_overload(name, arguments, overloads)
+
+
+def _today(arguments: Sequence[Expression]) -> Expression:
+    if arguments:
+        raise no_overload("current_date", arguments, (Overload((), DATE),))
+    return Literal(datetime.datetime.now(datetime.UTC).date(), DATE)
+
+
+def _now(arguments: Sequence[Expression]) -> Expression:
+    """UTC time of binding. There is no TIMESTAMP WITH TIME ZONE, so the zone is dropped."""
+    if arguments:
+        raise no_overload("now", arguments, (Overload((), TIMESTAMP),))
+    return Literal(datetime.datetime.now(datetime.UTC).replace(tzinfo=None), TIMESTAMP)
+
+
+def _dated(name: str, result: DataType) -> Resolver:
+    return _simple(name, Overload((DATE,), result), Overload((TIMESTAMP,), result))
+
+
+TEMPORAL_FUNCTIONS: dict[str, Resolver] = {
+    **{function: _part(function) for function in _DATE_PART_TYPES},
+    **{
+        f"to_{unit}s": _to_units(f"to_{unit}s", unit)
+        for unit in "year month day week hour minute second millisecond microsecond quarter decade".split()
+    },
+    "date_part": _date_part,
+    "date_trunc": _date_trunc,
+    "date_diff": _date_diff,
+    "date_add": _date_add,
+    "make_date": _simple("make_date", Overload((BIGINT, BIGINT, BIGINT), DATE)),
+    "last_day": _dated("last_day", DATE),
+    "monthname": _dated("monthname", VARCHAR),
+    "dayname": _dated("dayname", VARCHAR),
+    "strftime": _strftime,
+    "strptime": _simple("strptime", Overload((VARCHAR, VARCHAR), TIMESTAMP)),
+    "current_date": _today,
+    "now": _now,
+}
+
+#: Functions whose value depends on when the statement is bound: a cached plan of them must not be used again.
+VOLATILE_FUNCTIONS = frozenset(
+    "now current_date today current_timestamp get_current_timestamp transaction_timestamp "
+    "localtimestamp current_localtimestamp".split()
+)
+
+assert all(part in _DATE_PART_TYPES for part in DATE_PARTS.values()), "every date part has its types"
