@@ -1,7 +1,7 @@
 """Walk and rebuild expressions and plans without naming every kind of node in every rule.
 
 Facts derived from an immutable node (attributes referred to, attributes put out) are remembered on the node
-itself, in its ``__dict__`` under a name with a leading underscore: equality and hashing look at the fields only.
+itself, in its ``__dict__`` under a name with a leading underscore: equality and hashing look at fields only.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def _expect_call(expression: Expression) -> AggregateCall:
 def with_inputs(node: LogicalNode, inputs: tuple[LogicalNode, ...]) -> LogicalNode:
     """``node`` over other inputs; the same object if they are the ones it has.
 
-    Nodes that take columns by position (UnionAll, Shared) get a Project where an input changed its column order.
+    Nodes that take columns by position (UnionAll, Shared) get a Project where an input's columns moved.
     """
     old = node.inputs
     if all(before is after for before, after in zip(old, inputs, strict=True)):

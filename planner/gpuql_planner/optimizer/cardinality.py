@@ -1,7 +1,8 @@
-"""How many rows a plan will give, and how its values are spread: estimates, used to choose and never to prove.
+"""How many rows a plan will give, and how its values are spread: estimates, to choose with and never to prove.
 
-Follows the classical assumptions of Selinger et al., "Access Path Selection" (SIGMOD 1979): values are spread evenly,
-columns are independent, keys of the smaller side are contained in the larger. Unknown statistics get defaults.
+Follows the classical assumptions of Selinger et al., "Access Path Selection" (SIGMOD 1979): values are spread
+evenly, columns are independent, keys of the smaller side are contained in the larger. Unknown statistics get
+defaults.
 """
 
 from __future__ import annotations

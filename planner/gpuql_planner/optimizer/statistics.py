@@ -42,8 +42,40 @@ _MAX_KEYS = 8
 
 #: Functions that give NULL only if an argument is NULL (no division, no conversion, no lookups).
 _NULL_ONLY_FROM_ARGUMENTS = frozenset(
-    "add subtract multiply negate abs eq ne lt le gt ge and or not like ilike starts_with ends_with contains "
-    "substring upper lower length strlen year month day quarter concat_operator round floor ceil".split()
+    (
+        "add",
+        "subtract",
+        "multiply",
+        "negate",
+        "abs",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "and",
+        "or",
+        "not",
+        "like",
+        "ilike",
+        "starts_with",
+        "ends_with",
+        "contains",
+        "substring",
+        "upper",
+        "lower",
+        "length",
+        "strlen",
+        "year",
+        "month",
+        "day",
+        "quarter",
+        "concat_operator",
+        "round",
+        "floor",
+        "ceil",
+    )
 )
 _NEVER_NULL = frozenset(("is_null", "is_not_null", "is_distinct_from", "is_not_distinct_from"))
 
@@ -91,9 +123,9 @@ def exactly_one_row(node: LogicalNode) -> bool:
 def _find_keys(node: LogicalNode) -> list[Key]:
     if isinstance(node, Scan):
         return _scan_keys(node)
-    if isinstance(node, (Filter, Sort)):
+    if isinstance(node, Filter):
         return list(unique_keys(node.input))
-    if isinstance(node, Limit):
+    if isinstance(node, (Limit, Sort)):
         return [frozenset()] if node.limit in (0, 1) else list(unique_keys(node.input))
     if isinstance(node, Project):
         renamed = _renaming(node)
@@ -222,7 +254,7 @@ def never_null(expression: Expression, non_null: Collection[Attribute]) -> bool:
 
 
 def rejects_null(predicate: Expression, attributes: Collection[Attribute]) -> bool:
-    """``predicate`` is not true in any row in which all of ``attributes`` are NULL (so padded rows fall out)."""
+    """``predicate`` is not true in a row in which all of ``attributes`` are NULL (so padded rows fall out)."""
     match predicate:
         case Literal(value):
             return value is not True
@@ -260,7 +292,7 @@ def _find_non_null(node: LogicalNode) -> Collection[Attribute]:
     if isinstance(node, Scan):
         return [a for a, source in node.columns if not column_may_be_null(node, source, a)]
     if isinstance(node, Filter):
-        return non_null_attributes(node.input) | _not_null_after(node)
+        return non_null_attributes(node.input) | _not_null_if_true(node.predicates)
     if isinstance(node, (Sort, Limit, Repeat)):
         return non_null_attributes(node.input)
     if isinstance(node, Values):
@@ -295,10 +327,10 @@ def _find_non_null(node: LogicalNode) -> Collection[Attribute]:
     return ()
 
 
-def _not_null_after(node: Filter) -> frozenset[Attribute]:
-    """Columns that must not be NULL for the predicates to be true."""
-    used = frozenset().union(*(references(p) for p in node.predicates))
-    return frozenset(a for a in used if any(rejects_null(p, (a,)) for p in node.predicates))
+def _not_null_if_true(predicates: tuple[Expression, ...]) -> frozenset[Attribute]:
+    """Columns that must not be NULL for all predicates to be true."""
+    used = frozenset().union(*(references(p) for p in predicates))
+    return frozenset(a for a in used if any(rejects_null(p, (a,)) for p in predicates))
 
 
 def _join_non_null(node: Join) -> frozenset[Attribute]:

@@ -1,0 +1,324 @@
+"""Logical plan → pipelines.
+
+Each node continues the pipeline of its input or, if it must see all rows first, ends it in a sink and starts a new
+pipeline that reads the sink. The right side of a join becomes a build pipeline, the left side goes on as the probe.
+What a node must hand up travels down as ``required``, so that nothing else is kept in tables and results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gpuql_planner.errors import InternalError
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Call, Expression, Literal
+from gpuql_planner.logical.nodes import (
+    Aggregate,
+    Filter,
+    Join,
+    JoinKind,
+    Limit,
+    LogicalNode,
+    Project,
+    Repeat,
+    Scan,
+    Shared,
+    Sort,
+    UnionAll,
+    Values,
+)
+from gpuql_planner.logical.visit import conjuncts, output_set, references, substitute, walk
+from gpuql_planner.optimizer.cardinality import equality_sides, estimate_rows
+from gpuql_planner.optimizer.cost import evaluation_order
+from gpuql_planner.optimizer.statistics import is_unique
+from gpuql_planner.physical.nodes import (
+    AggregateSink,
+    CollectSink,
+    FilterExec,
+    HashJoinBuild,
+    HashJoinProbe,
+    LimitSink,
+    PhysicalPlan,
+    Pipeline,
+    ProjectExec,
+    RepeatExec,
+    ResultScan,
+    Sink,
+    SortSink,
+    Source,
+    TableScan,
+    Transform,
+    UnmatchedBuildScan,
+    ValuesSource,
+)
+from gpuql_planner.physical.placement import Refusal, place
+from gpuql_planner.physical.verify import sink_outputs
+
+Required = frozenset[Attribute]
+
+_ONE_SIDED = (JoinKind.SEMI, JoinKind.ANTI, JoinKind.MARK)
+
+
+def lower(
+    plan: LogicalNode,
+    names: tuple[str, ...],
+    *,
+    device: str,
+    reason: str = "the only device in use",
+    refusal: Refusal = lambda pipeline: None,
+) -> PhysicalPlan:
+    """Pipelines that compute ``plan``.
+
+    Parameters
+    ----------
+    plan : without DependentJoin and subquery expressions (after ``optimizer.optimize``).
+    names : result column names, one per output of ``plan``.
+    device, reason, refusal : see :func:`gpuql_planner.physical.placement.place`.
+    """
+    lowering = _Lowering()
+    lowering.finish_last(lowering.lower(plan, output_set(plan)), plan.outputs)
+    pipelines = place(lowering.pipelines, device, reason, refusal)
+    return PhysicalPlan(pipelines, plan.outputs, names)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A pipeline without its sink, and how many rows it is expected to pass on."""
+
+    source: Source
+    transforms: tuple[Transform, ...]
+    rows: float
+
+    def then(self, transform: Transform, rows: float) -> _Draft:
+        return _Draft(self.source, (*self.transforms, transform), rows)
+
+
+class _Lowering:
+    def __init__(self) -> None:
+        self.pipelines: list[Pipeline] = []
+        self.shared: dict[int, int] = {}
+
+    # --- pipelines ---------------------------------------------------------------------------------------------
+
+    def finish(self, draft: _Draft, sink: Sink) -> int:
+        """Close a pipeline; its index."""
+        self.pipelines.append(Pipeline(draft.source, draft.transforms, sink, "", "", draft.rows))
+        return len(self.pipelines) - 1
+
+    def finish_last(self, draft: _Draft, outputs: Iterable[Attribute]) -> None:
+        """Collect the result, unless that would only copy what the last pipeline sorted, limited or collected."""
+        wanted = tuple(dict.fromkeys(outputs))
+        reused = self.unchanged_result(draft, wanted)
+        if reused is not None and reused == len(self.pipelines) - 1:
+            if not isinstance(self.pipelines[reused].sink, AggregateSink):
+                return
+        self.finish(draft, CollectSink(wanted))
+
+    def unchanged_result(self, draft: _Draft, wanted: tuple[Attribute, ...]) -> int | None:
+        """The pipeline whose kept rows the draft only reads again, under the same attributes."""
+        source = draft.source
+        if draft.transforms or not isinstance(source, ResultScan) or len(source.pipelines) != 1:
+            return None
+        taken = {attribute: origins[0] for attribute, origins in source.columns}
+        return source.pipelines[0] if all(taken.get(a) == a for a in wanted) else None
+
+    def read(self, index: int, attributes: Iterable[Attribute], rows: float) -> _Draft:
+        """Start a pipeline on the rows kept by an earlier one."""
+        return _Draft(ResultScan((index,), tuple((a, (a,)) for a in attributes)), (), rows)
+
+    # --- nodes -------------------------------------------------------------------------------------------------
+
+    def lower(self, node: LogicalNode, required: Required) -> _Draft:
+        """A draft whose rows have at least the attributes ``required``, a subset of the node's outputs."""
+        rows = estimate_rows(node)
+        match node:
+            case Scan(table, columns, predicates):
+                kept = tuple(pair for pair in columns if pair[0] in required)
+                available = frozenset(attribute for attribute, _ in kept)
+                usable = tuple(p for p in predicates if references(p) <= available)
+                return _Draft(TableScan(table, kept, usable), (), rows)
+            case Values(attributes, values):
+                return _Draft(_values(attributes, values, required), (), rows)
+            case Filter():
+                return self.lower_filter(node, required, rows)
+            case Project():
+                return self.lower_project(node, required, rows)
+            case Join():
+                return self.lower_join(node, required, rows)
+            case Aggregate():
+                return self.lower_aggregate(node, required, rows)
+            case Sort(below, keys, limit, offset):
+                needed = required.union(*(references(key.expression) for key in keys))
+                kept_attributes = _ordered(node.outputs, required)
+                sort = SortSink(keys, kept_attributes, limit, offset)
+                return self.read(self.finish(self.lower(below, needed), sort), kept_attributes, rows)
+            case Limit(below, limit, offset):
+                kept_attributes = _ordered(node.outputs, required)
+                limited = LimitSink(kept_attributes, limit, offset)
+                return self.read(self.finish(self.lower(below, required), limited), kept_attributes, rows)
+            case UnionAll():
+                return self.lower_union(node, required, rows)
+            case Repeat(below, count):
+                return self.lower(below, required | references(count)).then(RepeatExec(count), rows)
+            case Shared():
+                return self.lower_shared(node, required, rows)
+        raise InternalError(f"plan node cannot be lowered: {type(node).__name__}")
+
+    def lower_filter(self, node: Filter, required: Required, rows: float) -> _Draft:
+        predicates = [part for predicate in node.predicates for part in conjuncts(predicate)]
+        draft = self.lower(node.input, required.union(*map(references, predicates)))
+        if isinstance(draft.source, TableScan) and not draft.transforms and not draft.source.predicates:
+            hints = tuple(p for p in predicates if _is_zone_map_predicate(p))
+            draft = replace(draft, source=replace(draft.source, predicates=hints))
+        if draft.transforms and isinstance(draft.transforms[-1], FilterExec):
+            predicates = [*draft.transforms[-1].predicates, *predicates]
+            draft = replace(draft, transforms=draft.transforms[:-1])
+        if not predicates:
+            return draft
+        ordered = evaluation_order(predicates, (node.input,))
+        return draft.then(FilterExec(ordered), rows)
+
+    def lower_project(self, node: Project, required: Required, rows: float) -> _Draft:
+        kept = tuple(pair for pair in node.expressions if pair[0] in required)
+        draft = self.lower(node.input, frozenset().union(*(references(e) for _, e in kept)))
+        if all(isinstance(e, AttributeRef) and e.attribute == a for a, e in kept):
+            return draft
+        return replace(_project(draft, kept), rows=rows)
+
+    def lower_aggregate(self, node: Aggregate, required: Required, rows: float) -> _Draft:
+        aggregates = tuple(pair for pair in node.aggregates if pair[0] in required)
+        used = [expression for _, expression in (*node.keys, *aggregates)]
+        draft = self.lower(node.input, frozenset().union(*map(references, used)))
+        sink = AggregateSink(node.keys, aggregates)
+        index = self.finish(draft, sink)
+        return self.read(index, _ordered(sink_outputs(sink), required), rows)
+
+    def lower_union(self, node: UnionAll, required: Required, rows: float) -> _Draft:
+        positions = [i for i, attribute in enumerate(node.attributes) if attribute in required]
+        indices = []
+        for source in node.sources:
+            wanted = tuple(source.outputs[i] for i in positions)
+            draft = self.lower(source, frozenset(wanted))
+            known = self.unchanged_result(draft, wanted)
+            indices.append(
+                self.finish(draft, CollectSink(tuple(dict.fromkeys(wanted)))) if known is None else known
+            )
+        columns = tuple((node.attributes[i], tuple(s.outputs[i] for s in node.sources)) for i in positions)
+        return _Draft(ResultScan(tuple(indices), columns), (), rows)
+
+    def lower_shared(self, node: Shared, required: Required, rows: float) -> _Draft:
+        index = self.shared.get(node.key)
+        definition = node.definition
+        if index is None:
+            draft = self.lower(definition, output_set(definition))
+            known = self.unchanged_result(draft, definition.outputs)
+            if known is None:
+                known = self.finish(draft, CollectSink(tuple(dict.fromkeys(definition.outputs))))
+            index = self.shared[node.key] = known
+        pairs = zip(node.attributes, definition.outputs, strict=True)
+        columns = tuple((use, (origin,)) for use, origin in pairs if use in required)
+        return _Draft(ResultScan((index,), columns), (), rows)
+
+    # --- joins -------------------------------------------------------------------------------------------------
+
+    def lower_join(self, node: Join, required: Required, rows: float) -> _Draft:
+        if node.kind is JoinKind.MARK and node.mark not in required:
+            return self.lower(node.left, required)  # a mark that nobody reads changes nothing
+        keys, null_safe, residual = split_conditions(node)
+        residual_uses: Required = frozenset().union(*map(references, residual))
+        left_set, right_set = output_set(node.left), output_set(node.right)
+        probe_keys = tuple(left for left, _ in keys)
+        build_keys = tuple(right for _, right in keys)
+
+        build_outputs = () if node.kind in _ONE_SIDED else _ordered(node.right.outputs, required)
+        payload = _ordered(
+            node.right.outputs, required.union(residual_uses) if build_outputs else residual_uses
+        )
+        build_draft = self.lower(node.right, frozenset(payload).union(*map(references, build_keys)))
+        build = HashJoinBuild(
+            build_keys,
+            payload,
+            null_safe,
+            unique=_keys_unique(node.right, build_keys),
+            existence_only=node.kind in _ONE_SIDED and not residual,
+        )
+        build_index = self.finish(build_draft, build)
+
+        left_required = (required | residual_uses) & left_set
+        draft = self.lower(node.left, left_required.union(*map(references, probe_keys)))
+        kind = JoinKind.INNER if node.kind is JoinKind.CROSS else node.kind
+        outputs = _ordered(node.outputs, required)
+        probe = HashJoinProbe(
+            build_index, kind, probe_keys, residual, outputs, build_outputs, node.mark, null_safe
+        )
+        draft = draft.then(probe, rows)
+        if kind not in (JoinKind.RIGHT, JoinKind.FULL):
+            return draft
+        matched = self.finish(draft, CollectSink(outputs))
+        null_attributes = tuple(a for a in outputs if a not in right_set)
+        rest = _Draft(UnmatchedBuildScan(build_index, build_outputs, null_attributes), (), rows)
+        unmatched = self.finish(rest, CollectSink(outputs))
+        return _Draft(ResultScan((matched, unmatched), tuple((a, (a, a)) for a in outputs)), (), rows)
+
+
+def split_conditions(
+    node: Join,
+) -> tuple[list[tuple[Expression, Expression]], frozenset[int], tuple[Expression, ...]]:
+    """Pairs of left and right keys, which of them are null-safe (by position), and the conjuncts left over."""
+    keys: list[tuple[Expression, Expression]] = []
+    null_safe: set[int] = set()
+    residual: list[Expression] = []
+    for condition in (part for whole in node.conditions for part in conjuncts(whole)):
+        pair = equality_sides(condition, node)
+        if pair is None:
+            residual.append(condition)
+            continue
+        if isinstance(condition, Call) and condition.function == "is_not_distinct_from":
+            null_safe.add(len(keys))
+        keys.append(pair)
+    ordered = evaluation_order(residual, (node.left, node.right))
+    return keys, frozenset(null_safe), ordered
+
+
+def _keys_unique(node: LogicalNode, keys: tuple[Expression, ...]) -> bool:
+    return is_unique(node, [key.attribute for key in keys if isinstance(key, AttributeRef)])
+
+
+def _ordered(attributes: Iterable[Attribute], wanted: Required) -> tuple[Attribute, ...]:
+    return tuple(dict.fromkeys(attribute for attribute in attributes if attribute in wanted))
+
+
+def _values(
+    attributes: tuple[Attribute, ...], rows: tuple[tuple[object, ...], ...], required: Required
+) -> ValuesSource:
+    positions = [i for i, attribute in enumerate(attributes) if attribute in required]
+    kept = tuple(tuple(row[i] for i in positions) for row in rows)
+    return ValuesSource(tuple(attributes[i] for i in positions), kept)  # type: ignore[arg-type]
+
+
+def _project(draft: _Draft, items: tuple[tuple[Attribute, Expression], ...]) -> _Draft:
+    """Add a projection, merged into the one before unless that would compute something twice."""
+    last = draft.transforms[-1] if draft.transforms else None
+    if isinstance(last, ProjectExec):
+        uses: dict[Attribute, int] = {}
+        for _, expression in items:
+            for part in walk(expression):
+                if isinstance(part, AttributeRef):
+                    uses[part.attribute] = uses.get(part.attribute, 0) + 1
+        below = dict(last.expressions)
+        trivial = (AttributeRef, Literal)
+        if all(count == 1 or isinstance(below[a], trivial) for a, count in uses.items()):
+            merged = tuple((a, substitute(e, below)) for a, e in items)
+            return replace(draft, transforms=(*draft.transforms[:-1], ProjectExec(merged)))
+    return draft.then(ProjectExec(items), draft.rows)
+
+
+def _is_zone_map_predicate(predicate: Expression) -> bool:
+    """Comparisons of one column with constants: what a reader can test against a row group's minimum and maximum."""
+    arguments = predicate.arguments if isinstance(predicate, Call) else ()
+    if isinstance(predicate, Call) and predicate.function in ("is_null", "is_not_null"):
+        return isinstance(arguments[0], AttributeRef)
+    if isinstance(predicate, Call) and predicate.function in ("eq", "lt", "le", "gt", "ge", "ne"):
+        kinds = {type(argument) for argument in arguments}
+        return kinds == {AttributeRef, Literal}
+    return False
