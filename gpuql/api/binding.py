@@ -17,6 +17,7 @@ from gpuql.api.expressions import (
     LiteralExpr,
     SortExpr,
 )
+from gpuql.api.type_names import parse_type
 from gpuql_planner import functions
 from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.logical.expressions import (
@@ -135,12 +136,12 @@ def bind(expression: Expr, scope: Scope, grouping: Grouping | None = None) -> Ex
                 raise BinderError(f"column must be a group key or inside an aggregate: {name}")
             return scope.reference(name)
         case LiteralExpr(value=value):
-            return functions.make_literal(value)
+            return functions.python_literal(value)
         case CallExpr(function=function, arguments=arguments):
             return functions.make_call(function, [bind(argument, scope, grouping) for argument in arguments])
         case CastExpr(argument=argument, target=target, try_=try_):
-            dtype = target if isinstance(target, DataType) else functions.parse_type(target)
-            return functions.make_cast(bind(argument, scope, grouping), dtype, try_=try_)
+            dtype = target if isinstance(target, DataType) else parse_type(target)
+            return functions.explicit_cast(bind(argument, scope, grouping), dtype, try_=try_)
         case InListExpr(argument=argument, options=options):
             bound = [bind(option, scope, grouping) for option in options]
             return functions.make_in_list(bind(argument, scope, grouping), bound)
@@ -172,5 +173,4 @@ def bind_sort_key(key: SortExpr, scope: Scope) -> SortKey:
 
 def bind_predicate(expression: Expr, scope: Scope) -> Expression:
     """Typed form of a condition; BinderError unless it is a truth value."""
-    bound = bind(expression, scope)
-    return functions.require_boolean(bound)
+    return functions.as_condition(bind(expression, scope))

@@ -21,14 +21,14 @@ from gpuql_planner import functions
 from gpuql_planner.errors import BinderError
 from gpuql_planner.logical.expressions import AggregateCall, Attribute, AttributeRef, Expression
 from gpuql_planner.logical.nodes import Aggregate, Filter, Limit, LogicalNode, Project, Sort, UnionAll
-from gpuql_planner.logical.visit import conjuncts, with_fresh_attributes
+from gpuql_planner.logical.visit import with_fresh_attributes
 from gpuql_planner.sql.statements import Query
 from gpuql_planner.types import DataType, common_type
 
 Named = tuple[str, Expr]
 
 
-class PreparedQuery(Protocol):
+class RunnableQuery(Protocol):
     """A query that a session can run again and again, planned at most once."""
 
     @property
@@ -49,7 +49,7 @@ class DataFrame:
     query runs. It reads tables as they were when it was made.
     """
 
-    def __init__(self, prepared: PreparedQuery, prepare: Callable[[Query], PreparedQuery]) -> None:
+    def __init__(self, prepared: RunnableQuery, prepare: Callable[[Query], RunnableQuery]) -> None:
         self._prepared = prepared
         self._prepare = prepare
 
@@ -129,14 +129,16 @@ class DataFrame:
 
     def cast(self, dtypes: Mapping[str, DataType | str]) -> DataFrame:
         """With columns converted to other types."""
-        return self.with_columns(*(ColumnExpr(name).cast(dtype).alias(name) for name, dtype in dtypes.items()))
+        return self.with_columns(
+            *(ColumnExpr(name).cast(dtype).alias(name) for name, dtype in dtypes.items())
+        )
 
     # --- rows ---
 
     def filter(self, *predicates: Expr | bool) -> DataFrame:
         """Rows for which all predicates are true."""
         bound = [bind_predicate(as_expr(predicate), self._scope) for predicate in flatten(predicates)]
-        parts = tuple(part for predicate in bound for part in conjuncts(predicate))
+        parts = tuple(part for predicate in bound for part in functions.split_conjuncts(predicate))
         return self._with_plan(Filter(self.plan, parts), self._names) if parts else self
 
     def sort(
@@ -172,7 +174,9 @@ class DataFrame:
         """Without duplicate rows (NULLs count as equal). With a ``subset``, any one row of each combination."""
         outputs = self.plan.outputs
         names = self._names if subset is None else [subset] if isinstance(subset, str) else subset
-        positions = {self._scope.find(name) for name in names} if subset is not None else set(range(len(outputs)))
+        positions = (
+            {self._scope.find(name) for name in names} if subset is not None else set(range(len(outputs)))
+        )
         keys: list[tuple[Attribute, Expression]] = []
         others: list[tuple[Attribute, AggregateCall]] = []
         for position, attribute in enumerate(outputs):
@@ -184,7 +188,9 @@ class DataFrame:
         plan: LogicalNode = Aggregate(self.plan, tuple(keys), tuple(others))
         if others:
             by_position = iter(keys), iter(others)
-            order = [next(by_position[0] if i in positions else by_position[1])[0] for i in range(len(outputs))]
+            order = [
+                next(by_position[0] if i in positions else by_position[1])[0] for i in range(len(outputs))
+            ]
             plan = Project(plan, tuple((attribute, AttributeRef(attribute)) for attribute in order))
         return self._with_plan(plan, self._names)
 
@@ -316,7 +322,10 @@ class DataFrame:
     def _aggregate(self, keys: Sequence[Named], wanted: Sequence[Named]) -> DataFrame:
         grouping = Grouping([_fresh(name, bind(key, self._scope)) for name, key in keys])
         results = [
-            *((name, AttributeRef(attribute)) for (name, _), (attribute, _) in zip(keys, grouping.keys, strict=True)),
+            *(
+                (name, AttributeRef(attribute))
+                for (name, _), (attribute, _) in zip(keys, grouping.keys, strict=True)
+            ),
             *((name, bind(expression, self._scope, grouping)) for name, expression in wanted),
         ]
         _reject_duplicates([name for name, _ in results])
@@ -378,4 +387,6 @@ def _as_list(value: Expr | str | Sequence[Expr | str] | None) -> list[Expr | str
 def _reject_duplicates(names: Sequence[str]) -> None:
     for position, name in enumerate(names):
         if name in names[:position]:
-            raise BinderError(f"column name appears twice: {name}", hint="give one of them another name with .alias()")
+            raise BinderError(
+                f"column name appears twice: {name}", hint="give one of them another name with .alias()"
+            )

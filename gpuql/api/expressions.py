@@ -112,7 +112,9 @@ class Expr:
         return call("not", self)
 
     def __bool__(self) -> bool:
-        raise TypeError("an expression has no truth value: use & | ~ instead of and, or, not, and is_in() instead of in")
+        raise TypeError(
+            "an expression has no truth value: use & | ~ instead of and, or, not, and is_in() instead of in"
+        )
 
     def eq_missing(self, other: Operand) -> Expr:
         """Equality in which NULL equals NULL (IS NOT DISTINCT FROM)."""
@@ -190,7 +192,7 @@ class Expr:
         return call("sqrt", self)
 
     def exp(self) -> Expr:
-        """e to this power."""
+        """E to this power."""
         return call("exp", self)
 
     def log(self) -> Expr:

@@ -26,7 +26,12 @@ KINDS = {
 
 
 def join_plans(
-    left: Relation, right: Relation, left_keys: Sequence[Expr], right_keys: Sequence[Expr], how: str, suffix: str
+    left: Relation,
+    right: Relation,
+    left_keys: Sequence[Expr],
+    right_keys: Sequence[Expr],
+    how: str,
+    suffix: str,
 ) -> tuple[LogicalNode, list[str]]:
     """Join two plans (which share no attribute) and name what comes out.
 
@@ -35,11 +40,15 @@ def join_plans(
     """
     kind = KINDS.get(how.lower())
     if kind is None:
-        raise BinderError(f"unknown kind of join: {how}", hint=did_you_mean(how, list(KINDS)) or ", ".join(KINDS))
+        raise BinderError(
+            f"unknown kind of join: {how}", hint=did_you_mean(how, list(KINDS)) or ", ".join(KINDS)
+        )
     if len(left_keys) != len(right_keys):
         raise BinderError(f"join keys differ in number: {len(left_keys)} left, {len(right_keys)} right")
     if bool(left_keys) == (kind is JoinKind.CROSS):
-        raise BinderError("a cross join takes no keys" if left_keys else "join needs keys: on, or left_on and right_on")
+        raise BinderError(
+            "a cross join takes no keys" if left_keys else "join needs keys: on, or left_on and right_on"
+        )
     left_plan, left_names = left
     right_plan, right_names = right
     left_scope = Scope(tuple(left_names), left_plan.outputs)
@@ -63,7 +72,9 @@ def join_plans(
         if attribute not in dropped:
             spelled = name + suffix if name in taken else name
             if spelled in names:
-                raise BinderError(f"column name appears twice after the join: {spelled}", hint="choose another suffix")
+                raise BinderError(
+                    f"column name appears twice after the join: {spelled}", hint="choose another suffix"
+                )
             names.append(spelled)
             kept.append(attribute)
     if not dropped:

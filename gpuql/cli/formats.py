@@ -1,0 +1,89 @@
+"""Ways to print a result."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, TextIO
+
+from gpuql.api.table_text import format_result, format_value
+
+if TYPE_CHECKING:
+    from gpuql.api.result import Result
+
+
+def write_table(result: Result, output: TextIO) -> None:
+    """A box; cut after 40 rows on a terminal, whole when it goes to a file or a pipe."""
+    rows = 40 if output.isatty() else sys.maxsize
+    output.write(format_result(result, max_rows=rows) + "\n")
+
+
+def write_csv(result: Result, output: TextIO) -> None:
+    """RFC 4180 with a header; NULL is an empty field, an empty string is ``""``."""
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(result.names)
+    for row in result.iter_rows():
+        if any(value == "" for value in row):
+            output.write(",".join(_quoted(value) for value in row) + "\n")
+        else:
+            writer.writerow(["" if value is None else format_value(value) for value in row])
+
+
+def _quoted(value: object) -> str:
+    return "" if value is None else '"' + format_value(value).replace('"', '""') + '"'
+
+
+def write_json(result: Result, output: TextIO) -> None:
+    """One array of objects."""
+    output.write("[")
+    for number, row in enumerate(result.to_dicts()):
+        output.write(
+            ("," if number else "") + "\n" + json.dumps(row, default=_json_value, ensure_ascii=False)
+        )
+    output.write("\n]\n" if result.num_rows else "]\n")
+
+
+def write_json_lines(result: Result, output: TextIO) -> None:
+    """One object per line."""
+    for row in result.to_dicts():
+        output.write(json.dumps(row, default=_json_value, ensure_ascii=False) + "\n")
+
+
+def write_markdown(result: Result, output: TextIO) -> None:
+    """A GitHub table."""
+    output.write("| " + " | ".join(map(_markdown, result.names)) + " |\n")
+    output.write("|" + "|".join("--:" if dtype.is_numeric else "---" for dtype in result.dtypes) + "|\n")
+    for row in result.iter_rows():
+        output.write("| " + " | ".join(_markdown(format_value(value)) for value in row) + " |\n")
+
+
+def _markdown(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, Decimal):
+        return (
+            int(value)
+            if value == value.to_integral_value() and value.as_tuple().exponent == 0
+            else float(value)
+        )
+    return format_value(value)
+
+
+FORMATS: dict[str, Callable[[Result, TextIO], None]] = {
+    "table": write_table,
+    "csv": write_csv,
+    "json": write_json,
+    "jsonl": write_json_lines,
+    "markdown": write_markdown,
+}
+
+
+def write_result(result: Result, output: TextIO, form: str) -> None:
+    """Print ``result``; one without columns (CREATE, SET ...) prints nothing."""
+    if result.outputs:
+        FORMATS[form](result, output)

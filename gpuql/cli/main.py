@@ -1,0 +1,194 @@
+"""Entry of the ``gpuql`` command: reads arguments, runs statements, turns errors into messages and exit codes.
+
+Exit codes: 0 success; 1 an error in a statement or in the data; 2 wrong arguments; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from gpuql import __version__
+from gpuql.cli.formats import FORMATS
+from gpuql.config import SETTINGS
+from gpuql.errors import GpuqlError, InterruptError
+
+DEVICES = ("auto", "cpu", "gpu", "cudasim")
+
+_EPILOG = """\
+Without -c and -f, statements are read from standard input; on a terminal that is an interactive shell.
+
+examples:
+  gpuql -c "SELECT count(*) FROM 'trips/*.parquet'"
+  gpuql -f report.sql --format csv > report.csv
+  gpuql bench tpch --sf 1 --compare duckdb
+
+settings (SET name = value, or --set name=value):
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        code = int(options.run(options))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe went away: end quietly, and keep the interpreter's exit from flushing into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except GpuqlError as error:
+        report_error(error)
+        return 130 if isinstance(error, InterruptError) else 1
+    except (OSError, ImportError, UnicodeError) as error:
+        report_error(error)
+        return 1
+    return code
+
+
+def report_error(error: Exception) -> None:
+    """Print an error for a person: its kind, the message, the line with a caret, a hint."""
+    kind = type(error).__name__
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        kind = f"\x1b[1;31m{kind}\x1b[0m"
+    print(f"{kind}: {error}", file=sys.stderr)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All arguments of the command and its subcommands."""
+    epilog = _EPILOG + "\n".join(
+        f"  {setting.name:<18} {setting.description}" for setting in SETTINGS.values()
+    )
+    parser = argparse.ArgumentParser(
+        prog="gpuql",
+        description="Run analytical SQL on files and frames, on a GPU or a CPU.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"gpuql {__version__}")
+    parser.add_argument(
+        "-c", "--command", metavar="SQL", action="append", help="run these statements and exit"
+    )
+    parser.add_argument(
+        "-f", "--file", metavar="FILE", action="append", help="run the statements of a file and exit"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="table", help="how rows are printed (default: table)"
+    )
+    parser.add_argument(
+        "--timer", action="store_true", help="print how long each statement took, to standard error"
+    )
+    add_connection_arguments(parser)
+    parser.set_defaults(run=_run_statements)
+    commands = parser.add_subparsers(title="commands", metavar="")
+    _add_bench(commands)
+    doctor = commands.add_parser(
+        "doctor", help="show versions, devices and caches, and check that queries run"
+    )
+    doctor.set_defaults(run=_run_doctor)
+    warmup = commands.add_parser(
+        "warmup", help="compile the static kernels now, so that no query waits for them"
+    )
+    add_connection_arguments(warmup)
+    warmup.set_defaults(run=_run_warmup)
+    return parser
+
+
+def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that become settings of the connection."""
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where queries run (default: auto)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="worker threads on the CPU (default: all cores)"
+    )
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="change any setting")
+
+
+def connection_settings(options: argparse.Namespace) -> dict[str, str]:
+    """Settings given with ``--set``."""
+    pairs = {}
+    for assignment in options.set:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise GpuqlError(f"--set needs NAME=VALUE: {assignment}")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    bench = commands.add_parser("bench", help="compare with other engines: rows first, then times")
+    suites = bench.add_subparsers(title="suites", metavar="SUITE", required=True)
+    tpch = suites.add_parser("tpch", help="the 22 queries of TPC-H on generated data")
+    tpch.add_argument(
+        "--sf", type=float, default=1.0, metavar="N", help="scale factor; 1 is about 1 GB (default: 1)"
+    )
+    tpch.add_argument("--compare", default="duckdb", metavar="LIST", help="duckdb, polars, both, or none")
+    tpch.add_argument("--queries", default="", metavar="LIST", help="such as 1,5,12-15 (default: all)")
+    tpch.add_argument(
+        "--runs", type=int, default=5, metavar="R", help="timed runs per query and engine (default: 5)"
+    )
+    tpch.add_argument(
+        "--data", metavar="DIR", help="folder of <table>.parquet (default: generated once into a cache)"
+    )
+    tpch.add_argument(
+        "--from",
+        dest="source",
+        choices=("memory", "parquet"),
+        default="memory",
+        help="tables loaded before timing, or read from Parquet by every query (default: memory)",
+    )
+    _add_bench_arguments(tpch)
+    tpch.set_defaults(run=_run_tpch)
+    micro = suites.add_parser("micro", help="single operators beside the machine's memory bandwidth")
+    micro.add_argument(
+        "--rows", type=int, default=10_000_000, metavar="N", help="rows of the input (default: 10 million)"
+    )
+    micro.add_argument("--runs", type=int, default=3, metavar="R", help="timed runs (default: 3)")
+    micro.add_argument("--only", metavar="TEXT", default="", help="only the cases whose name contains this")
+    _add_bench_arguments(micro)
+    micro.set_defaults(run=_run_micro)
+
+
+def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+    add_connection_arguments(parser)
+    parser.add_argument("--json", metavar="FILE", help="also write all figures to this file")
+    parser.add_argument(
+        "--on-unsupported",
+        choices=("error", "fallback"),
+        default="fallback",
+        help="what happens to pipelines that the device or tier cannot run (default: fallback, and the table says so)",
+    )
+
+
+def _run_statements(options: argparse.Namespace) -> int:
+    from gpuql.cli.statements import run_statements
+
+    return run_statements(options, connection_settings(options))
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from gpuql.cli.doctor import run_doctor
+
+    return run_doctor()
+
+
+def _run_warmup(options: argparse.Namespace) -> int:
+    from gpuql.cli.warmup import run_warmup
+
+    return run_warmup(options.device, options.threads, connection_settings(options))
+
+
+def _run_tpch(options: argparse.Namespace) -> int:
+    from gpuql.bench.tpch import run_tpch
+
+    return run_tpch(options, connection_settings(options))
+
+
+def _run_micro(options: argparse.Namespace) -> int:
+    from gpuql.bench.micro import run_micro
+
+    return run_micro(options, connection_settings(options))

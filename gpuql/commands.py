@@ -1,0 +1,134 @@
+"""Statements that are not queries: definitions, inserts, settings and questions about the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from gpuql.api.result import Result
+from gpuql.catalog.catalog import SessionCatalog
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.construct import column_from_python
+from gpuql_planner.errors import NotSupportedError
+from gpuql_planner.logical.expressions import Attribute
+from gpuql_planner.sql.statements import (
+    CreateTable,
+    CreateView,
+    Describe,
+    Drop,
+    Explain,
+    Insert,
+    Query,
+    SetVariable,
+    ShowTables,
+    Statement,
+)
+from gpuql_planner.types import BIGINT, VARCHAR, DataType
+
+
+class CommandHost(Protocol):
+    """What commands need of a connection."""
+
+    @property
+    def catalog(self) -> SessionCatalog:
+        """Where tables and views live."""
+
+    def run_query(self, query: Query) -> Result:
+        """Rows of a query."""
+
+    def explain_query(self, query: Query, mode: str) -> str:
+        """Plan of a query as text."""
+
+    def set_variable(self, name: str, value: object) -> None:
+        """Change a setting."""
+
+
+def table_of_values(columns: Sequence[tuple[str, DataType, Sequence[Any]]]) -> Result:
+    """A result made of Python values."""
+    outputs = tuple(Attribute.fresh(name, dtype) for name, dtype, _ in columns)
+    num_rows = len(columns[0][2]) if columns else 0
+    batch = Batch(
+        {
+            attribute.id: column_from_python(values, dtype)
+            for attribute, (_, dtype, values) in zip(outputs, columns, strict=True)
+        },
+        num_rows,
+    )
+    return Result(outputs, tuple(name for name, _, _ in columns), [batch])
+
+
+def run_command(statement: Statement, host: CommandHost) -> Result:
+    """Carry out any statement but a query. Its result says what it did: a Count of rows, or no columns."""
+    match statement:
+        case Query():
+            return host.run_query(statement)
+        case Explain(statement=inner, mode=mode):
+            return _explain(inner, mode, host)
+        case Describe(query=query):
+            return _describe(query)
+        case ShowTables():
+            return table_of_values([("name", VARCHAR, sorted(host.catalog.relation_names()))])
+        case SetVariable(name=name, value=value):
+            host.set_variable(name, value)
+            return table_of_values([])
+        case CreateTable():
+            return _create_table(statement, host)
+        case Insert(table=table, query=query):
+            rows = host.run_query(query)
+            host.catalog.insert(table, rows.batches, rows.outputs)
+            return _count(rows.num_rows)
+        case CreateView(name=name, sql=sql, column_names=names, or_replace=replace, if_not_exists=lenient):
+            host.catalog.create_view(name, sql, names, or_replace=replace, if_not_exists=lenient)
+            return table_of_values([])
+        case Drop(kind=kind, name=name, if_exists=if_exists):
+            host.catalog.drop(kind, name, if_exists=if_exists)
+            return table_of_values([])
+    raise NotSupportedError(f"statement is not supported: {type(statement).__name__}")
+
+
+def _count(num_rows: int) -> Result:
+    return table_of_values([("Count", BIGINT, [num_rows])])
+
+
+def _explain(statement: Statement, mode: str, host: CommandHost) -> Result:
+    match statement:
+        case Query() as query:
+            text = host.explain_query(query, mode)
+        case CreateTable(query=Query() as query) | Insert(query=query) | Describe(query=query):
+            text = host.explain_query(query, mode)
+        case _:
+            text = f"{type(statement).__name__}: nothing to plan"
+    return table_of_values([("explain", VARCHAR, text.splitlines())])
+
+
+def _describe(query: Query) -> Result:
+    outputs = query.plan.outputs
+    return table_of_values(
+        [
+            ("column_name", VARCHAR, list(query.names)),
+            ("column_type", VARCHAR, [str(attribute.dtype) for attribute in outputs]),
+            ("null", VARCHAR, ["YES" if attribute.nullable else "NO" for attribute in outputs]),
+        ]
+    )
+
+
+def _create_table(statement: CreateTable, host: CommandHost) -> Result:
+    build: Callable[..., None] = host.catalog.create_table
+    if statement.query is None:
+        build(
+            statement.name,
+            statement.fields,
+            or_replace=statement.or_replace,
+            if_not_exists=statement.if_not_exists,
+        )
+        return table_of_values([])
+    rows = host.run_query(statement.query)
+    build(
+        statement.name,
+        statement.fields,
+        rows.batches,
+        rows.outputs,
+        or_replace=statement.or_replace,
+        if_not_exists=statement.if_not_exists,
+    )
+    return _count(rows.num_rows)

@@ -1,0 +1,43 @@
+"""What EXPLAIN prints: the plan, what a run measured, or the generated source."""
+
+from __future__ import annotations
+
+from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
+from gpuql_planner.physical.format import format_plan
+from gpuql_planner.physical.nodes import PhysicalPlan
+
+
+def explain_plan(plan: PhysicalPlan) -> str:
+    """Pipelines with estimates, device and reason; nothing runs."""
+    return format_plan(plan)
+
+
+def explain_analyze(plan: PhysicalPlan, metrics: QueryMetrics) -> str:
+    """The plan with each pipeline's tier, rows and time as one run had them, and the whole time."""
+    annotations = {index: measured_lines(measured) for index, measured in enumerate(metrics.pipelines)}
+    return f"{format_plan(plan, annotations)}\ntotal {format_duration(metrics.elapsed_ns)}"
+
+
+def explain_codegen(metrics: QueryMetrics) -> str:
+    """Generated source of each pipeline of a run, or why there is none."""
+    parts = []
+    for index, measured in enumerate(metrics.pipelines):
+        code = measured.source or f"# not compiled: {measured.reason or 'interpreted'}"
+        parts.append(f"-- pipeline {index}: {measured.device}, {measured.tier}\n{code.rstrip()}")
+    return "\n\n".join(parts)
+
+
+def measured_lines(measured: PipelineMetrics) -> list[str]:
+    """What one run of a pipeline measured, as lines for its place in the plan."""
+    tier = f"{measured.tier} ({measured.reason})" if measured.reason else measured.tier
+    rows = f"rows in {measured.num_source_rows:,}, kept {measured.num_rows:,}"
+    return [f"tier: {tier}", f"{rows}; {measured.num_bytes:,} bytes; {format_duration(measured.elapsed_ns)}"]
+
+
+def format_duration(elapsed_ns: int) -> str:
+    """Time with a unit that gives it few digits."""
+    if elapsed_ns < 1_000_000:
+        return f"{elapsed_ns / 1_000:.0f} us"
+    if elapsed_ns < 10_000_000_000:
+        return f"{elapsed_ns / 1_000_000:.1f} ms"
+    return f"{elapsed_ns / 1_000_000_000:.1f} s"

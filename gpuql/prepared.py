@@ -1,0 +1,124 @@
+"""A bound query with its physical plan, made once per settings and run many times."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuql.api.result import Result
+from gpuql.config import Settings
+from gpuql.execution.cancellation import CancelToken
+from gpuql.explain import explain_analyze, explain_codegen, explain_plan
+from gpuql_planner.logical.nodes import Values
+from gpuql_planner.sql.statements import Query
+
+if TYPE_CHECKING:
+    from gpuql.execution.executor import Executor
+    from gpuql_planner.physical.nodes import PhysicalPlan
+
+
+class RunningQueries:
+    """Cancel tokens of the queries that run now, so that all can be interrupted from another thread."""
+
+    def __init__(self) -> None:
+        self._tokens: set[CancelToken] = set()
+        self._lock = threading.Lock()
+
+    def start(self) -> CancelToken:
+        """Token of a query that starts."""
+        token = CancelToken()
+        with self._lock:
+            self._tokens.add(token)
+        return token
+
+    def finish(self, token: CancelToken) -> None:
+        """The query of this token ended, in whatever way."""
+        with self._lock:
+            self._tokens.discard(token)
+
+    def cancel_all(self) -> int:
+        """Ask all to stop; returns how many there were."""
+        with self._lock:
+            tokens = list(self._tokens)
+        for token in tokens:
+            token.cancel()
+        return len(tokens)
+
+
+@dataclass(frozen=True)
+class QueryHost:
+    """What a prepared query needs of its connection: settings as they are now, an executor, and where to sign in."""
+
+    settings: Callable[[], Settings]
+    executor: Callable[[Settings], Executor]
+    running: RunningQueries
+
+
+class PreparedQuery:
+    """A :class:`gpuql.api.dataframe.RunnableQuery`. Safe to run from several threads at once."""
+
+    def __init__(self, query: Query, host: QueryHost) -> None:
+        self.query = query
+        self._host = host
+        self._planned: tuple[Settings, PhysicalPlan] | None = None
+
+    def physical_plan(self, settings: Settings) -> PhysicalPlan:
+        """Optimised, lowered and placed."""
+        planned = self._planned
+        if planned is None or planned[0] != settings:
+            planned = settings, self._lower(settings)
+            self._planned = planned
+        return planned[1]
+
+    def run(self) -> Result:
+        """Run to the end; InterruptError if it was interrupted, KeyboardInterrupt if Ctrl-C was pressed."""
+        settings = self._host.settings()
+        plan = self.physical_plan(settings)
+        executor = self._host.executor(settings)
+        token = self._host.running.start()
+        try:
+            finished = executor.execute(plan, cancel=token, settings=settings)
+        except BaseException:
+            token.cancel()
+            raise
+        finally:
+            self._host.running.finish(token)
+        return Result(plan.outputs, plan.names, finished.batches, finished.metrics)
+
+    def explain(self, mode: str) -> str:
+        """Plan as text; ``mode`` is plan, or after a run: analyze (rows and times), codegen (source)."""
+        plan = self.physical_plan(self._host.settings())
+        if mode == "plan":
+            return explain_plan(plan)
+        metrics = self.run().metrics
+        return explain_codegen(metrics) if mode == "codegen" else explain_analyze(plan, metrics)
+
+    def _lower(self, settings: Settings) -> PhysicalPlan:
+        from gpuql_planner.optimizer import optimize
+        from gpuql_planner.physical.lower import lower
+
+        plan = optimize(self.query.plan, verify=settings.verify_plans, enabled=settings.optimizer)
+        device = self._host.executor(settings).device
+        return lower(plan, self.query.names, device=device.name)
+
+
+class FinishedQuery:
+    """A result as a :class:`gpuql.api.dataframe.RunnableQuery`: what a command returned, ready for more verbs."""
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+
+    @property
+    def query(self) -> Query:
+        """The rows as constants."""
+        return Query(Values(self._result.outputs, tuple(self._result.iter_rows())), self._result.names)
+
+    def run(self) -> Result:
+        """The result."""
+        return self._result
+
+    def explain(self, mode: str) -> str:
+        """Says that nothing is left to run."""
+        return f"{self._result.num_rows} rows, already computed"

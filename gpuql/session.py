@@ -1,0 +1,379 @@
+"""Connections: where statements are bound, planned once, run, and interrupted."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from gpuql.api.dataframe import DataFrame, RunnableQuery
+from gpuql.api.dbapi import Cursor, Description, Parameters
+from gpuql.api.result import Result, Row
+from gpuql.catalog.catalog import SessionCatalog
+from gpuql.commands import run_command, table_of_values
+from gpuql.config import Settings, SettingValue
+from gpuql.device import Device, open_device
+from gpuql.errors import CatalogError, InterfaceError
+from gpuql.plan_cache import Dependencies, PlanCache, RecordingCatalog, cache_key
+from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, RunningQueries
+from gpuql_planner.catalog import Table
+from gpuql_planner.logical.expressions import Attribute
+from gpuql_planner.logical.nodes import Scan
+from gpuql_planner.sql.bind import bind_statement
+from gpuql_planner.sql.parse import parse_statements
+from gpuql_planner.sql.statements import Query, Statement
+
+if TYPE_CHECKING:
+    from gpuql.execution.executor import Executor
+
+#: Statements whose plans a connection keeps.
+PLAN_CACHE_CAPACITY = 512
+
+_OUR_PACKAGES = ("gpuql", "gpuql_planner", "sqlglot")
+
+
+def connect(device: str = "auto", threads: int | None = None, **settings: SettingValue) -> Connection:
+    """Open a connection: a catalog of tables of its own, settings, and a device to run on.
+
+    Parameters
+    ----------
+    device : auto (a GPU if one is usable, else the CPU), cpu, gpu or cudasim.
+    threads : worker threads on the CPU; all cores by default.
+    settings : any other of ``gpuql.config.SETTINGS``.
+
+    Errors: DeviceError if ``gpu`` is asked for and not usable, naming what is missing; CatalogError for an unknown
+    setting.
+    """
+    return Connection(Settings(), {"device": device, "threads": threads, **settings})
+
+
+class Connection:
+    """A session. Several threads may use one connection; each query sees the tables as they were when it was bound."""
+
+    def __init__(self, defaults: Settings, changes: dict[str, Any]) -> None:
+        self._settings = defaults
+        self._executors: dict[tuple[str, int], Executor] = {}
+        self._lock = threading.RLock()
+        self._closed = False
+        self._running = RunningQueries()
+        self._plans: PlanCache[PreparedQuery] = PlanCache(PLAN_CACHE_CAPACITY)
+        self._catalog = SessionCatalog(python_variable)
+        self._host = QueryHost(lambda: self._settings, self._executor, self._running)
+        self._cursor = self.cursor()
+        for name, value in changes.items():
+            self.set_variable(name, value)
+
+    # --- statements ---
+
+    def sql(self, text: str, parameters: Parameters = None) -> DataFrame:
+        """A lazy DataFrame over the query; with several statements all but the last run now.
+
+        A last statement that is no query (CREATE, INSERT ...) runs now too; the frame then holds what it returned.
+        """
+        prepared = self._prepare_text(text, parameters)
+        return DataFrame(prepared, self._prepare)
+
+    def execute(self, text: str, parameters: Parameters = None) -> Cursor:
+        """Run all statements; the cursor, and this connection's ``fetch`` methods, give the rows of the last one."""
+        self._cursor = self.cursor().execute(text, parameters)
+        return self._cursor
+
+    def executemany(self, text: str, parameter_sets: Sequence[Parameters]) -> Cursor:
+        """Run the text once per set of parameters."""
+        self._cursor = self.cursor().executemany(text, parameter_sets)
+        return self._cursor
+
+    def explain(
+        self, text: str, parameters: Parameters = None, *, analyze: bool = False, codegen: bool = False
+    ) -> str:
+        """The plan of a query as text."""
+        return self.sql(text, parameters).explain(analyze=analyze, codegen=codegen)
+
+    def cursor(self) -> Cursor:
+        """A DB-API cursor."""
+        self._check_open()
+        return Cursor(lambda text, parameters: self._prepare_text(text, parameters).run())
+
+    @property
+    def description(self) -> Description | None:
+        """Columns of the last ``execute``."""
+        return self._cursor.description
+
+    def fetchone(self) -> Row | None:
+        """Next row of the last ``execute``."""
+        return self._cursor.fetchone()
+
+    def fetchmany(self, size: int | None = None) -> list[Row]:
+        """Next rows of the last ``execute``."""
+        return self._cursor.fetchmany(size)
+
+    def fetchall(self) -> list[Row]:
+        """Remaining rows of the last ``execute``."""
+        return self._cursor.fetchall()
+
+    def commit(self) -> None:
+        """Nothing to do: every statement takes effect at once."""
+        self._check_open()
+
+    # --- tables ---
+
+    def table(self, name: str) -> DataFrame:
+        """The table or view called ``name``, or the file at that path."""
+        self._check_open()
+        quoted = '"' + name.replace('"', '""') + '"'
+        return self.sql(f"SELECT * FROM {quoted}")
+
+    def register(self, name: str, relation: object) -> None:
+        """Make a pandas, polars, Arrow, NumPy or gpuql frame known as table ``name``. Its data is read now."""
+        self._check_open()
+        self._catalog.register(name, relation.collect() if isinstance(relation, DataFrame) else relation)
+
+    def unregister(self, name: str) -> None:
+        """Forget a registered table."""
+        self._catalog.drop("table", name, if_exists=False)
+
+    def read_parquet(self, path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
+        """Rows of Parquet files: a path, a glob, a folder of hive partitions, or a list of paths."""
+        return self._table_function("read_parquet", path, options)
+
+    def read_csv(self, path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
+        """Rows of CSV files; ``delim``, ``header``, ``nullstr`` and so on as in SQL's read_csv."""
+        return self._table_function("read_csv", path, options)
+
+    def read_json(self, path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
+        """Rows of newline-delimited JSON files."""
+        return self._table_function("read_json", path, options)
+
+    def from_arrow(self, table: object) -> DataFrame:
+        """A frame over an Arrow table, reader, or anything else with ``__arrow_c_stream__``."""
+        return self._from_object(table)
+
+    def from_pandas(self, frame: object) -> DataFrame:
+        """A frame over a pandas DataFrame; its index is left out."""
+        return self._from_object(frame)
+
+    def from_polars(self, frame: object) -> DataFrame:
+        """A frame over a polars DataFrame or LazyFrame."""
+        return self._from_object(frame)
+
+    def from_dict(self, columns: dict[str, object]) -> DataFrame:
+        """A frame over a dictionary of equally long columns (lists or NumPy arrays)."""
+        return self._from_object(columns)
+
+    # --- the session itself ---
+
+    @property
+    def catalog(self) -> SessionCatalog:
+        """Tables and views of this connection."""
+        return self._catalog
+
+    @property
+    def settings(self) -> Settings:
+        """Settings as they are now."""
+        return self._settings
+
+    @property
+    def device(self) -> Device:
+        """The device that queries run on; ``name`` and ``reason`` say which and why."""
+        return self._executor(self._settings).device
+
+    def set_variable(self, name: str, value: object) -> None:
+        """Change a setting; None gives it its default back. Queries that run keep what they started with."""
+        with self._lock:
+            changed = self._settings.changed(name, value)
+            if changed.device != self._settings.device or not self._executors:
+                open_device(changed.device)
+            self._settings = changed
+
+    def interrupt(self) -> int:
+        """Stop all queries of this connection (they raise InterruptError); returns how many there were."""
+        return self._running.cancel_all()
+
+    def close(self) -> None:
+        """Stop all queries and let go of all tables. Closing twice does no harm."""
+        with self._lock:
+            self._closed = True
+            self._running.cancel_all()
+            self._plans.clear()
+            self._catalog = SessionCatalog(python_variable)
+            executors = list(self._executors.values())
+            self._executors.clear()
+        for executor in executors:
+            executor.close()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- for commands ---
+
+    def run_query(self, query: Query) -> Result:
+        """Rows of a bound query."""
+        return self._prepare(query).run()
+
+    def explain_query(self, query: Query, mode: str) -> str:
+        """Plan of a bound query as text."""
+        return self._prepare(query).explain(mode)
+
+    # --- inside ---
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("connection is closed")
+
+    def _executor(self, settings: Settings) -> Executor:
+        key = settings.device, settings.threads
+        executor = self._executors.get(key)
+        if executor is None:
+            from gpuql.execution.executor import Executor
+
+            with self._lock:
+                self._check_open()
+                executor = self._executors.get(key)
+                if executor is None:
+                    executor = Executor(open_device(settings.device), settings.threads)
+                    self._executors[key] = executor
+        return executor
+
+    def _prepare(self, query: Query) -> PreparedQuery:
+        self._check_open()
+        return PreparedQuery(query, self._host)
+
+    def _prepare_text(self, text: str, parameters: Parameters) -> RunnableQuery:
+        self._check_open()
+        key = cache_key(text, parameters, self._settings.integer_division)
+        if key is not None:
+            known = self._plans.get(key, self._catalog)
+            if known is not None:
+                return known
+        trees = parse_statements(text)
+        if not trees:
+            return FinishedQuery(table_of_values([]))
+        for tree in trees[:-1]:
+            statement, _ = self._bind(tree, text, None)
+            run_command(statement, self)
+        statement, dependencies = self._bind(trees[-1], text, parameters)
+        if not isinstance(statement, Query):
+            return FinishedQuery(run_command(statement, self))
+        prepared = self._prepare(statement)
+        if key is not None and dependencies is not None and len(trees) == 1:
+            self._plans.put(key, prepared, dependencies)
+        return prepared
+
+    def _bind(self, tree: object, text: str, parameters: Parameters) -> tuple[Statement, Dependencies | None]:
+        catalog = RecordingCatalog(self._catalog)
+        statement = bind_statement(
+            tree, text, catalog, parameters, integer_division=self._settings.integer_division
+        )
+        return statement, catalog.dependencies
+
+    def _table_function(self, name: str, argument: object, options: dict[str, object]) -> DataFrame:
+        self._check_open()
+        paths = [str(path) for path in argument] if isinstance(argument, (list, tuple)) else str(argument)
+        table = self._catalog.table_function(name, [paths], options)
+        if table is None:
+            raise CatalogError(f"table function not found: {name}")
+        return self._scan(table)
+
+    def _from_object(self, value: object) -> DataFrame:
+        self._check_open()
+        return self._scan(self._catalog.table_from(value))
+
+    def _scan(self, table: Table) -> DataFrame:
+        columns = tuple(
+            (Attribute.fresh(field.name, field.dtype, nullable=field.nullable), field.name)
+            for field in table.fields
+        )
+        query = Query(Scan(table, columns), tuple(field.name for field in table.fields))
+        return DataFrame(self._prepare(query), self._prepare)
+
+
+def python_variable(name: str) -> object | None:
+    """Variable ``name`` of the code that called gpuql, or None: local first, then global."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_ours(frame):
+        frame = frame.f_back
+    if frame is None:
+        return None
+    value = frame.f_locals.get(name, frame.f_globals.get(name))
+    return value.collect() if isinstance(value, DataFrame) else value
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in _OUR_PACKAGES
+
+
+# --- the connection that lasts as long as the process ---
+
+_default: list[Connection] = []
+_default_lock = threading.Lock()
+
+
+def default_connection() -> Connection:
+    """The connection behind ``gpuql.sql`` and its siblings; opened at first use."""
+    with _default_lock:
+        if not _default:
+            _default.append(connect())
+        return _default[0]
+
+
+def sql(text: str, parameters: Parameters = None) -> DataFrame:
+    """:meth:`Connection.sql` on the default connection."""
+    return default_connection().sql(text, parameters)
+
+
+def execute(text: str, parameters: Parameters = None) -> Cursor:
+    """:meth:`Connection.execute` on the default connection."""
+    return default_connection().execute(text, parameters)
+
+
+def table(name: str) -> DataFrame:
+    """:meth:`Connection.table` on the default connection."""
+    return default_connection().table(name)
+
+
+def register(name: str, relation: object) -> None:
+    """:meth:`Connection.register` on the default connection."""
+    default_connection().register(name, relation)
+
+
+def read_parquet(path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
+    """:meth:`Connection.read_parquet` on the default connection."""
+    return default_connection().read_parquet(path, **options)
+
+
+def read_csv(path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
+    """:meth:`Connection.read_csv` on the default connection."""
+    return default_connection().read_csv(path, **options)
+
+
+def read_json(path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
+    """:meth:`Connection.read_json` on the default connection."""
+    return default_connection().read_json(path, **options)
+
+
+def from_arrow(table: object) -> DataFrame:
+    """:meth:`Connection.from_arrow` on the default connection."""
+    return default_connection().from_arrow(table)
+
+
+def from_pandas(frame: object) -> DataFrame:
+    """:meth:`Connection.from_pandas` on the default connection."""
+    return default_connection().from_pandas(frame)
+
+
+def from_polars(frame: object) -> DataFrame:
+    """:meth:`Connection.from_polars` on the default connection."""
+    return default_connection().from_polars(frame)
+
+
+def from_dict(columns: dict[str, object]) -> DataFrame:
+    """:meth:`Connection.from_dict` on the default connection."""
+    return default_connection().from_dict(columns)
