@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# PEP 249
+# What PEP 249 asks of a module: threads may share it and its connections; parameters are written as ?.
 apilevel = "2.0"
 threadsafety = 2
 paramstyle = "qmark"
@@ -83,39 +83,102 @@ if TYPE_CHECKING:
     )
     from gpuql_planner.types import DataType
 
-_FUNCTIONS = "aggregate coalesce col concat_str count first function last len lit max mean median min n_unique std sum var when"
-_ERRORS = (
-    "ArithmeticOverflowError BinderError CatalogError ConversionError DataError DatabaseError DeviceError GpuqlError "
-    "InputError IntegrityError InterfaceError InternalError InterruptError NotSupportedError OperationalError "
-    "OutOfMemoryError OutOfRangeError ParserError PermissionError ProgrammingError TransactionError"
-)
-_SESSION = (
-    "Connection connect default_connection execute from_arrow from_dict from_pandas from_polars read_csv read_json "
-    "read_parquet register sql table"
-)
+__all__ = [
+    "apilevel",
+    "threadsafety",
+    "paramstyle",
+    "DataFrame",
+    "GroupBy",
+    "Cursor",
+    "Expr",
+    "Result",
+    "DataType",
+    "Connection",
+    "connect",
+    "default_connection",
+    "execute",
+    "from_arrow",
+    "from_dict",
+    "from_pandas",
+    "from_polars",
+    "read_csv",
+    "read_json",
+    "read_parquet",
+    "register",
+    "sql",
+    "table",
+    "aggregate",
+    "coalesce",
+    "col",
+    "concat_str",
+    "count",
+    "first",
+    "function",
+    "last",
+    "len",
+    "lit",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "n_unique",
+    "std",
+    "sum",
+    "var",
+    "when",
+    "ArithmeticOverflowError",
+    "BinderError",
+    "CatalogError",
+    "ConversionError",
+    "DataError",
+    "DatabaseError",
+    "DeviceError",
+    "GpuqlError",
+    "InputError",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "InterruptError",
+    "NotSupportedError",
+    "OperationalError",
+    "OutOfMemoryError",
+    "OutOfRangeError",
+    "ParserError",
+    "PermissionError",
+    "ProgrammingError",
+    "TransactionError",
+]
 
-#: Where each public name is defined.
-_MODULES = {
+#: Where public names are defined; other functions are in ``gpuql.api.functions``, errors in ``gpuql.errors``.
+_CLASSES = {
     "DataFrame": "gpuql.api.dataframe",
     "GroupBy": "gpuql.api.dataframe",
     "Cursor": "gpuql.api.dbapi",
     "Expr": "gpuql.api.expressions",
     "Result": "gpuql.api.result",
     "DataType": "gpuql_planner.types",
-    **dict.fromkeys(_FUNCTIONS.split(), "gpuql.api.functions"),
-    **dict.fromkeys(_ERRORS.split(), "gpuql.errors"),
-    **dict.fromkeys(_SESSION.split(), "gpuql.session"),
 }
+_SESSION = frozenset(
+    (
+        "Connection connect default_connection execute from_arrow from_dict from_pandas from_polars read_csv "
+        "read_json read_parquet register sql table"
+    ).split()
+)
 
 
 def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
+    if name not in __all__:
         raise AttributeError(f"module 'gpuql' has no attribute {name!r}")
+    if name in _CLASSES:
+        module = _CLASSES[name]
+    elif name in _SESSION:
+        module = "gpuql.session"
+    else:
+        module = "gpuql.errors" if name.endswith("Error") else "gpuql.api.functions"
     value = getattr(import_module(module), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *__all__})

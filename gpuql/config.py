@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from gpuql.errors import BinderError, CatalogError
 from gpuql_planner.errors import did_you_mean
@@ -40,12 +41,14 @@ class Settings:
         """
         setting = find_setting(name)
         if value is None:
-            return replace(self, **{setting.name: getattr(Settings(), setting.name)})
-        try:
-            converted = setting.convert(value)
-        except ValueError as error:
-            raise BinderError(f"setting {setting.name} must be {error}: {value!r}") from None
-        return replace(self, **{setting.name: converted})
+            converted = getattr(Settings(), setting.name)
+        else:
+            try:
+                converted = setting.convert(value)
+            except ValueError as error:
+                raise BinderError(f"setting {setting.name} must be {error}: {value!r}") from None
+        change: dict[str, Any] = {setting.name: converted}
+        return replace(self, **change)
 
     def as_dict(self) -> dict[str, SettingValue]:
         """All values by name."""
@@ -79,7 +82,9 @@ def _at_least_one(value: object) -> SettingValue:
 
 
 def _boolean(value: object) -> SettingValue:
-    flag = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(str(value).lower())
+    flag = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(
+        str(value).lower()
+    )
     if flag is None:
         raise ValueError("true or false")
     return flag

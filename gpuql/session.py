@@ -23,7 +23,7 @@ from gpuql_planner.catalog import Table
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
 from gpuql_planner.sql.bind import bind_statement
-from gpuql_planner.sql.parse import parse_statements
+from gpuql_planner.sql.parse import ParsedStatement, parse_statements
 from gpuql_planner.sql.statements import Query, Statement
 
 if TYPE_CHECKING:
@@ -212,6 +212,16 @@ class Connection:
     ) -> None:
         self.close()
 
+    def statements(self, text: str) -> list[ParsedStatement]:
+        """The statements of a text, each to be handed to :meth:`run_statement`; ParserError if one is not SQL."""
+        return parse_statements(text)
+
+    def run_statement(self, statement: ParsedStatement, parameters: Parameters = None) -> Result:
+        """Bind and run one parsed statement."""
+        self._check_open()
+        bound, _ = self._bind(statement, parameters)
+        return run_command(bound, self)
+
     # --- for commands ---
 
     def run_query(self, query: Query) -> Result:
@@ -257,9 +267,8 @@ class Connection:
         if not trees:
             return FinishedQuery(table_of_values([]))
         for tree in trees[:-1]:
-            statement, _ = self._bind(tree, text, None)
-            run_command(statement, self)
-        statement, dependencies = self._bind(trees[-1], text, parameters)
+            self.run_statement(tree)
+        statement, dependencies = self._bind(trees[-1], parameters)
         if not isinstance(statement, Query):
             return FinishedQuery(run_command(statement, self))
         prepared = self._prepare(statement)
@@ -267,12 +276,12 @@ class Connection:
             self._plans.put(key, prepared, dependencies)
         return prepared
 
-    def _bind(self, tree: object, text: str, parameters: Parameters) -> tuple[Statement, Dependencies | None]:
+    def _bind(
+        self, statement: ParsedStatement, parameters: Parameters
+    ) -> tuple[Statement, Dependencies | None]:
         catalog = RecordingCatalog(self._catalog)
-        statement = bind_statement(
-            tree, text, catalog, parameters, integer_division=self._settings.integer_division
-        )
-        return statement, catalog.dependencies
+        bound = bind_statement(statement, catalog, parameters, integer_division=self._settings.integer_division)
+        return bound, catalog.dependencies
 
     def _table_function(self, name: str, argument: object, options: dict[str, object]) -> DataFrame:
         self._check_open()

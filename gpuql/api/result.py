@@ -108,9 +108,10 @@ class Result:
 
     def to_arrow(self) -> Any:
         """A ``pyarrow.Table`` with exact types."""
-        from gpuql.columnar.arrow import batches_to_arrow
+        from gpuql.columnar.arrow import table_to_arrow
 
-        return batches_to_arrow(self.batches, self.outputs, self.names)
+        whole = self._one_batch()
+        return table_to_arrow([whole[attribute] for attribute in self.outputs], self.names, whole.num_rows)
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame``; needs pandas."""
@@ -126,6 +127,14 @@ class Result:
         """NumPy array by column name. NULL becomes NaN in floats and makes other columns object arrays."""
         table = self.to_arrow().rename_columns(distinct_names(self.names))
         return {name: table.column(name).to_numpy() for name in table.column_names}
+
+    def _one_batch(self) -> Batch:
+        from gpuql.columnar.concat import concat_batches
+        from gpuql.columnar.construct import null_column
+
+        if not self.batches:
+            return Batch({attribute.id: null_column(attribute.dtype, 0) for attribute in self.outputs}, 0)
+        return concat_batches(self.batches) if len(self.batches) > 1 else self.batches[0]
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Arrow PyCapsule stream, so that pyarrow, polars, pandas and DuckDB take a Result as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import time
@@ -31,7 +32,7 @@ class ShellState:
 
 def run_shell(connection: Connection, form: str, *, timer: bool) -> int:
     """Read and run until the end of input; an error is printed and the shell goes on."""
-    if importlib.util.find_spec("readline") is not None:
+    with contextlib.suppress(ImportError):  # line editing and history, where Python was built with it
         importlib.import_module("readline")
     device = connection.device
     print(f"gpuql {__version__} on {device.name} ({device.reason}). Type .help for help.")
@@ -65,7 +66,7 @@ def run_and_print(connection: Connection, text: str, state: ShellState) -> None:
 
     started = time.perf_counter()
     try:
-        for statement in connection.split(text):
+        for statement in connection.statements(text):
             write_result(connection.run_statement(statement), sys.stdout, state.form)
     except GpuqlError as error:
         report_error(error)

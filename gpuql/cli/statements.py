@@ -25,7 +25,7 @@ def run_statements(options: argparse.Namespace, settings: dict[str, str]) -> int
 
 def run_text(connection: Connection, text: str, form: str, *, timer: bool) -> None:
     """Run the statements of a text one by one and print the rows of each."""
-    for statement in connection.split(text):
+    for statement in connection.statements(text):
         started = time.perf_counter()
         result = connection.run_statement(statement)
         elapsed_ms = (time.perf_counter() - started) * 1000
