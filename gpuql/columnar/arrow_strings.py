@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from gpuql.columnar.arrow_buffers import Host, buffer_view, chunks_of, validity_of
+from gpuql.columnar.arrow_buffers import buffer_view, chunks_of, validity_of
 from gpuql.columnar.column import Column, StringArray
+from gpuql.columnar.statistics import estimate_distinct
 from gpuql.columnar.strings import narrow_positions, on_host
 from gpuql_planner.types import DataType, TypeId
 
@@ -65,19 +66,6 @@ def worth_a_dictionary(array: Any) -> bool:
     if distinct * average_bytes > DICTIONARY_BYTES:
         return False
     return distinct <= max(SMALL_DICTIONARY_ENTRIES, num_rows // ROWS_PER_ENTRY)
-
-
-def estimate_distinct(sample_counts: Host, num_rows: int) -> float:
-    """Distinct values among ``num_rows`` given how often each value of a uniform sample occurs in it.
-
-    Guaranteed-error estimator: values seen once stand for sqrt(rows / sample) values each; a sample without
-    any repeat is taken as unique. Source: Charikar et al., PODS 2000, section 4.
-    """
-    sample_rows = int(sample_counts.sum())
-    once = int((sample_counts == 1).sum())
-    if once == sample_rows:
-        return float(num_rows)
-    return min(float(num_rows), float(np.sqrt(num_rows / sample_rows)) * once + (len(sample_counts) - once))
 
 
 def string_array_from_arrow(array: Any) -> StringArray:

@@ -1,0 +1,165 @@
+"""Facts about a column that the planner asks for: range, NULLs, distinct values, order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from gpuql.columnar import two_words
+from gpuql.columnar.column import Column
+from gpuql.columnar.strings import entry_bytes, on_host, take_strings
+from gpuql_planner.catalog import ColumnStatistics
+from gpuql_planner.types import TypeId
+
+Host = np.ndarray[Any, Any]
+
+#: A bitmap over the domain of a column has at most this many places for each row, plus a few.
+PLACES_PER_ROW = 4
+_FEW_PLACES = 1 << 20
+_MOST_PLACES = 1 << 30
+_BLOCK_ROWS = 1 << 20
+_SAMPLE_ROWS = 32_768
+#: Columns that look unique are sorted to prove it up to this many rows.
+_PROVE_UNIQUE_ROWS = 100_000_000
+
+
+def column_statistics(column: Column) -> ColumnStatistics:
+    """Statistics of a whole column on the host.
+
+    Range and NULL count are exact; distinct is exact for dictionaries and dense integer domains, else
+    estimated from a sample; ``unique`` and ``sorted`` are True only if proved, and never for a column with
+    NULLs. Memory: at most max(4 bytes for each row, 1 MiB) for the bitmap.
+    """
+    num_rows = len(column)
+    validity = None if column.validity is None else on_host(column.validity)
+    null_count = 0 if validity is None else num_rows - int(np.count_nonzero(validity))
+    if null_count == num_rows or column.dtype.id is TypeId.NULL:
+        return ColumnStatistics(
+            null_count=num_rows, distinct_count=0, unique=num_rows == 0, sorted=num_rows == 0
+        )
+    values = on_host(column.values)
+    valid = values if null_count == 0 else values[validity]
+    if column.dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+        return _of_strings(column, valid, null_count)
+    if column.dtype.id is TypeId.INTERVAL:
+        return ColumnStatistics(null_count=null_count, average_bytes=24.0)
+    if values.ndim == 2:
+        low, high = two_words.bounds(valid)
+        distinct = _distinct_of_sample(valid, axis=0)
+        return ColumnStatistics(low, high, null_count, distinct, average_bytes=16.0)
+    if column.dtype.is_float:
+        return _of_floats(valid, null_count)
+    return _of_integers(valid, null_count)
+
+
+def estimate_distinct(sample_counts: Host, num_rows: int) -> float:
+    """Distinct values among ``num_rows`` given how often each value of a uniform sample occurs in it.
+
+    Guaranteed-error estimator: values seen once stand for sqrt(rows / sample) values each; a sample without
+    any repeat is taken as unique. Source: Charikar et al., PODS 2000, section 4.
+    """
+    sample_rows = int(sample_counts.sum())
+    once = int((sample_counts == 1).sum())
+    if once == sample_rows:
+        return float(num_rows)
+    scale = float(np.sqrt(num_rows / sample_rows))
+    return min(float(num_rows), scale * once + (len(sample_counts) - once))
+
+
+def _of_integers(valid: Host, null_count: int) -> ColumnStatistics:
+    low, high = int(valid.min()), int(valid.max())
+    if valid.dtype == np.bool_:
+        valid = valid.view(np.int8)
+    is_sorted = null_count == 0 and _is_sorted(valid)
+    distinct = _distinct_in_domain(valid, low, high)
+    if distinct is None:
+        distinct = _distinct_of_sample(valid)
+        is_unique = distinct == len(valid) and _is_unique(valid, presorted=is_sorted)
+        if distinct == len(valid) and not is_unique:
+            distinct -= 1
+    else:
+        is_unique = distinct == len(valid)
+    return ColumnStatistics(
+        low, high, null_count, distinct, is_unique and null_count == 0, is_sorted, float(valid.dtype.itemsize)
+    )
+
+
+def _of_floats(valid: Host, null_count: int) -> ColumnStatistics:
+    has_nan = bool(np.isnan(valid).any())
+    # NaN is above every number, so a smallest number is a lower bound but a largest one no upper bound.
+    minimum = None if np.isnan(valid).all() else float(np.nanmin(valid))
+    maximum = None if has_nan else float(valid.max())
+    is_sorted = null_count == 0 and not has_nan and _is_sorted(valid)
+    distinct = _distinct_of_sample(valid)
+    return ColumnStatistics(
+        minimum, maximum, null_count, distinct, sorted=is_sorted, average_bytes=float(valid.dtype.itemsize)
+    )
+
+
+def _of_strings(column: Column, positions: Host, null_count: int) -> ColumnStatistics:
+    strings = column.strings
+    assert strings is not None, "a string column has strings"
+    average = float(on_host(strings.offsets)[-1]) / max(1, len(strings))
+    if not strings.unique:
+        sample = _sample(positions)
+        counts = Counter(entry_bytes(take_strings(strings, sample.astype(np.int64))))
+        distinct = int(estimate_distinct(np.array(list(counts.values())), len(positions)))
+        return ColumnStatistics(null_count=null_count, distinct_count=distinct, average_bytes=average)
+    used = _occupied(positions, 0, len(strings))
+    lengths = np.diff(on_host(strings.offsets))
+    if len(strings) < len(positions):
+        average = float(lengths[_sample(positions)].mean())
+    distinct = int(np.count_nonzero(used))
+    is_sorted = null_count == 0 and strings.sorted and _is_sorted(positions)
+    is_unique = null_count == 0 and distinct == len(positions)
+    return ColumnStatistics(None, None, null_count, distinct, is_unique, is_sorted, average)
+
+
+def _distinct_in_domain(valid: Host, low: int, high: int) -> int | None:
+    """Exact number of distinct integers by a bitmap, or None if their domain is too wide for one."""
+    places = high - low + 1
+    if places > min(_MOST_PLACES, max(PLACES_PER_ROW * len(valid), _FEW_PLACES)):
+        return None
+    return int(np.count_nonzero(_occupied(valid, low, places)))
+
+
+def _occupied(valid: Host, low: int, places: int) -> Host:
+    occupied = np.zeros(places, dtype=np.bool_)
+    for start in range(0, len(valid), _BLOCK_ROWS):
+        block = valid[start : start + _BLOCK_ROWS]
+        # Shifting in the column's own width could wrap round; unsigned 64-bit values stay below 2**63 once
+        # shifted.
+        shifted = block - block.dtype.type(low) if block.dtype == np.uint64 else block.astype(np.int64) - low
+        occupied[shifted] = True
+    return occupied
+
+
+def _is_sorted(valid: Host) -> bool:
+    for start in range(0, len(valid), _BLOCK_ROWS):
+        block = valid[start : start + _BLOCK_ROWS + 1]
+        if not (block[1:] >= block[:-1]).all():
+            return False
+    return True
+
+
+def _is_unique(valid: Host, *, presorted: bool) -> bool:
+    if not presorted and len(valid) > _PROVE_UNIQUE_ROWS:
+        return False
+    ordered = valid if presorted else np.sort(valid)
+    return bool((ordered[1:] != ordered[:-1]).all())
+
+
+def _sample(valid: Host) -> Host:
+    if len(valid) <= 2 * _SAMPLE_ROWS:
+        return valid
+    # Rows with repeats would feign duplicates, so one row is drawn from each of equal stretches.
+    stretch = len(valid) // _SAMPLE_ROWS
+    inside = np.random.default_rng(0).integers(0, stretch, _SAMPLE_ROWS)
+    return np.asarray(valid[np.arange(_SAMPLE_ROWS) * stretch + inside])
+
+
+def _distinct_of_sample(valid: Host, axis: int | None = None) -> int:
+    _, counts = np.unique(_sample(valid), return_counts=True, axis=axis)
+    return max(1, int(estimate_distinct(counts, len(valid))))
