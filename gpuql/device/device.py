@@ -1,0 +1,87 @@
+"""Opening a device by name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpuql.device.probe import cuda_support
+from gpuql_planner.errors import DeviceError
+
+if TYPE_CHECKING:
+    from gpuql_kernels.families import KernelFamilies
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where pipelines run.
+
+    ``name`` is "cpu", "gpu" or "cudasim", ``reason`` says in words why it was chosen, ``ordinal`` is the CUDA device
+    number (0 for the others).
+    """
+
+    name: str
+    reason: str
+    ordinal: int = 0
+
+    @cached_property
+    def xp(self) -> Any:
+        """The array module: numpy, or cupy on a GPU."""
+        if self.name != "gpu":
+            return np
+        import cupy
+
+        return cupy
+
+    @cached_property
+    def kernels(self) -> KernelFamilies:
+        """Static kernel families for the arrays of :attr:`xp`."""
+        from gpuql_kernels.families import cpu_families
+
+        return cpu_families()
+
+    @property
+    def launches_kernels(self) -> bool:
+        """Whether fused pipelines are CUDA kernels rather than loops over morsels."""
+        return self.name != "cpu"
+
+
+def open_device(name: str) -> Device:
+    """Device called ``name``: auto, cpu, gpu or cudasim.
+
+    Errors: DeviceError, naming what is missing, for a GPU that cannot be used, and for the simulator when Numba is
+    already loaded without it.
+    """
+    if name == "cpu":
+        return Device("cpu", "device = cpu")
+    if name == "cudasim":
+        return _open_simulator()
+    support = cuda_support()
+    if name == "gpu":
+        if not support.usable:
+            raise DeviceError(
+                f"no usable GPU: {support.obstacle}", hint="gpuql doctor shows what is there; device = cpu works"
+            )
+        return Device("gpu", "device = gpu")
+    if name != "auto":
+        raise DeviceError(f"unknown device: {name}", hint="devices are auto, cpu, gpu, cudasim")
+    if support.usable:
+        return Device("gpu", f"auto: a GPU is usable (driver {support.driver})")
+    return Device("cpu", f"auto: {support.obstacle}")
+
+
+def _open_simulator() -> Device:
+    """Numba reads NUMBA_ENABLE_CUDASIM once, when it is imported."""
+    numba = sys.modules.get("numba")
+    if numba is not None and not numba.config.ENABLE_CUDASIM:
+        raise DeviceError(
+            "the CUDA simulator must be chosen before Numba is loaded",
+            hint="set NUMBA_ENABLE_CUDASIM=1 in the environment, or use cudasim in a process of its own",
+        )
+    os.environ["NUMBA_ENABLE_CUDASIM"] = "1"
+    return Device("cudasim", "device = cudasim: Numba's CUDA simulator on NumPy arrays, for tests")

@@ -1,0 +1,67 @@
+"""Arguments of a program, and where each comes from at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpuql.columnar.batch import Batch
+from gpuql.operators.contract import JoinTable, RowsResult
+from gpuql_kernels.codegen import program as ir
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What bindings read: the source rows, and the results of earlier pipelines."""
+
+    batch: Batch
+    results: dict[int, RowsResult | JoinTable]
+
+    def table(self, build: int) -> JoinTable:
+        """Join table left by pipeline ``build``."""
+        table = self.results[build]
+        assert isinstance(table, JoinTable), "a probe reads a join table"
+        return table
+
+
+Binding = Callable[[Inputs], Any]
+
+
+class ArgumentList:
+    """Collects arguments; asking twice for the same ``key`` gives the same position."""
+
+    def __init__(self) -> None:
+        self.arguments: list[ir.Argument] = []
+        self.bindings: list[Binding] = []
+        self._positions: dict[Any, int] = {}
+
+    def add(self, key: Any, kind: str, dtype: str, binding: Binding) -> int:
+        """Position of the argument known by ``key``."""
+        position = self._positions.get(key)
+        if position is None:
+            position = len(self.arguments)
+            self._positions[key] = position
+            self.arguments.append(ir.Argument(kind, dtype))
+            self.bindings.append(binding)
+        return position
+
+    def position(self, key: Any) -> int | None:
+        """Position of the argument known by ``key``, if there is one."""
+        return self._positions.get(key)
+
+    def scalar(self, value: int | float | bool, dtype: str) -> int:
+        """A constant of the plan, passed as a NumPy scalar so that its type never depends on its value."""
+        bound = np.dtype(dtype).type(value)
+        return self.add(("scalar", dtype, value), "scalar", dtype, lambda _: bound)
+
+    def array(self, key: Any, values: Any) -> int:
+        """A constant array of the plan."""
+        return self.add(key, "array", str(values.dtype), lambda _: values)
+
+
+def padded(values: Any, xp: Any) -> Any:
+    """The array, or one zero if it is empty: an unmatched outer row still reads position 0."""
+    return values if len(values) else xp.zeros((1, *values.shape[1:]), values.dtype)

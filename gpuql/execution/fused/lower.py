@@ -1,0 +1,538 @@
+"""Pipeline to program: which transforms fuse, how keys are packed, which aggregation strategy fits the data.
+
+Decisions read the actual inputs (a pipeline starts when all that it reads is there): ranges, dictionaries, row counts
+and the form of the join indexes. The program holds their consequences, never the numbers themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Array, Column, StringArray
+from gpuql.columnar.construct import narrowest_dtype
+from gpuql.columnar.strings import entry_bytes
+from gpuql.execution.fused.aggregates import AggregateLowering, LoweredAggregates
+from gpuql.execution.fused.arguments import ArgumentList, Binding, Inputs, padded
+from gpuql.execution.fused.expressions import ExpressionLowering, walk
+from gpuql.execution.fused.operands import Operand
+from gpuql.execution.fused.refusal import NotFusible
+from gpuql.operators.contract import JoinTable, KeyColumn, RunContext
+from gpuql_kernels.codegen import program as ir
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
+from gpuql_planner.logical.nodes import JoinKind
+from gpuql_planner.physical.nodes import (
+    AggregateSink,
+    CollectSink,
+    FilterExec,
+    HashJoinBuild,
+    HashJoinProbe,
+    LimitSink,
+    Pipeline,
+    ProjectExec,
+    Sink,
+    SortSink,
+    TableScan,
+    Transform,
+)
+from gpuql_planner.types import DataType
+
+#: Largest packed key; hash tables use -1 for an empty slot.
+PACKED_LIMIT = 2**62
+#: Group arrays this small are always used: clearing them costs less than hashing a few rows.
+SMALL_DOMAIN = 1 << 12
+#: A join that can give more rows than this for one input row is left to the interpreter, which works in chunks.
+MAX_FANOUT = 1 << 20
+_STRING_TRANSLATION_ENTRIES = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class OutputColumn:
+    """A value of an ``Emit`` sink: which attribute it becomes, and what the raw array means."""
+
+    attribute: Attribute
+    operand: Operand
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class GroupKey:
+    """How to get a key column back from packed group keys."""
+
+    attribute: Attribute
+    operand: Operand
+    minimum: int
+    cardinality: int
+    stride: int
+    strings: StringArray | None
+
+
+@dataclass(frozen=True, eq=False)
+class FusedPipeline:
+    """A program with its bindings and what its sink leaves.
+
+    ``num_transforms`` leading transforms are in the program; the rest, and the sink unless ``aggregates`` is set,
+    are run by the interpreter on the rows put out. ``domain`` is the number of dense groups. ``clustered_by`` names
+    the source column by which groups are disjoint between contiguous ranges of rows (dense groups only).
+    """
+
+    program: ir.Program
+    bindings: tuple[Binding, ...]
+    num_transforms: int
+    fanout: int
+    outputs: tuple[OutputColumn, ...] = ()
+    aggregates: LoweredAggregates | None = None
+    group_keys: tuple[GroupKey, ...] = ()
+    domain: int = 1
+    aggregate_attributes: tuple[Attribute, ...] = ()
+    estimated_groups: int = 1
+    clustered_by: int | None = None
+    remaining_reason: str = ""
+
+    def arguments(self, inputs: Inputs) -> list[Any]:
+        """Values of all arguments for one run."""
+        return [binding(inputs) for binding in self.bindings]
+
+
+class PipelineLowering:
+    """Lowers one pipeline over the inputs of one run."""
+
+    def __init__(self, pipeline: Pipeline, inputs: Inputs, context: RunContext) -> None:
+        self.pipeline = pipeline
+        self.inputs = inputs
+        self.context = context
+        self.arguments = ArgumentList()
+        self.expressions = ExpressionLowering(self.arguments, context, inputs.batch.num_rows)
+        self.steps: list[ir.Step] = []
+        self.fanout = 1
+        for key in inputs.batch.columns:
+            self.expressions.define(key, partial(self._source_column, key))
+
+    # --- inputs -------------------------------------------------------------------------------------------------
+
+    def _source_column(self, key: int) -> Operand:
+        column = self.inputs.batch.columns[key]
+        _require_one_word(column)
+        array = self.arguments.add(
+            ("source", key), "column", str(column.values.dtype), lambda run: run.batch.columns[key].values
+        )
+        validity = None
+        if column.validity is not None:
+            validity = self.arguments.add(
+                ("source validity", key), "column", "bool", lambda run: run.batch.columns[key].validity
+            )
+        value = ir.Column(str(column.values.dtype), validity is not None, array, validity)
+        return Operand(value, column.dtype, _usable_bounds(column), column.strings)
+
+    def _build_column(self, node: HashJoinProbe, step: int, attribute: Attribute) -> Operand:
+        column = self.inputs.table(node.build).payload[attribute]
+        _require_one_word(column)
+        xp, build = self.context.xp, node.build
+        array = self.arguments.add(
+            ("build", build, attribute.id),
+            "array",
+            str(column.values.dtype),
+            lambda run: padded(run.table(build).payload[attribute].values, xp),
+        )
+        validity = None
+        if column.validity is not None:
+            validity = self.arguments.add(
+                ("build validity", build, attribute.id),
+                "array",
+                "bool",
+                lambda run: padded(run.table(build).payload[attribute].validity, xp),
+            )
+        outer = node.kind in (JoinKind.LEFT, JoinKind.FULL, JoinKind.SINGLE)
+        value = ir.Gather(str(column.values.dtype), outer or validity is not None, step, array, validity)
+        return Operand(value, column.dtype, _usable_bounds(column), column.strings, early=False)
+
+    # --- transforms ---------------------------------------------------------------------------------------------
+
+    def lower(self) -> FusedPipeline:
+        """The whole pipeline, or its longest leading part that fuses; raises NotFusible if that is not worth it."""
+        reason = ""
+        done = 0
+        for transform in self.pipeline.transforms:
+            try:
+                self._transform(transform)
+            except NotFusible as refusal:
+                reason = str(refusal)
+                break
+            done += 1
+        transforms = self.pipeline.transforms
+        if done == len(transforms) and isinstance(self.pipeline.sink, AggregateSink):
+            try:
+                return self._aggregate(self.pipeline.sink, done)
+            except NotFusible as refusal:
+                reason = str(refusal)
+        while done and isinstance(transforms[done - 1], ProjectExec):
+            done -= 1  # a trailing projection alone is as well done by the interpreter, with the sink
+        if not any(isinstance(t, FilterExec | HashJoinProbe) for t in transforms[:done]):
+            raise NotFusible(reason or "nothing to fuse: rows pass through")
+        return self._emit(done, reason)
+
+    def _transform(self, transform: Transform) -> None:
+        match transform:
+            case FilterExec():
+                for predicate in transform.predicates:
+                    operand = self.expressions.lower(predicate)
+                    self.steps.append(ir.Keep(operand.value, operand.early and not self._probed()))
+            case ProjectExec():
+                operands = [self.expressions.lower(expression) for _, expression in transform.expressions]
+                self.expressions.forget()
+                for (attribute, _), operand in zip(transform.expressions, operands, strict=True):
+                    self.expressions.define(attribute.id, lambda operand=operand: operand)  # type: ignore[misc]
+            case HashJoinProbe():
+                self._probe(transform)
+            case _:
+                raise NotFusible(f"no generated form of {type(transform).__name__}")
+
+    def _probed(self) -> bool:
+        return any(isinstance(step, ir.Probe) for step in self.steps)
+
+    def _probe(self, node: HashJoinProbe) -> None:
+        table = self.inputs.table(node.build)
+        if not table.encoding.packable:
+            raise NotFusible("join keys do not fit one word")
+        kind = node.kind.value
+        if node.kind is JoinKind.CROSS:
+            kind = "inner"
+        if node.kind is JoinKind.MARK and (node.residual or not node.probe_keys):
+            raise NotFusible("MARK join with a further condition")
+        build = node.build
+        keys = tuple(self._key_part(node, position, table) for position in range(len(node.probe_keys)))
+        fanout = self.fanout * _fanout(table, kind, has_keys=bool(keys))
+        if fanout > MAX_FANOUT:
+            raise NotFusible("one row may match very many")
+        step = len(self.steps)
+        for attribute in _build_attributes(node):
+            if attribute.id in table.payload.columns:
+                self.expressions.define(attribute.id, partial(self._build_column, node, step, attribute))
+        residual = self._residual(node)
+        matched = None
+        if node.kind in (JoinKind.RIGHT, JoinKind.FULL):
+            matched = self.arguments.add(("matched", build), "array", "bool", lambda run: run.table(build).matched)
+        has_null = None
+        if node.kind is JoinKind.MARK:
+            has_null = self.arguments.add(
+                ("null key", build), "scalar", "bool", lambda run: np.bool_(run.table(build).has_null_key)
+            )
+        num_rows = self.arguments.add(
+            ("rows", build), "scalar", "int64", lambda run: np.int64(run.table(build).num_rows)
+        )
+        index = self._index(build, table) if keys else None
+        self.steps.append(ir.Probe(kind, keys, index, num_rows, residual, matched, has_null))
+        self.fanout = fanout
+        if node.mark is not None:
+            nullable = table.has_null_key or any(part.value.nullable for part in keys)
+            mark = Operand(ir.Mark("bool", nullable, step), node.mark.dtype, early=False)
+            self.expressions.define(node.mark.id, lambda: mark)
+
+    def _residual(self, node: HashJoinProbe) -> ir.Value | None:
+        if not node.residual:
+            return None
+        values = [self.expressions.lower(condition).value for condition in node.residual]
+        if len(values) == 1:
+            return values[0]
+        return ir.Connective("bool", any(value.nullable for value in values), "and", tuple(values))
+
+    def _key_part(self, node: HashJoinProbe, position: int, table: JoinTable) -> ir.KeyPart:
+        operand = self.expressions.lower(node.probe_keys[position])
+        column = table.encoding.columns[position]
+        build = node.build
+
+        def field(name: str, get: Any) -> int:
+            return self.arguments.add(
+                ("key", build, position, name), "scalar", "int64", lambda run: np.int64(get(run.table(build)))
+            )
+
+        translation = self._translation(operand, column)
+        if translation is None and not (operand.is_integer or operand.value.dtype == "bool"):
+            raise NotFusible(f"join key of type {operand.dtype}")
+        if operand.value.dtype == "uint64":
+            raise NotFusible("join key of type UBIGINT")
+        null_code = None
+        if column.null_code >= 0 and operand.value.nullable:
+            null_code = field("null", lambda t: t.encoding.columns[position].null_code)
+        return ir.KeyPart(
+            operand.value,
+            field("minimum", lambda t: t.encoding.columns[position].minimum),
+            field("cardinality", lambda t: t.encoding.columns[position].cardinality),
+            field("stride", lambda t: t.encoding.strides[position]),
+            null_code,
+            translation,
+        )
+
+    def _translation(self, operand: Operand, column: KeyColumn) -> int | None:
+        """Array argument from the probe's dictionary positions to the build's codes; None if they are the same."""
+        if operand.strings is None:
+            if column.distinct is not None:
+                raise NotFusible("join keys are factorised")
+            return None
+        if not isinstance(column.distinct, StringArray):
+            raise NotFusible("join keys are factorised")
+        if column.distinct is operand.strings:
+            return None
+        table = _translate(operand.strings, column.distinct)
+        return self.arguments.array(("translation", id(operand.strings), id(column.distinct)), table)
+
+    def _index(self, build: int, table: JoinTable) -> ir.IndexArguments:
+        def scalar(name: str) -> int:
+            return self.arguments.add(
+                ("index", build, name), "scalar", "int64", lambda run: np.int64(getattr(run.table(build).index, name))
+            )
+
+        def array(name: str) -> int | None:
+            values = getattr(table.index, name)
+            if values is None:
+                return None
+            return self.arguments.add(
+                ("index", build, name), "array", str(values.dtype), lambda run: getattr(run.table(build).index, name)
+            )
+
+        hashed = table.index.slot_keys is not None
+        return ir.IndexArguments(
+            scalar("minimum"),
+            scalar("num_buckets"),
+            array("slot_keys"),
+            array("slot_used"),
+            scalar("shift") if hashed else None,
+            array("first"),
+            array("starts"),
+            array("rows"),
+        )
+
+    # --- sinks --------------------------------------------------------------------------------------------------
+
+    def _emit(self, done: int, reason: str) -> FusedPipeline:
+        """Put out the attributes that the remaining transforms and the sink read."""
+        needed = _needed(self.pipeline.transforms[done:], self.pipeline.sink)
+        outputs = []
+        for attribute in needed:
+            operand = self.expressions.lower(AttributeRef(attribute))
+            outputs.append(OutputColumn(attribute, operand, _output_dtype(operand)))
+        values = tuple(output.operand.value for output in outputs)
+        program = ir.Program(tuple(self.arguments.arguments), tuple(self.steps), ir.Emit(values))
+        return FusedPipeline(
+            program,
+            tuple(self.arguments.bindings),
+            done,
+            self.fanout,
+            outputs=tuple(outputs),
+            remaining_reason=reason,
+        )
+
+    def _aggregate(self, sink: AggregateSink, done: int) -> FusedPipeline:
+        max_rows = max(1, self.inputs.batch.num_rows * self.fanout)
+        lowering = AggregateLowering(self.expressions, max_rows, may_be_empty=not sink.keys)
+        calls = [call for _, call in sink.aggregates]
+        attributes = tuple(attribute for attribute, _ in sink.aggregates)
+        if not sink.keys:
+            aggregates = lowering.lower(calls, count_rows=False)
+            ir_sink: ir.Sink = ir.Reduce(aggregates.accumulators)
+            return self._finished(ir_sink, done, aggregates, attributes, (), 1, 1)
+        keys, parts, domain = self._group_keys(sink)
+        groups = max(1, min(int(self.pipeline.estimated_rows), max_rows, domain))
+        reached = max(SMALL_DOMAIN, 4 * groups)
+        clustered = self._clustered(keys)
+        dense = domain <= (max(reached, 2 * self.inputs.batch.num_rows) if clustered is not None else reached)
+        aggregates = lowering.lower(calls, count_rows=dense)
+        ir_sink = (ir.GroupDense if dense else ir.GroupHash)(parts, aggregates.accumulators)
+        return self._finished(
+            ir_sink, done, aggregates, attributes, keys, domain, groups, clustered if dense else None
+        )
+
+    def _finished(
+        self,
+        sink: ir.Sink,
+        done: int,
+        aggregates: LoweredAggregates,
+        attributes: tuple[Attribute, ...],
+        keys: tuple[GroupKey, ...],
+        domain: int,
+        groups: int,
+        clustered: int | None = None,
+    ) -> FusedPipeline:
+        program = ir.Program(tuple(self.arguments.arguments), tuple(self.steps), sink)
+        return FusedPipeline(
+            program,
+            tuple(self.arguments.bindings),
+            done,
+            self.fanout,
+            aggregates=aggregates,
+            group_keys=keys,
+            domain=domain,
+            aggregate_attributes=attributes,
+            estimated_groups=groups,
+            clustered_by=clustered,
+        )
+
+    def _group_keys(self, sink: AggregateSink) -> tuple[tuple[GroupKey, ...], tuple[ir.KeyPart, ...], int]:
+        keys, parts = [], []
+        stride = 1
+        for attribute, expression in sink.keys:
+            operand = self._groupable(self.expressions.lower(expression))
+            minimum, cardinality = _key_domain(operand)
+            null_code = None
+            if operand.value.nullable:
+                null_code = self.arguments.scalar(cardinality, "int64")
+                cardinality += 1
+            keys.append(GroupKey(attribute, operand, minimum, cardinality, stride, operand.strings))
+            parts.append(
+                ir.KeyPart(
+                    operand.value,
+                    self.arguments.scalar(minimum, "int64"),
+                    self.arguments.scalar(cardinality, "int64"),
+                    self.arguments.scalar(stride, "int64"),
+                    null_code,
+                )
+            )
+            stride *= cardinality
+            if stride > PACKED_LIMIT:
+                raise NotFusible("group keys do not fit one word")
+        return tuple(keys), tuple(parts), stride
+
+    def _groupable(self, operand: Operand) -> Operand:
+        """Strings by positions that are equal exactly where the strings are."""
+        strings = operand.strings
+        if strings is None or strings.unique:
+            return operand
+        raise NotFusible("group key is a string without a dictionary")
+
+    def _clustered(self, keys: tuple[GroupKey, ...]) -> int | None:
+        """Source attribute of a single key that the source rows are sorted by."""
+        source = self.pipeline.source
+        if len(keys) != 1 or not isinstance(source, TableScan):
+            return None
+        value = keys[0].operand.value
+        if not isinstance(value, ir.Column) or value.nullable:
+            return None
+        for attribute, name in source.columns:
+            if self.arguments.position(("source", attribute.id)) == value.array:
+                return attribute.id if source.table.statistics(name).sorted else None
+        return None
+
+
+def _build_attributes(node: HashJoinProbe) -> Iterator[Attribute]:
+    """Attributes that a probe's outputs and residual name, among them those of the build side."""
+    yield from node.build_outputs
+    for condition in node.residual:
+        for part in walk(condition):
+            if isinstance(part, AttributeRef):
+                yield part.attribute
+
+
+def _needed(transforms: tuple[Transform, ...], sink: Sink) -> list[Attribute]:
+    """Attributes that the transforms and the sink read and do not make themselves, in a fixed order."""
+    made: set[Attribute] = set()
+    needed: dict[Attribute, None] = {}
+
+    def read(expressions: Iterable[Expression]) -> None:
+        for expression in expressions:
+            for part in walk(expression):
+                if isinstance(part, AttributeRef) and part.attribute not in made:
+                    needed[part.attribute] = None
+
+    for transform in transforms:
+        match transform:
+            case FilterExec():
+                read(transform.predicates)
+            case ProjectExec():
+                read(expression for _, expression in transform.expressions)
+                made.update(attribute for attribute, _ in transform.expressions)
+                for attribute, expression in transform.expressions:
+                    if isinstance(expression, AttributeRef) and expression.attribute == attribute:
+                        made.discard(attribute)
+            case HashJoinProbe():
+                made.update(transform.build_outputs)
+                if transform.mark is not None:
+                    made.add(transform.mark)
+                read((*transform.probe_keys, *transform.residual))
+                read(AttributeRef(attribute) for attribute in transform.outputs)
+            case _:
+                read((transform.count,))
+    match sink:
+        case HashJoinBuild():
+            read(sink.keys)
+            read(AttributeRef(attribute) for attribute in sink.payload)
+        case AggregateSink():
+            read(expression for _, expression in sink.keys)
+            for _, call in sink.aggregates:
+                read(call.arguments)
+                read(() if call.filter is None else (call.filter,))
+                read(key.expression for key in call.order_by)
+        case SortSink():
+            read(key.expression for key in sink.keys)
+            read(AttributeRef(attribute) for attribute in sink.attributes)
+        case LimitSink() | CollectSink():
+            read(AttributeRef(attribute) for attribute in sink.attributes)
+    return list(needed)
+
+
+def _require_one_word(column: Column) -> None:
+    if column.values.ndim != 1:
+        raise NotFusible(f"column of type {column.dtype} takes several words")
+
+
+def _usable_bounds(column: Column) -> tuple[int, int] | None:
+    """Known bounds, or what the array's width implies."""
+    if column.strings is not None or column.values.dtype.kind not in "iu":
+        return None
+    if column.bounds is not None:
+        return column.bounds
+    limits = np.iinfo(column.values.dtype)
+    return int(limits.min), int(limits.max)
+
+
+def _fanout(table: JoinTable, kind: str, *, has_keys: bool) -> int:
+    """Most rows that one probe row can become."""
+    if kind in ("semi", "anti", "mark", "single"):
+        return 1
+    if not has_keys:
+        return max(1, table.num_rows)
+    starts = table.index.starts
+    if starts is None or len(starts) < 2:
+        return 1
+    return max(1, int((starts[1:] - starts[:-1]).max()))
+
+
+def _translate(source: StringArray, target: StringArray) -> Array:
+    """Position in ``target`` of each entry of ``source``, -1 where it has none."""
+    key = ("translation", id(target))
+    known = source.cache.get(key)
+    if known is not None and known[0] is target:
+        return known[1]
+    if len(source) + len(target) > _STRING_TRANSLATION_ENTRIES:
+        raise NotFusible("join keys are strings of large dictionaries")
+    positions = {entry: position for position, entry in enumerate(entry_bytes(target))}
+    table = np.array([positions.get(entry, -1) for entry in entry_bytes(source)] or [-1], dtype=np.int32)
+    source.cache[key] = (target, table)
+    return table
+
+
+def _key_domain(operand: Operand) -> tuple[int, int]:
+    """Smallest stored value and number of possible values of a group key."""
+    if operand.strings is not None:
+        return 0, max(1, len(operand.strings))
+    if operand.value.dtype == "bool":
+        return 0, 2
+    if not operand.is_integer or operand.bounds is None or operand.value.dtype == "uint64":
+        raise NotFusible(f"group key of type {operand.dtype} has no small range")
+    low, high = operand.bounds
+    return low, high - low + 1
+
+
+def _output_dtype(operand: Operand) -> str:
+    """Width of an output array: as narrow as the range allows."""
+    if operand.is_integer and operand.bounds is not None and operand.strings is None:
+        narrow = narrowest_dtype(*operand.bounds, operand.dtype)
+        if narrow is not None:
+            return str(narrow)
+    return operand.value.dtype
+
+

@@ -1,0 +1,247 @@
+"""Drives a compiled program over morsels on worker threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Array, Column
+from gpuql.execution.fused.arguments import Inputs
+from gpuql.execution.fused.lower import FusedPipeline
+from gpuql.execution.fused.states import GroupState, merge, new_arrays, result_batch
+from gpuql.execution.fused.status import raise_status
+from gpuql.execution.morsels import Morsel, Workers, cut, cut_at
+from gpuql.operators.contract import RowsResult, RunContext
+from gpuql_kernels.codegen import program as ir
+from gpuql_kernels.codegen.cpu import CompiledPipeline
+from gpuql_kernels.codegen.emit import CHUNK_ROWS
+
+#: Takes rows put out by the program: the batch and its place in the source order.
+Consumer = Callable[[Batch, int], None]
+
+
+@dataclass(eq=False)
+class _Call:
+    """Everything that one worker passes to the generated function, but for the morsel's slices."""
+
+    function: Callable[..., int]
+    arguments: list[Any]
+    columns: list[int]
+    fanout: int
+    mask: Array = field(default_factory=lambda: np.empty(CHUNK_ROWS, np.bool_))
+    selection: Array = field(default_factory=lambda: np.empty(CHUNK_ROWS, np.int32))
+
+    def run(self, start: int, stop: int, status: Array, capacity: int, state: list[Array]) -> int:
+        """Rows taken of ``start`` to ``stop``; raises what the status says, FULL excepted."""
+        arguments = self.arguments.copy()
+        for position in self.columns:
+            arguments[position] = arguments[position][start:stop]
+        taken = self.function(
+            stop - start, status, capacity, self.fanout, self.mask, self.selection, *state, *arguments
+        )
+        if status[0]:
+            raise_status(int(status[0]))
+        return int(taken)
+
+
+def _calls(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs) -> Callable[[], _Call]:
+    arguments = fused.arguments(inputs)
+    columns = [i for i, argument in enumerate(fused.program.arguments) if argument.kind == "column"]
+    return lambda: _Call(compiled.function, arguments, columns, fused.fanout)
+
+
+def run_emit(
+    fused: FusedPipeline,
+    compiled: CompiledPipeline,
+    inputs: Inputs,
+    workers: Workers,
+    context: RunContext,
+    new_consumer: Callable[[], Consumer],
+    *,
+    in_order: bool,
+) -> None:
+    """Run a program that puts out rows; each worker hands its batches to a consumer of its own.
+
+    With ``in_order`` each batch holds rows of one morsel, so that the consumer's sequence numbers order all rows;
+    otherwise rows of several morsels share a batch.
+    """
+    make_call = _calls(fused, compiled, inputs)
+    num_rows = inputs.batch.num_rows
+    capacity = max(fused.fanout, min(1 << 17, max(num_rows, 1)))
+
+    def work(morsels: Iterator[Morsel]) -> None:
+        call, consume = make_call(), new_consumer()
+        status = np.zeros(3, np.int64)
+        buffers = _output_arrays(fused, capacity)
+        last = 0
+        for morsel in morsels:
+            context.check_cancelled()
+            start = morsel.start
+            last = morsel.sequence
+            while start < morsel.stop:
+                start += call.run(start, morsel.stop, status, capacity, buffers)
+                if start < morsel.stop:  # full
+                    status[0] = 0
+                    consume(_output_batch(fused, buffers, int(status[1])), last)
+                    buffers = _output_arrays(fused, capacity)
+                    status[1] = 0
+            if in_order and status[1]:
+                consume(_output_batch(fused, buffers, int(status[1])), last)
+                buffers = _output_arrays(fused, capacity)
+                status[1] = 0
+        consume(_output_batch(fused, buffers, int(status[1])), last)
+
+    workers.run(cut(num_rows, workers.threads), work)
+
+
+def _output_arrays(fused: FusedPipeline, capacity: int) -> list[Array]:
+    arrays = []
+    for output in fused.outputs:
+        arrays.append(np.empty(capacity, output.dtype))
+        if output.operand.value.nullable:
+            arrays.append(np.empty(capacity, np.bool_))
+    return arrays
+
+
+def _output_batch(fused: FusedPipeline, buffers: list[Array], num_rows: int) -> Batch:
+    """The first ``num_rows`` of the buffers; copied when they are much shorter, so that buffers can be freed."""
+    arrays = iter(buffers)
+    columns: dict[int, Column] = {}
+    for output in fused.outputs:
+        values = _shortened(next(arrays), num_rows)
+        validity = _shortened(next(arrays), num_rows) if output.operand.value.nullable else None
+        operand = output.operand
+        columns[output.attribute.id] = Column(operand.dtype, values, validity, operand.strings, operand.bounds)
+    return Batch(columns, num_rows)
+
+
+def _shortened(array: Array, num_rows: int) -> Array:
+    view = array[:num_rows]
+    return view.copy() if 2 * num_rows < len(array) else view
+
+
+def run_aggregate(
+    fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, workers: Workers, context: RunContext
+) -> RowsResult:
+    """Run a program that ends in an aggregation."""
+    make_call = _calls(fused, compiled, inputs)
+    sink = fused.program.sink
+    if isinstance(sink, ir.GroupHash):
+        return _run_hash(fused, sink, make_call, inputs, workers, context)
+    assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
+    shared = new_arrays(sink.accumulators, fused.domain, np) if fused.clustered_by is not None else None
+    states: list[list[Array]] = []
+    lock = threading.Lock()
+
+    def work(morsels: Iterator[Morsel]) -> None:
+        call = make_call()
+        status = np.zeros(3, np.int64)
+        arrays = new_arrays(sink.accumulators, fused.domain, np) if shared is None else shared
+        for morsel in morsels:
+            context.check_cancelled()
+            if morsel.stop > morsel.start:
+                call.run(morsel.start, morsel.stop, status, 0, arrays)
+        with lock:
+            states.append(arrays)
+
+    workers.run(_morsels(fused, inputs, workers), work)
+    merged = states[0]
+    if shared is None:
+        for other in states[1:]:
+            merge(sink.accumulators, merged, other, slice(None), np)
+    return RowsResult([_dense_result(fused, merged)])
+
+
+def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Morsel]:
+    """Even morsels; when groups are clustered, cut between groups so that no two workers meet in one."""
+    num_rows = inputs.batch.num_rows
+    morsels = cut(num_rows, workers.threads)
+    if fused.clustered_by is None:
+        return morsels
+    values = inputs.batch.columns[fused.clustered_by].values
+    starts = [morsel.start for morsel in morsels if morsel.start < num_rows]
+    cuts = {int(position) for position in np.searchsorted(values, values[starts], side="left")}
+    return cut_at(sorted(cuts | {0, num_rows})) or morsels
+
+
+def _dense_result(fused: FusedPipeline, states: list[Array]) -> Batch:
+    assert fused.aggregates is not None, "an aggregating sink"
+    if fused.aggregates.row_count is None:
+        return result_batch(fused, None, states, np)
+    packed = np.flatnonzero(states[fused.aggregates.row_count])
+    if len(packed) < fused.domain:
+        states = [state[packed] for state in states]
+    return result_batch(fused, packed, states, np)
+
+
+def _run_hash(
+    fused: FusedPipeline,
+    sink: ir.GroupHash,
+    make_call: Callable[[], _Call],
+    inputs: Inputs,
+    workers: Workers,
+    context: RunContext,
+) -> RowsResult:
+    states: list[GroupState] = []
+    lock = threading.Lock()
+
+    def work(morsels: Iterator[Morsel]) -> None:
+        call = make_call()
+        state = _new_group_state(sink, max(1024, 2 * fused.fanout, 2 * fused.estimated_groups))
+        for morsel in morsels:
+            context.check_cancelled()
+            start = morsel.start
+            while start < morsel.stop:
+                assert state.slot_keys is not None, "a hash table"
+                capacity = len(state.slot_keys) // 2
+                arrays = [state.slot_keys, *state.accumulators]
+                start += call.run(start, morsel.stop, state.status, capacity, arrays)
+                if start < morsel.stop:
+                    state = _grown(sink, state, 4 * len(state.slot_keys), context)
+        with lock:
+            states.append(state)
+
+    workers.run(cut(inputs.batch.num_rows, workers.threads), work)
+    states.sort(key=lambda state: int(state.status[1]), reverse=True)
+    merged = states[0]
+    for other in states[1:]:
+        merged = _merged(sink, merged, other, context)
+    assert merged.slot_keys is not None, "a hash table"
+    slots = np.flatnonzero(merged.slot_keys >= 0)
+    packed = merged.slot_keys[slots]
+    return RowsResult([result_batch(fused, packed, [array[slots] for array in merged.accumulators], np)])
+
+
+def _new_group_state(sink: ir.GroupHash, at_least_slots: int) -> GroupState:
+    bits = max(10, (at_least_slots - 1).bit_length())
+    status = np.array([0, 0, 64 - bits], np.int64)
+    slot_keys = np.full(1 << bits, -1, np.int64)
+    return GroupState(status, new_arrays(sink.accumulators, 1 << bits, np), slot_keys)
+
+
+def _grown(sink: ir.GroupHash, state: GroupState, slots: int, context: RunContext) -> GroupState:
+    """The same groups in a table of ``slots`` slots."""
+    larger = _new_group_state(sink, slots)
+    _insert(sink, larger, state, context)
+    return larger
+
+
+def _merged(sink: ir.GroupHash, into: GroupState, other: GroupState, context: RunContext) -> GroupState:
+    total = int(into.status[1] + other.status[1])
+    assert into.slot_keys is not None, "a hash table"
+    if 2 * total > len(into.slot_keys):
+        into = _grown(sink, into, 2 * total, context)
+    _insert(sink, into, other, context)
+    return into
+
+
+def _insert(sink: ir.GroupHash, into: GroupState, other: GroupState, context: RunContext) -> None:
+    assert other.slot_keys is not None, "a hash table"
+    used = np.flatnonzero(other.slot_keys >= 0)
+    slots = context.kernels.group_table.insert(into.slot_keys, into.status, other.slot_keys[used])
+    merge(sink.accumulators, into.accumulators, [array[used] for array in other.accumulators], slots, np)

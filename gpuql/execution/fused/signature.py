@@ -1,0 +1,37 @@
+"""The physical form of a pipeline's inputs: equal forms lower to the same program."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from gpuql.columnar.column import Column
+from gpuql.execution.fused.arguments import Inputs
+from gpuql.operators.contract import JoinTable
+from gpuql_planner.physical.nodes import HashJoinProbe, Pipeline
+
+
+def inputs_signature(pipeline: Pipeline, inputs: Inputs) -> Hashable:
+    """Everything that lowering looks at, but for what programs take as run-time arguments."""
+    columns = tuple((key, _column(column)) for key, column in inputs.batch.columns.items())
+    tables = tuple(
+        (transform.build, _table(inputs.table(transform.build)))
+        for transform in pipeline.transforms
+        if isinstance(transform, HashJoinProbe)
+    )
+    return inputs.batch.num_rows, columns, tables
+
+
+def _column(column: Column) -> Hashable:
+    strings = None if column.strings is None else id(column.strings)
+    return str(column.values.dtype), column.values.ndim, column.validity is None, strings, column.bounds
+
+
+def _table(table: JoinTable) -> Hashable:
+    index = table.index
+    keys = tuple(
+        (None if key.distinct is None else id(key.distinct), key.null_code >= 0) for key in table.encoding.columns
+    )
+    payload = tuple((key, _column(column)) for key, column in table.payload.columns.items())
+    form = (index.slot_keys is None, index.first is None, str(getattr(index.first, "dtype", "")))
+    size = (table.num_rows, index.num_keys)
+    return keys, table.encoding.packable, payload, form, size, table.has_null_key, table.matched is None

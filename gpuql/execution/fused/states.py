@@ -1,0 +1,112 @@
+"""State arrays of aggregating sinks: made, merged across workers, and turned into result columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Array, Column
+from gpuql.columnar.construct import narrowest_dtype
+from gpuql.execution.fused.lower import FusedPipeline, GroupKey
+from gpuql_kernels.codegen import program as ir
+
+
+@dataclass(eq=False)
+class GroupState:
+    """State of one worker. ``slot_keys`` and ``status[1:3]`` are used by hash tables only.
+
+    ``status`` is int64 (3,): status code, rows put out or groups held, hash shift.
+    """
+
+    status: Array
+    accumulators: list[Array]
+    slot_keys: Array | None = None
+
+
+def identity(accumulator: ir.Accumulator) -> float | int:
+    """Value that leaves any other unchanged; for "any" it is never looked at."""
+    if accumulator.kind == "min":
+        return 2**63 - 1 if accumulator.dtype == "int64" else float("nan")
+    if accumulator.kind == "max":
+        return -(2**63) if accumulator.dtype == "int64" else float("-inf")
+    return 0
+
+
+def new_arrays(accumulators: tuple[ir.Accumulator, ...], length: int, xp: Any) -> list[Array]:
+    """State arrays of ``length`` groups that saw no row."""
+    arrays = []
+    for accumulator in accumulators:
+        start = identity(accumulator)
+        if start == 0:
+            arrays.append(xp.zeros(length, accumulator.dtype))
+        else:
+            arrays.append(xp.full(length, start, accumulator.dtype))
+    return arrays
+
+
+def _minimum(left: Array, right: Array, xp: Any) -> Array:
+    """Smaller of two, NaN being greater than all: ``fmin`` ignores NaN unless both are."""
+    return xp.fmin(left, right) if left.dtype.kind == "f" else xp.minimum(left, right)
+
+
+def any_presence(accumulators: tuple[ir.Accumulator, ...], position: int) -> int | None:
+    """Position of the count that tells whether accumulator ``position`` ("any") saw a value."""
+    wanted = accumulators[position]
+    for candidate, accumulator in enumerate(accumulators):
+        same_value = accumulator.value is wanted.value or not (wanted.value and wanted.value.nullable)
+        if accumulator.kind == "count" and same_value and accumulator.filter is wanted.filter:
+            return candidate
+    return None
+
+
+def merge(
+    accumulators: tuple[ir.Accumulator, ...], into: list[Array], other: list[Array], slots: Any, xp: Any
+) -> None:
+    """Merge ``other[i][j]`` into ``into[i][slots[j]]``; ``slots`` are distinct positions, or ``slice(None)``."""
+    for position, (accumulator, left, right) in enumerate(zip(accumulators, into, other, strict=True)):
+        held = left[slots]
+        if accumulator.kind == "min":
+            held = _minimum(held, right, xp)
+        elif accumulator.kind == "max":
+            held = xp.maximum(held, right)
+        elif accumulator.kind == "any":
+            presence = any_presence(accumulators, position)
+            held = right if presence is None else xp.where(other[presence] > 0, right, held)
+        else:
+            held = held + right
+        left[slots] = held
+
+
+def result_batch(fused: FusedPipeline, packed: Array | None, states: list[Array], xp: Any) -> Batch:
+    """Rows of the aggregate: key columns from packed keys, then the aggregates."""
+    assert fused.aggregates is not None, "an aggregating sink"
+    num_rows = 1 if packed is None else len(packed)
+    columns: dict[int, Column] = {}
+    if packed is not None:
+        for key in fused.group_keys:
+            columns[key.attribute.id] = _key_column(key, packed, single=len(fused.group_keys) == 1, xp=xp)
+    for attribute, assemble in zip(fused.aggregate_attributes, fused.aggregates.assemblers, strict=True):
+        columns[attribute.id] = assemble(states, xp)
+    return Batch(columns, num_rows)
+
+
+def _key_column(key: GroupKey, packed: Array, *, single: bool, xp: Any) -> Column:
+    codes = packed if single else (packed // key.stride) % key.cardinality
+    operand = key.operand
+    validity = None
+    size = key.cardinality
+    if operand.value.nullable:
+        size -= 1
+        validity = codes != size
+        codes = xp.where(validity, codes, 0)
+        if bool(validity.all()):
+            validity = None
+    low, high = key.minimum, key.minimum + size - 1
+    values = codes + key.minimum if key.minimum else codes
+    if operand.value.dtype == "bool":
+        return Column(operand.dtype, values != 0, validity)
+    narrow = narrowest_dtype(low, high, operand.dtype)
+    assert narrow is not None, "packed keys have at most 62 bits"
+    bounds = None if operand.strings is not None else (low, high)
+    return Column(operand.dtype, values.astype(narrow), validity, operand.strings, bounds)

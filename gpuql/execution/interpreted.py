@@ -1,0 +1,96 @@
+"""Tier 0: transforms and sink of a pipeline as operators over whole batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from gpuql.columnar.batch import Batch
+from gpuql.execution.morsels import Morsel, Workers, cut
+from gpuql.operators.aggregate import AggregateOperator
+from gpuql.operators.collect import CollectOperator
+from gpuql.operators.contract import JoinTable, RowsResult, RunContext, SinkOperator, TransformOperator
+from gpuql.operators.filter import FilterOperator
+from gpuql.operators.hash_join_build import HashJoinBuildOperator
+from gpuql.operators.hash_join_probe import HashJoinProbeOperator
+from gpuql.operators.limit import LimitOperator
+from gpuql.operators.project import ProjectOperator
+from gpuql.operators.repeat import RepeatOperator
+from gpuql.operators.sort import SortOperator
+from gpuql_planner.physical import nodes
+
+#: Rows of a batch: intermediate arrays of the interpreter stay in the second-level cache.
+BATCH_ROWS = 1 << 17
+
+_TRANSFORMS: dict[type, Callable[[Any], TransformOperator]] = {
+    nodes.FilterExec: FilterOperator,
+    nodes.ProjectExec: ProjectOperator,
+    nodes.HashJoinProbe: HashJoinProbeOperator,
+    nodes.RepeatExec: RepeatOperator,
+}
+_SINKS: dict[type, Callable[[Any], SinkOperator]] = {
+    nodes.HashJoinBuild: HashJoinBuildOperator,
+    nodes.AggregateSink: AggregateOperator,
+    nodes.SortSink: SortOperator,
+    nodes.LimitSink: LimitOperator,
+    nodes.CollectSink: CollectOperator,
+}
+
+
+def transform_operators(transforms: Sequence[nodes.Transform]) -> list[TransformOperator]:
+    """One operator per transform."""
+    return [_TRANSFORMS[type(transform)](transform) for transform in transforms]
+
+
+def sink_operator(sink: nodes.Sink) -> SinkOperator:
+    """The operator of a sink."""
+    return _SINKS[type(sink)](sink)
+
+
+class SinkRun:
+    """A sink and the states of its workers."""
+
+    def __init__(self, sink: nodes.Sink, context: RunContext) -> None:
+        self.operator = sink_operator(sink)
+        self.context = context
+        self.states: list[Any] = []
+        self._lock = threading.Lock()
+
+    def consumer(self, transforms: Sequence[TransformOperator]) -> Callable[[Batch, int], None]:
+        """A function of one worker that passes a batch through the transforms into the sink."""
+        state = self.operator.new_state(self.context)
+        with self._lock:
+            self.states.append(state)
+
+        def consume(batch: Batch, sequence: int) -> None:
+            for operator in transforms:
+                batch = operator.process(batch, self.context)
+            self.operator.consume(state, batch, sequence, self.context)
+
+        return consume
+
+    def result(self) -> RowsResult | JoinTable:
+        """What the sink leaves."""
+        return self.operator.combine(self.states, self.context)
+
+
+def run_interpreted(
+    pipeline: nodes.Pipeline, source: Batch, workers: Workers, context: RunContext, *, batch_rows: int = BATCH_ROWS
+) -> RowsResult | JoinTable:
+    """Run a pipeline batch by batch."""
+    transforms = transform_operators(pipeline.transforms)
+    sink = SinkRun(pipeline.sink, context)
+
+    def work(morsels: Iterator[Morsel]) -> None:
+        consume = sink.consumer(transforms)
+        for morsel in morsels:
+            context.check_cancelled()
+            consume(source.slice(morsel.start, morsel.stop), morsel.sequence)
+
+    if not pipeline.transforms and not isinstance(pipeline.sink, nodes.AggregateSink):
+        morsels = [Morsel(0, 0, source.num_rows)]  # rows only pass through: nothing to share out
+    else:
+        morsels = cut(source.num_rows, workers.threads, max_rows=batch_rows)
+    workers.run(morsels, work)
+    return sink.result()

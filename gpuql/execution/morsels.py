@@ -1,0 +1,106 @@
+"""Cuts rows into morsels and runs them on worker threads (Leis et al., "Morsel-Driven Parallelism", SIGMOD 2014)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+#: Bounds of a morsel in rows: large enough to hide the cost of a call, small enough to share work evenly.
+MIN_MORSEL_ROWS = 1 << 14
+MAX_MORSEL_ROWS = 1 << 20
+_MORSELS_PER_WORKER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Morsel:
+    """Rows ``start`` to ``stop`` of a source; ``sequence`` is its place in order."""
+
+    sequence: int
+    start: int
+    stop: int
+
+
+def cut(num_rows: int, workers: int, *, max_rows: int = MAX_MORSEL_ROWS) -> list[Morsel]:
+    """Morsels of about equal size, several per worker. No rows give one empty morsel, so that sinks see the types."""
+    size = -(-num_rows // max(1, workers * _MORSELS_PER_WORKER))
+    size = max(1, min(max(size, min(MIN_MORSEL_ROWS, max_rows)), max_rows))
+    starts = range(0, max(num_rows, 1), size)
+    return [Morsel(i, start, min(start + size, num_rows)) for i, start in enumerate(starts)]
+
+
+def cut_at(boundaries: Sequence[int]) -> list[Morsel]:
+    """Morsels between given row positions."""
+    pairs = itertools.pairwise(boundaries)
+    return [Morsel(i, start, stop) for i, (start, stop) in enumerate(pairs) if start < stop]
+
+
+class Workers:
+    """Threads that take morsels until none is left. A query of one morsel runs on the calling thread."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = max(1, threads)
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="gpuql") if self.threads > 1 else None
+
+    def run(self, morsels: Sequence[Morsel], work: Callable[[Iterator[Morsel]], None]) -> None:
+        """Call ``work`` on up to ``threads`` threads with one shared iterator of morsels.
+
+        Raises the first error of a worker after all have stopped; the others stop at their next morsel.
+        """
+        queue = _MorselQueue(morsels)
+        helpers = min(self.threads, len(morsels)) - 1
+        if self._pool is None or helpers < 1:
+            work(queue)
+            return
+        futures = [self._pool.submit(self._guarded, work, queue) for _ in range(helpers)]
+        error = self._caught(work, queue)
+        errors = [error, *(self._result(future) for future in futures)]
+        for found in errors:
+            if found is not None:
+                raise found
+
+    def _guarded(self, work: Callable[[Iterator[Morsel]], None], queue: _MorselQueue) -> None:
+        error = self._caught(work, queue)
+        if error is not None:
+            raise error
+
+    @staticmethod
+    def _caught(work: Callable[[Iterator[Morsel]], None], queue: _MorselQueue) -> BaseException | None:
+        try:
+            work(queue)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller after the other workers stopped
+            queue.close()
+            return error
+        return None
+
+    @staticmethod
+    def _result(future: Future[None]) -> BaseException | None:
+        return future.exception()
+
+    def close(self) -> None:
+        """Let the threads end."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+
+class _MorselQueue:
+    """Hands each morsel to one taker; ``next`` on a shared counter is atomic."""
+
+    def __init__(self, morsels: Sequence[Morsel]) -> None:
+        self._morsels = morsels
+        self._positions = itertools.count()
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Morsel]:
+        return self
+
+    def __next__(self) -> Morsel:
+        position = next(self._positions)
+        if self._closed or position >= len(self._morsels):
+            raise StopIteration
+        return self._morsels[position]
+
+    def close(self) -> None:
+        """No more morsels."""
+        self._closed = True

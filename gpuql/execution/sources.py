@@ -1,0 +1,79 @@
+"""Open a pipeline's source: the whole rows as one batch, which the executor cuts into morsels."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
+from gpuql.columnar.concat import concat_batches
+from gpuql.columnar.construct import column_from_python, null_column
+from gpuql.operators.contract import JoinTable, RowsResult, RunContext
+from gpuql_planner.errors import InternalError
+from gpuql_planner.logical.expressions import Expression
+from gpuql_planner.physical.nodes import ResultScan, Source, TableScan, UnmatchedBuildScan, ValuesSource
+
+
+class ReadableTable(Protocol):
+    """What the executor asks of a catalog table beyond the planner's protocol."""
+
+    def read(self, names: list[str], predicates: tuple[Expression, ...]) -> tuple[dict[str, Column], int]:
+        """Columns by name, and the row count."""
+
+
+def open_source(source: Source, context: RunContext) -> Batch:
+    """All rows of a source under the plan's attributes.
+
+    Errors: whatever the table's reader raises.
+    """
+    match source:
+        case TableScan():
+            return _scan(source)
+        case ValuesSource():
+            columns = {
+                attribute.id: column_from_python([row[position] for row in source.rows], attribute.dtype)
+                for position, attribute in enumerate(source.attributes)
+            }
+            return Batch(columns, len(source.rows))
+        case ResultScan():
+            return _results(source, context)
+        case UnmatchedBuildScan():
+            return _unmatched(source, context)
+    raise InternalError(f"source is not known to the executor: {type(source).__name__}")
+
+
+def _scan(source: TableScan) -> Batch:
+    table = cast(ReadableTable, source.table)
+    names = list(dict.fromkeys(name for _, name in source.columns))
+    columns, num_rows = table.read(names, source.predicates)
+    return Batch({attribute.id: columns[name] for attribute, name in source.columns}, num_rows)
+
+
+def _results(source: ResultScan, context: RunContext) -> Batch:
+    parts: list[Batch] = []
+    for position, index in enumerate(source.pipelines):
+        result = context.results[index]
+        assert isinstance(result, RowsResult), "a ResultScan reads rows"
+        for batch in result.batches:
+            columns = {out.id: batch.columns[taken[position].id] for out, taken in source.columns}
+            parts.append(Batch(columns, batch.num_rows))
+    if not parts:
+        return empty_batch(source.outputs)
+    return concat_batches(parts, xp=context.xp)
+
+
+def _unmatched(source: UnmatchedBuildScan, context: RunContext) -> Batch:
+    table = context.results[source.build]
+    assert isinstance(table, JoinTable), "an UnmatchedBuildScan reads a join table"
+    assert table.matched is not None, "RIGHT and FULL joins remember their matches"
+    rows = context.xp.flatnonzero(~table.matched)
+    taken = table.payload.select(source.build_attributes).take(rows)
+    columns: dict[int, Any] = dict(taken.columns)
+    for attribute in source.null_attributes:
+        columns[attribute.id] = null_column(attribute.dtype, taken.num_rows, xp=context.xp)
+    return Batch(columns, taken.num_rows)
+
+
+def empty_batch(attributes: tuple[Any, ...]) -> Batch:
+    """No rows of these attributes."""
+    return Batch({a.id: null_column(a.dtype, 0) for a in attributes}, 0)
