@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gpuql.api.result import Result
 from gpuql.catalog.catalog import SessionCatalog
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.construct import column_from_python
+from gpuql_planner.catalog import View
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.sql.statements import (
@@ -75,10 +76,11 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             return _create_table(statement, host)
         case Insert(table=table, query=query):
             rows = host.run_query(query)
-            host.catalog.insert(table, rows.batches, rows.outputs)
+            host.catalog.insert(table, rows.whole_columns(), rows.num_rows)
             return _count(rows.num_rows)
         case CreateView(name=name, sql=sql, column_names=names, or_replace=replace, if_not_exists=lenient):
-            host.catalog.create_view(name, sql, names, or_replace=replace, if_not_exists=lenient)
+            view = View(name, sql, names)
+            host.catalog.create_view(view, or_replace=replace, if_not_exists=lenient)
             return table_of_values([])
         case Drop(kind=kind, name=name, if_exists=if_exists):
             host.catalog.drop(kind, name, if_exists=if_exists)
@@ -113,22 +115,13 @@ def _describe(query: Query) -> Result:
 
 
 def _create_table(statement: CreateTable, host: CommandHost) -> Result:
-    build: Callable[..., None] = host.catalog.create_table
-    if statement.query is None:
-        build(
-            statement.name,
-            statement.fields,
-            or_replace=statement.or_replace,
-            if_not_exists=statement.if_not_exists,
-        )
-        return table_of_values([])
-    rows = host.run_query(statement.query)
-    build(
+    rows = None if statement.query is None else host.run_query(statement.query)
+    created = host.catalog.create_table(
         statement.name,
         statement.fields,
-        rows.batches,
-        rows.outputs,
+        None if rows is None else rows.whole_columns(),
+        0 if rows is None else rows.num_rows,
         or_replace=statement.or_replace,
         if_not_exists=statement.if_not_exists,
     )
-    return _count(rows.num_rows)
+    return table_of_values([]) if rows is None else _count(rows.num_rows if created else 0)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from gpuql_planner.catalog import Catalog, Table, View
 
 Entry = TypeVar("Entry")
-Dependencies = tuple[tuple[str, "Table | View | None"], ...]
+Relation = Table | View | None
+#: A question to the catalog, and what it answered.
+Dependency = tuple[Callable[[Catalog], Relation], Relation]
 Parameters = Sequence[object] | Mapping[str, object] | None
 
 
@@ -24,10 +27,10 @@ class RecordingCatalog:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._resolved: dict[str, Table | View | None] = {}
-        self._cacheable = True
+        self._resolved: dict[str, Relation] = {}
+        self._functions: list[Dependency] = []
 
-    def resolve(self, name: str) -> Table | View | None:
+    def resolve(self, name: str) -> Relation:
         """As the catalog; the same name gets the same answer throughout one statement."""
         if name not in self._resolved:
             self._resolved[name] = self._catalog.resolve(name)
@@ -36,24 +39,30 @@ class RecordingCatalog:
     def table_function(
         self, name: str, arguments: Sequence[object], named: dict[str, object]
     ) -> Table | None:
-        """As the catalog. A statement that calls one is not cached: the files must be looked at anew."""
-        self._cacheable = False
-        return self._catalog.table_function(name, arguments, named)
+        """As the catalog."""
+        table = self._catalog.table_function(name, arguments, named)
+        self._functions.append((lambda catalog: catalog.table_function(name, arguments, named), table))
+        return table
 
     def relation_names(self) -> list[str]:
         """As the catalog."""
         return self._catalog.relation_names()
 
     @property
-    def dependencies(self) -> Dependencies | None:
-        """Names looked up and what they meant; None if the binding must not be used again."""
-        return tuple(self._resolved.items()) if self._cacheable else None
+    def dependencies(self) -> tuple[Dependency, ...]:
+        """What was asked and answered so far."""
+        names = ((partial(_resolve, name), answer) for name, answer in self._resolved.items())
+        return (*names, *self._functions)
+
+
+def _resolve(name: str, catalog: Catalog) -> Relation:
+    return catalog.resolve(name)
 
 
 @dataclass(frozen=True)
 class _Cached(Generic[Entry]):
     entry: Entry
-    dependencies: Dependencies
+    dependencies: tuple[Dependency, ...]
 
 
 class PlanCache(Generic[Entry]):
@@ -74,15 +83,15 @@ class PlanCache(Generic[Entry]):
             if cached is None:
                 return None
             self._entries.move_to_end(key)
-        for name, meaning in cached.dependencies:
-            current = catalog.resolve(name)
-            if current is not meaning and not (isinstance(current, View) and current == meaning):
+        for ask, answer in cached.dependencies:
+            current = ask(catalog)
+            if current is not answer and not (isinstance(current, View) and current == answer):
                 with self._lock:
                     self._entries.pop(key, None)
                 return None
         return cached.entry
 
-    def put(self, key: Hashable, entry: Entry, dependencies: Dependencies) -> None:
+    def put(self, key: Hashable, entry: Entry, dependencies: tuple[Dependency, ...]) -> None:
         """Keep ``entry``."""
         with self._lock:
             self._entries[key] = _Cached(entry, dependencies)

@@ -17,13 +17,13 @@ from gpuql.commands import run_command, table_of_values
 from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
 from gpuql.errors import CatalogError, InterfaceError
-from gpuql.plan_cache import Dependencies, PlanCache, RecordingCatalog, cache_key
+from gpuql.plan_cache import Dependency, PlanCache, RecordingCatalog, cache_key
 from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, RunningQueries
 from gpuql_planner.catalog import Table
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
 from gpuql_planner.sql.bind import bind_statement
-from gpuql_planner.sql.parse import ParsedStatement, parse_statements
+from gpuql_planner.sql.parse import ParsedStatement, is_volatile, parse_statements
 from gpuql_planner.sql.statements import Query, Statement
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Connection:
 
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
-        self._catalog.drop("table", name, if_exists=False)
+        self._catalog.unregister(name)
 
     def read_parquet(self, path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
         """Rows of Parquet files: a path, a glob, a folder of hive partitions, or a list of paths."""
@@ -272,13 +272,13 @@ class Connection:
         if not isinstance(statement, Query):
             return FinishedQuery(run_command(statement, self))
         prepared = self._prepare(statement)
-        if key is not None and dependencies is not None and len(trees) == 1:
+        if key is not None and len(trees) == 1 and not is_volatile(trees[0]):
             self._plans.put(key, prepared, dependencies)
         return prepared
 
     def _bind(
         self, statement: ParsedStatement, parameters: Parameters
-    ) -> tuple[Statement, Dependencies | None]:
+    ) -> tuple[Statement, tuple[Dependency, ...]]:
         catalog = RecordingCatalog(self._catalog)
         bound = bind_statement(statement, catalog, parameters, integer_division=self._settings.integer_division)
         return bound, catalog.dependencies
@@ -293,7 +293,9 @@ class Connection:
 
     def _from_object(self, value: object) -> DataFrame:
         self._check_open()
-        return self._scan(self._catalog.table_from(value))
+        from gpuql.io.arrow_source import table_from_object
+
+        return self._scan(table_from_object("frame", value))
 
     def _scan(self, table: Table) -> DataFrame:
         columns = tuple(

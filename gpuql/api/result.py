@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
 from gpuql_planner.errors import ProgrammingError
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.types import DataType
@@ -110,8 +111,7 @@ class Result:
         """A ``pyarrow.Table`` with exact types."""
         from gpuql.columnar.arrow import table_to_arrow
 
-        whole = self._one_batch()
-        return table_to_arrow([whole[attribute] for attribute in self.outputs], self.names, whole.num_rows)
+        return table_to_arrow(self.whole_columns(), self.names, self.num_rows)
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame``; needs pandas."""
@@ -128,13 +128,15 @@ class Result:
         table = self.to_arrow().rename_columns(distinct_names(self.names))
         return {name: table.column(name).to_numpy() for name in table.column_names}
 
-    def _one_batch(self) -> Batch:
+    def whole_columns(self) -> list[Column]:
+        """Each column over all batches."""
         from gpuql.columnar.concat import concat_batches
         from gpuql.columnar.construct import null_column
 
         if not self.batches:
-            return Batch({attribute.id: null_column(attribute.dtype, 0) for attribute in self.outputs}, 0)
-        return concat_batches(self.batches) if len(self.batches) > 1 else self.batches[0]
+            return [null_column(attribute.dtype, 0) for attribute in self.outputs]
+        whole = concat_batches([batch.select(self.outputs) for batch in self.batches])
+        return [whole[attribute] for attribute in self.outputs]
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Arrow PyCapsule stream, so that pyarrow, polars, pandas and DuckDB take a Result as it is."""

@@ -1,0 +1,135 @@
+"""The engines that take part: each loads the same Parquet files and runs the same SQL."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from gpuql import __version__
+from gpuql.bench.rows import Row
+from gpuql.errors import BinderError
+from gpuql.session import Connection
+
+
+class Engine(Protocol):
+    """One contender. ``execute`` is what is timed: it ends when the whole result is an Arrow table or the like."""
+
+    @property
+    def name(self) -> str:
+        """As shown in reports."""
+
+    @property
+    def version(self) -> str:
+        """Of the installed package."""
+
+    def load(self, files: Mapping[str, Path], *, resident: bool) -> None:
+        """Make the tables known: read into memory, or as views over the files."""
+
+    def execute(self, sql: str) -> Any:
+        """Run a query to its end; the result in the engine's own form."""
+
+    def rows(self, result: Any) -> Sequence[Row]:
+        """Rows of a result as Python values."""
+
+
+class GpuqlEngine:
+    """gpuql through its public connection."""
+
+    name = "gpuql"
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.version = __version__
+
+    def load(self, files: Mapping[str, Path], *, resident: bool) -> None:
+        """Tables or views."""
+        for table, path in files.items():
+            self.connection.execute(_definition(table, path, resident=resident))
+
+    def execute(self, sql: str) -> Any:
+        """A :class:`gpuql.api.result.Result`, converted to Arrow as the peers' results are."""
+        result = self.connection.sql(sql).collect()
+        result.to_arrow()
+        return result
+
+    def rows(self, result: Any) -> Sequence[Row]:
+        """Rows."""
+        return list(result.iter_rows())
+
+
+class DuckDbEngine:
+    """DuckDB, in memory."""
+
+    name = "duckdb"
+
+    def __init__(self, threads: int) -> None:
+        duckdb = importlib.import_module("duckdb")
+        self.version = str(duckdb.__version__)
+        self._connection = duckdb.connect(config={"threads": threads})
+
+    def load(self, files: Mapping[str, Path], *, resident: bool) -> None:
+        """Tables or views."""
+        for table, path in files.items():
+            self._connection.execute(_definition(table, path, resident=resident))
+
+    def execute(self, sql: str) -> Any:
+        """A ``pyarrow.Table``."""
+        return self._connection.execute(sql).to_arrow_table()
+
+    def rows(self, result: Any) -> Sequence[Row]:
+        """Rows."""
+        return list(zip(*(column.to_pylist() for column in result.columns), strict=True))
+
+
+class PolarsEngine:
+    """Polars through its SQL interface; what that cannot parse or plan is reported as not run."""
+
+    name = "polars"
+
+    def __init__(self, threads: int) -> None:
+        # Polars sizes its thread pool once, when it is imported.
+        os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
+        self._polars = importlib.import_module("polars")
+        self.version = str(self._polars.__version__)
+        if self._polars.thread_pool_size() != threads:
+            raise BinderError(f"polars already runs on {self._polars.thread_pool_size()} threads, not {threads}")
+        self._context = self._polars.SQLContext()
+
+    def load(self, files: Mapping[str, Path], *, resident: bool) -> None:
+        """Frames in memory, or lazy scans."""
+        for table, path in files.items():
+            frame = self._polars.read_parquet(path).lazy() if resident else self._polars.scan_parquet(path)
+            self._context.register(table, frame)
+
+    def execute(self, sql: str) -> Any:
+        """A ``polars.DataFrame``."""
+        return self._context.execute(sql).collect()
+
+    def rows(self, result: Any) -> Sequence[Row]:
+        """Rows."""
+        rows: Sequence[Row] = result.rows()
+        return rows
+
+
+def open_peers(names: str, threads: int) -> list[Engine]:
+    """Engines of a list such as ``"duckdb,polars"``; ``"none"`` gives none."""
+    peers: list[Engine] = []
+    for name in filter(None, (name.strip().lower() for name in names.split(","))):
+        match name:
+            case "duckdb":
+                peers.append(DuckDbEngine(threads))
+            case "polars":
+                peers.append(PolarsEngine(threads))
+            case "none":
+                continue
+            case _:
+                raise BinderError(f"unknown engine: {name}", hint="duckdb, polars or none")
+    return peers
+
+
+def _definition(table: str, path: Path, *, resident: bool) -> str:
+    quoted = str(path).replace("'", "''")
+    return f"CREATE {'TABLE' if resident else 'VIEW'} {table} AS SELECT * FROM read_parquet('{quoted}')"
