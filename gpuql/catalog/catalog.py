@@ -1,0 +1,196 @@
+"""The session's catalog: names to tables, views, frames and files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from gpuql.catalog.file_tables import FileTables
+from gpuql.columnar.column import Column
+from gpuql.columnar.construct import null_column
+from gpuql.columnar.table import ReadableTable, ResidentTable, resident_table
+from gpuql_planner.catalog import Field, Table, View
+from gpuql_planner.errors import CatalogError, NotSupportedError, did_you_mean
+
+Relation = ReadableTable | View
+
+
+class SessionCatalog:
+    """Implements ``gpuql_planner.catalog.Catalog``. Thread-safe.
+
+    Tables are immutable: a change puts another object under the name, and statements keep the objects they
+    were bound to. Names are case-insensitive and keep the spelling of their creator.
+
+    Parameters
+    ----------
+    replacement : gives the object (such as a Python variable holding a frame) that stands for a name found
+    nowhere
+        else, or None.
+    """
+
+    def __init__(self, replacement: Callable[[str], object | None] | None = None) -> None:
+        self.replacement = replacement
+        self._lock = threading.RLock()
+        self._relations: dict[str, Relation] = {}
+        self._frames: dict[str, ReadableTable] = {}
+        self._files = FileTables()
+
+    # --- resolution
+    # ------------------------------------------------------------------------------------------
+
+    def resolve(self, name: str) -> ReadableTable | View | None:
+        """Relation called ``name``: table or view, registered frame, file path, then replacement.
+
+        None if absent.
+        """
+        with self._lock:
+            known = self._relations.get(name.lower()) or self._frames.get(name.lower())
+        if known is not None:
+            return known
+        file_table = self._files.by_path(name)
+        if file_table is not None:
+            return file_table
+        found = self.replacement(name) if self.replacement is not None else None
+        if found is None:
+            return None
+        from gpuql.io.arrow_source import table_from_object
+
+        return table_from_object(name, found)
+
+    def table_function(
+        self, name: str, arguments: Sequence[object], named: dict[str, object]
+    ) -> ReadableTable | None:
+        """Table of a file-reading function; None if there is no such function."""
+        return self._files.by_function(name, arguments, named)
+
+    def relation_names(self) -> list[str]:
+        """Names of tables, views and frames, sorted."""
+        with self._lock:
+            return sorted(relation.name for relation in (*self._relations.values(), *self._frames.values()))
+
+    # --- changes
+    # ---------------------------------------------------------------------------------------------
+
+    def create_table(
+        self,
+        name: str,
+        fields: Sequence[Field],
+        columns: Sequence[Column] | None = None,
+        num_rows: int = 0,
+        *,
+        or_replace: bool = False,
+        if_not_exists: bool = False,
+    ) -> bool:
+        """Create a table of ``columns`` in field order (empty if None); False if it was there and may be.
+
+        Errors: CatalogError if the name is taken, IntegrityError for NULL in a NOT NULL column.
+        """
+        with self._lock:
+            if not self._may_create(name, "table", or_replace=or_replace, if_not_exists=if_not_exists):
+                return False
+        _check_field_names(name, fields)
+        if columns is None:
+            columns = [null_column(field.dtype, 0) for field in fields]
+        table = resident_table(name, fields, columns, num_rows)
+        return self.add_table(table, or_replace=or_replace, if_not_exists=if_not_exists)
+
+    def add_table(
+        self, table: ReadableTable, *, or_replace: bool = False, if_not_exists: bool = False
+    ) -> bool:
+        """Put a table made elsewhere under its name; as :meth:`create_table`."""
+        with self._lock:
+            if not self._may_create(table.name, "table", or_replace=or_replace, if_not_exists=if_not_exists):
+                return False
+            self._relations[table.name.lower()] = table
+            return True
+
+    def create_view(self, view: View, *, or_replace: bool = False, if_not_exists: bool = False) -> bool:
+        """Create a view; False if it was there and may be. Errors: CatalogError if the name is taken."""
+        with self._lock:
+            if not self._may_create(view.name, "view", or_replace=or_replace, if_not_exists=if_not_exists):
+                return False
+            self._relations[view.name.lower()] = view
+            return True
+
+    def drop(self, kind: str, name: str, *, if_exists: bool = False) -> bool:
+        """Remove a "table" or "view"; False if there was none and that is allowed.
+
+        Errors: CatalogError if there is none, or one of the other kind.
+        """
+        with self._lock:
+            known = self._relations.get(name.lower())
+            if known is None:
+                if if_exists:
+                    return False
+                raise CatalogError(
+                    f"{kind} does not exist: {name}", hint=did_you_mean(name, self.relation_names())
+                )
+            if _kind(known) != kind:
+                raise CatalogError(f"not a {kind} but a {_kind(known)}: {name}")
+            del self._relations[name.lower()]
+            return True
+
+    def insert(self, name: str, columns: Sequence[Column], num_rows: int) -> None:
+        """Append rows: columns in the table's order and of its types.
+
+        Errors: CatalogError if there is no such table, NotSupportedError if it cannot grow, IntegrityError
+        for NULL in a NOT NULL column.
+        """
+        with self._lock:
+            known = self._relations.get(name.lower())
+            if known is None:
+                raise CatalogError(
+                    f"table does not exist: {name}", hint=did_you_mean(name, self.relation_names())
+                )
+            if isinstance(known, View):
+                raise CatalogError(f"not a table but a view: {name}")
+            if not isinstance(known, ResidentTable):
+                raise NotSupportedError(f"rows cannot be inserted into this kind of table: {name}")
+            self._relations[name.lower()] = known.append(columns, num_rows)
+
+    def register(self, name: str, frame: object) -> None:
+        """Make a snapshot of ``frame`` known as ``name``, in place of an earlier one.
+
+        Errors: CatalogError if a table or view has the name; see ``gpuql.io.arrow_source.table_from_object``.
+        """
+        from gpuql.io.arrow_source import table_from_object
+
+        table = table_from_object(name, frame)
+        with self._lock:
+            known = self._relations.get(name.lower())
+            if known is not None:
+                raise CatalogError(f"{_kind(known)} exists already: {name}")
+            self._frames[name.lower()] = table
+
+    def unregister(self, name: str) -> None:
+        """Forget a registered frame. Errors: CatalogError if there is none."""
+        with self._lock:
+            if self._frames.pop(name.lower(), None) is None:
+                raise CatalogError(f"no frame is registered as: {name}")
+
+    def _may_create(self, name: str, kind: str, *, or_replace: bool, if_not_exists: bool) -> bool:
+        """True to go on, False to leave what exists; CatalogError if neither is asked for."""
+        known = self._relations.get(name.lower())
+        if known is None:
+            return True
+        if _kind(known) != kind:
+            raise CatalogError(f"{_kind(known)} exists already: {name}")
+        if if_not_exists:
+            return False
+        if or_replace:
+            return True
+        raise CatalogError(f"{kind} exists already: {name}", hint=f"use CREATE OR REPLACE {kind.upper()}")
+
+
+def _kind(relation: Table | View) -> str:
+    return "view" if isinstance(relation, View) else "table"
+
+
+def _check_field_names(name: str, fields: Sequence[Field]) -> None:
+    if not fields:
+        raise CatalogError(f"table has no columns: {name}")
+    seen: set[str] = set()
+    for field in fields:
+        if field.name.lower() in seen:
+            raise CatalogError(f"column name appears twice: {name}.{field.name}")
+        seen.add(field.name.lower())

@@ -1,0 +1,298 @@
+"""CSV files as a table: delimiter, header and types are found as DuckDB finds them, unless given."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from gpuql.columnar.arrow_import import column_from_arrow
+from gpuql.columnar.arrow_types import type_to_arrow, unique_names
+from gpuql.columnar.column import Column
+from gpuql.columnar.concat import concat_columns
+from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
+from gpuql_planner import types
+from gpuql_planner.catalog import ColumnStatistics, Field
+from gpuql_planner.errors import BinderError, ConversionError, InputError
+from gpuql_planner.logical.expressions import Expression
+from gpuql_planner.types import DataType
+
+EXTENSIONS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+#: Named arguments of read_csv and what they take.
+CSV_OPTIONS: Mapping[str, type | tuple[type, ...]] = {
+    "delim": str,
+    "sep": str,
+    "header": bool,
+    "quote": str,
+    "escape": str,
+    "nullstr": (str, list),
+    "names": list,
+    "dateformat": str,
+    "timestampformat": str,
+    "skip": int,
+    "all_varchar": bool,
+    "ignore_errors": bool,
+}
+_DELIMITERS = (",", "|", ";", "\t")
+_SNIFF_BYTES = 256 * 1024
+#: Types are found in this much of the beginning of the first file; a later value that does not fit is an error.
+_INFER_BYTES = 32 * 1024 * 1024
+_COLUMN_TYPES: dict[Any, DataType] = {
+    pa.int64(): types.BIGINT,
+    pa.float64(): types.DOUBLE,
+    pa.bool_(): types.BOOLEAN,
+    pa.date32(): types.DATE,
+    pa.time32("s"): types.TIME,
+    pa.timestamp("s"): types.TIMESTAMP,
+    pa.timestamp("ns"): types.TIMESTAMP,
+}
+
+
+class CsvTable:
+    """CSV files of one layout. Rows are those of the files in order; their number is known only by reading."""
+
+    num_rows = None
+
+    def __init__(
+        self, name: str, fields: Sequence[Field], identities: Sequence[FileIdentity], layout: CsvLayout
+    ) -> None:
+        self.name = name
+        self.fields = tuple(fields)
+        self.identities = tuple(identities)
+        self.layout = layout
+
+    def __repr__(self) -> str:
+        return f"CsvTable({self.name!r}, {len(self.identities)} files)"
+
+    def statistics(self, name: str) -> ColumnStatistics:
+        """Nothing is known before reading."""
+        return ColumnStatistics()
+
+    def read(
+        self,
+        names: Sequence[str],
+        predicates: Sequence[Expression] = (),
+        attribute_names: Mapping[int, str] | None = None,
+    ) -> tuple[dict[str, Column], int]:
+        """All rows; see ``ReadableTable.read``. Errors: ConversionError for a value that is not of its type."""
+        check_unchanged(self.identities)
+        # Some column must be read to count the rows.
+        wanted = list(names) or [self.fields[0].name]
+        dtypes = {field.name: field.dtype for field in self.fields}
+        tables = [self.layout.parse(identity.path, dtypes, wanted) for identity in self.identities]
+        check_unchanged(self.identities)
+        columns = {
+            name: concat_columns([column_from_arrow(table.column(name), name) for table in tables]) for name in names
+        }
+        return columns, sum(table.num_rows for table in tables)
+
+
+class CsvLayout:
+    """How the text of the files is cut into columns."""
+
+    def __init__(
+        self,
+        delimiter: str,
+        quote: str | None,
+        escape: str | None,
+        null_strings: Sequence[str],
+        header: bool,  # noqa: FBT001
+        names: Sequence[str],
+        skip: int,
+        formats: Sequence[str],
+        ignore_errors: bool,  # noqa: FBT001
+    ) -> None:
+        self.delimiter = delimiter
+        self.quote = quote
+        self.escape = escape
+        self.null_strings = list(null_strings)
+        self.header = header
+        self.names = list(names)
+        self.skip = skip
+        self.formats = list(formats)
+        self.ignore_errors = ignore_errors
+
+    def parse(
+        self, path: str, dtypes: Mapping[str, DataType] | None, wanted: Sequence[str], prefix: bytes | None = None
+    ) -> Any:
+        """Arrow table of the columns ``wanted`` of a file (or its ``prefix``); types are found if not given."""
+        column_types = {} if dtypes is None else {name: _arrow_type(dtypes[name]) for name in wanted}
+        convert = pacsv.ConvertOptions(
+            column_types=column_types,
+            include_columns=list(wanted),
+            null_values=self.null_strings,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+            true_values=["true", "True", "TRUE", "t", "T"],
+            false_values=["false", "False", "FALSE", "f", "F"],
+            timestamp_parsers=self.formats or None,
+        )
+        parse = pacsv.ParseOptions(
+            delimiter=self.delimiter,
+            quote_char=self.quote or False,
+            double_quote=self.escape in (None, self.quote),
+            escape_char=False if self.escape in (None, self.quote) else self.escape,
+            newlines_in_values=True,
+            invalid_row_handler=(lambda _: "skip") if self.ignore_errors else None,
+        )
+        read = pacsv.ReadOptions(
+            column_names=self.names, skip_rows_after_names=0, skip_rows=self.skip + int(self.header)
+        )
+        with reading(path):
+            try:
+                source = path if prefix is None else io.BytesIO(prefix)
+                return pacsv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+            except pa.ArrowInvalid as error:
+                if "Empty CSV" in str(error):
+                    return _no_rows(wanted, column_types)
+                if "onversion error" in str(error) or "invalid UTF8" in str(error):
+                    raise ConversionError(
+                        f"value does not fit its column: {path}: {' '.join(str(error).split())}",
+                        hint=f"types were found in the first {_INFER_BYTES // 2**20} MiB; try all_varchar = true",
+                    ) from error
+                raise
+
+
+def open_csv(
+    patterns: Sequence[str],
+    *,
+    name: str | None = None,
+    delim: str | None = None,
+    sep: str | None = None,
+    header: bool | None = None,
+    quote: str = '"',
+    escape: str | None = None,
+    nullstr: str | Sequence[str] = "",
+    names: Sequence[str] | None = None,
+    dateformat: str | None = None,
+    timestampformat: str | None = None,
+    skip: int = 0,
+    all_varchar: bool = False,
+    ignore_errors: bool = False,
+) -> CsvTable:
+    """Open CSV files (plain or gzip); layout and types come from the beginning of the first.
+
+    Types are BOOLEAN, BIGINT, DOUBLE, DATE, TIME, TIMESTAMP or VARCHAR. Options as DuckDB's read_csv.
+    Errors: InputError for unreadable files, BinderError for options that make no sense.
+    """
+    paths = expand(patterns, EXTENSIONS)
+    identities = [identify(path) for path in paths]
+    first = paths[0]
+    text, whole = _beginning(first)
+    rows_text = text[:_SNIFF_BYTES]
+    delimiter = delim or sep or _sniff_delimiter(rows_text, quote, skip)
+    if len(delimiter) != 1 or len(quote) > 1 or (escape is not None and len(escape) > 1):
+        raise BinderError("delimiter, quote and escape of CSV must be single characters")
+    rows = _rows(rows_text, delimiter, quote, skip, limit=1000, complete=whole and len(text) <= _SNIFF_BYTES)
+    if not rows:
+        raise InputError(f"file is empty: {first}")
+    null_strings = [nullstr] if isinstance(nullstr, str) else list(nullstr)
+    formats = [form for form in (dateformat, timestampformat) if form]
+    has_header = _looks_like_header(rows, null_strings) if header is None else header
+    found = rows[0] if has_header else []
+    column_names = unique_names(
+        [found[i] if i < len(found) and found[i] else f"column{i}" for i in range(len(rows[0]))]
+    )
+    for i, given in enumerate(names or []):
+        if i >= len(column_names):
+            raise BinderError(f"more names than columns: {first}")
+        column_names[i] = str(given)
+    layout = CsvLayout(
+        delimiter, quote, escape, null_strings, has_header, column_names, skip, formats, ignore_errors
+    )
+    dtypes = _inferred(layout, first, text, whole, all_varchar=all_varchar)
+    fields = [Field(column, dtypes[column]) for column in column_names]
+    shown = patterns[0] if len(patterns) == 1 else f"{patterns[0]} and {len(patterns) - 1} more"
+    return CsvTable(name or shown, fields, identities, layout)
+
+
+def _inferred(layout: CsvLayout, path: str, text: str, whole: bool, *, all_varchar: bool) -> dict[str, DataType]:  # noqa: FBT001
+    if all_varchar:
+        return dict.fromkeys(layout.names, types.VARCHAR)
+    if not whole:
+        text = text[: text.rfind("\n") + 1]
+    table = layout.parse(path, None, layout.names, prefix=text.encode("utf-8"))
+    return {name: _COLUMN_TYPES.get(table.schema.field(name).type, types.VARCHAR) for name in layout.names}
+
+
+def _arrow_type(dtype: DataType) -> Any:
+    return pa.time32("s") if dtype == types.TIME else type_to_arrow(dtype)
+
+
+def _no_rows(wanted: Sequence[str], column_types: Mapping[str, Any]) -> Any:
+    return pa.table({name: pa.array([], type=column_types.get(name, pa.null())) for name in wanted})
+
+
+def _beginning(path: str) -> tuple[str, bool]:
+    """Text at the start of the file, and whether that is all of it."""
+    with reading(path):
+        opener: Any = gzip.open if path.endswith(".gz") else open
+        with opener(path, "rb") as file:
+            data = file.read(_INFER_BYTES + 1)
+        whole = len(data) <= _INFER_BYTES
+        data = data[:_INFER_BYTES].removeprefix(b"\xef\xbb\xbf")
+        if not data.strip():
+            raise InputError(f"file is empty: {path}")
+        if not whole:
+            data = data[: data.rfind(b"\n") + 1]
+        return data.decode("utf-8"), whole
+
+
+def _rows(text: str, delimiter: str, quote: str, skip: int, *, limit: int, complete: bool) -> list[list[str]]:
+    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote or None, quoting=quoting)
+    rows = []
+    try:
+        for row in reader:
+            if row:
+                rows.append(row)
+            if len(rows) >= limit + skip:
+                break
+    except csv.Error:
+        # The text was cut inside a quoted value; the rows so far are enough to judge by.
+        return rows[skip:]
+    else:
+        return rows[skip:] if complete or len(rows) < 2 or len(rows) >= limit + skip else rows[skip:-1]
+
+
+def _sniff_delimiter(text: str, quote: str, skip: int) -> str:
+    """The candidate that cuts most rows into the same number of columns, and more than one."""
+    best, best_score = ",", (0.0, 0)
+    for candidate in _DELIMITERS:
+        widths = [len(row) for row in _rows(text, candidate, quote, skip, limit=200, complete=False)]
+        if not widths or widths[0] < 2:
+            continue
+        score = (widths.count(widths[0]) / len(widths), widths[0])
+        if score > best_score:
+            best, best_score = candidate, score
+    return best
+
+
+def _looks_like_header(rows: Sequence[Sequence[str]], null_strings: Sequence[str]) -> bool:
+    """All names are text, and a column below is not; or every column is text throughout."""
+    first = rows[0]
+    if len(rows) == 1:
+        return all(value and _kind(value) == "text" for value in first)
+    if any(_kind(value) != "text" and value not in null_strings for value in first):
+        return False
+    kinds = [
+        {_kind(row[i]) for row in rows[1:] if i < len(row) and row[i] not in null_strings} for i in range(len(first))
+    ]
+    typed = [kind for kind in kinds if kind and "text" not in kind]
+    return bool(typed) or all(first)
+
+
+def _kind(value: str) -> str:
+    convert = pacsv.ConvertOptions(null_values=[], strings_can_be_null=False)
+    read = pacsv.ReadOptions(column_names=["v"])
+    parse = pacsv.ParseOptions(delimiter="\x01", quote_char=False)
+    try:
+        table = pacsv.read_csv(io.BytesIO(value.encode("utf-8") + b"\n"), read, parse, convert)
+    except pa.ArrowException:
+        return "text"
+    return "text" if table.schema.field(0).type in (pa.string(), pa.null()) else "typed"
