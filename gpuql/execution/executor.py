@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Fewer source rows than this are interpreted unless their generated code is loaded already.
 SMALL_SOURCE_ROWS = 2048
+#: With more source rows than this, interpreting takes longer than compiling first.
+WAIT_FOR_COMPILER_ROWS = 50_000_000
 
 
 class ExecutionSettings(Protocol):
@@ -70,7 +72,7 @@ class Executor:
         self.device = device
         self.threads = threads
         self._workers = Workers(threads)
-        self._fused = LoweringCache(self._compile)
+        self._fused = LoweringCache(self._compile, on_grid=device.launches_kernels)
 
     def close(self) -> None:
         """Let the worker threads end; running queries finish first."""
@@ -135,9 +137,23 @@ class Executor:
             if settings.tier == "compiled" and settings.on_unsupported == "error":
                 raise NotSupportedError(f"pipeline cannot be compiled: {lowered.reason}")
             return None
+        if not self._compiled(lowered, source, context, settings):
+            measured.reason = "compiling in the background"
+            return None
         measured.tier = "fused"
         measured.source = lowered.compiled.source  # type: ignore[union-attr]
         return lowered
+
+    def _compiled(self, lowered: Lowered, source: Batch, context: RunContext, settings: ExecutionSettings) -> bool:
+        """See that machine code is there; False if it is still being made and the rows are few enough not to wait."""
+        if self.device.launches_kernels:
+            return True
+        from gpuql.execution.fused import run_cpu
+
+        fused, compiled = lowered.fused, lowered.compiled
+        wait = compiled.ready or settings.tier == "compiled" or source.num_rows > WAIT_FOR_COMPILER_ROWS
+        run_cpu.prepare(fused, compiled, Inputs(source, context.results), wait=wait)
+        return wait
 
     def _compile(self, fused: FusedPipeline) -> Any:
         if self.device.launches_kernels:

@@ -32,7 +32,8 @@ class Lowered:
 class LoweringCache:
     """Thread-safe, least recently used first out."""
 
-    def __init__(self, compile_program: Callable[[FusedPipeline], object]) -> None:
+    def __init__(self, compile_program: Callable[[FusedPipeline], object], *, on_grid: bool) -> None:
+        self._on_grid = on_grid
         self._compile = compile_program
         self._entries: OrderedDict[Hashable, Lowered] = OrderedDict()
         self._lock = threading.Lock()
@@ -56,7 +57,7 @@ class LoweringCache:
         # The key names string arrays by id; empty slices of the inputs keep them alive without keeping the rows.
         kept = Inputs(inputs.batch.slice(0, 0), {})
         try:
-            fused = PipelineLowering(pipeline, inputs, context).lower()
+            fused = PipelineLowering(pipeline, inputs, context, on_grid=self._on_grid).lower()
         except NotFusible as refusal:
             return Lowered(None, None, str(refusal), pipeline, kept)
         return Lowered(fused, self._compile(fused), fused.remaining_reason, pipeline, kept)

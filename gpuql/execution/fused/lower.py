@@ -40,7 +40,7 @@ from gpuql_planner.physical.nodes import (
     TableScan,
     Transform,
 )
-from gpuql_planner.types import DataType
+from gpuql_planner.types import BIGINT
 
 #: Largest packed key; hash tables use -1 for an empty slot.
 PACKED_LIMIT = 2**62
@@ -53,9 +53,9 @@ _STRING_TRANSLATION_ENTRIES = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class OutputColumn:
-    """A value of an ``Emit`` sink: which attribute it becomes, and what the raw array means."""
+    """A value of an ``Emit`` sink: which attribute it becomes (None: the row number), and what the array means."""
 
-    attribute: Attribute
+    attribute: Attribute | None
     operand: Operand
     dtype: str
 
@@ -102,8 +102,9 @@ class FusedPipeline:
 class PipelineLowering:
     """Lowers one pipeline over the inputs of one run."""
 
-    def __init__(self, pipeline: Pipeline, inputs: Inputs, context: RunContext) -> None:
+    def __init__(self, pipeline: Pipeline, inputs: Inputs, context: RunContext, *, on_grid: bool) -> None:
         self.pipeline = pipeline
+        self.on_grid = on_grid
         self.inputs = inputs
         self.context = context
         self.arguments = ArgumentList()
@@ -316,6 +317,9 @@ class PipelineLowering:
         for attribute in needed:
             operand = self.expressions.lower(AttributeRef(attribute))
             outputs.append(OutputColumn(attribute, operand, _output_dtype(operand)))
+        if self.on_grid and isinstance(self.pipeline.sink, CollectSink | LimitSink):
+            number = Operand(ir.RowNumber("int64", nullable=False), BIGINT)
+            outputs.append(OutputColumn(None, number, "int64"))
         values = tuple(output.operand.value for output in outputs)
         program = ir.Program(tuple(self.arguments.arguments), tuple(self.steps), ir.Emit(values))
         return FusedPipeline(

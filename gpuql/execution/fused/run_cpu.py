@@ -36,6 +36,15 @@ class _Call:
     mask: Array = field(default_factory=lambda: np.empty(CHUNK_ROWS, np.bool_))
     selection: Array = field(default_factory=lambda: np.empty(CHUNK_ROWS, np.int32))
 
+    def prepare(self, compiled: CompiledPipeline, state: list[Array], *, wait: bool) -> None:
+        """Compile or load the function for these argument types, or see to it that another thread does."""
+        status = np.zeros(3, np.int64)
+        arguments = [0, status, 0, self.fanout, self.mask, self.selection, *state, *self.arguments]
+        if wait:
+            compiled.prepare(arguments)
+        else:
+            compiled.prepare_in_background(arguments)
+
     def run(self, start: int, stop: int, status: Array, capacity: int, state: list[Array]) -> int:
         """Rows taken of ``start`` to ``stop``; raises what the status says, FULL excepted."""
         arguments = self.arguments.copy()
@@ -53,6 +62,18 @@ def _calls(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs) -> 
     arguments = fused.arguments(inputs)
     columns = [i for i, argument in enumerate(fused.program.arguments) if argument.kind == "column"]
     return lambda: _Call(compiled.function, arguments, columns, fused.fanout)
+
+
+def prepare(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, *, wait: bool) -> None:
+    """Compile or load the program's function, now or (not ``wait``) in the background."""
+    sink = fused.program.sink
+    if isinstance(sink, ir.Emit):
+        state = _output_arrays(fused, 1)
+    else:
+        state = new_arrays(sink.accumulators, 1, np)
+        if isinstance(sink, ir.GroupHash):
+            state.insert(0, np.full(1, -1, np.int64))
+    _calls(fused, compiled, inputs)().prepare(compiled, state, wait=wait)
 
 
 def run_emit(
@@ -116,6 +137,7 @@ def _output_batch(fused: FusedPipeline, buffers: list[Array], num_rows: int) -> 
         values = _shortened(next(arrays), num_rows)
         validity = _shortened(next(arrays), num_rows) if output.operand.value.nullable else None
         operand = output.operand
+        assert output.attribute is not None, "row numbers are put out on a grid only"
         columns[output.attribute.id] = Column(operand.dtype, values, validity, operand.strings, operand.bounds)
     return Batch(columns, num_rows)
 

@@ -22,9 +22,13 @@ _lock = threading.Lock()
 def cache_directory() -> Path:
     """``$GPUQL_CACHE_DIR``, else ``gpuql`` under the user's cache directory; created when missing."""
     configured = os.environ.get("GPUQL_CACHE_DIR")
-    root = Path(configured) if configured else _user_cache() / "gpuql"
-    root.mkdir(parents=True, exist_ok=True)
-    return root
+    return _made(Path(configured) if configured else _user_cache() / "gpuql")
+
+
+@lru_cache(maxsize=8)
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
 
 
 def _user_cache() -> Path:
@@ -78,3 +82,13 @@ def load_module(source: str) -> ModuleType:
             del sys.modules[name]
             raise
         return module
+
+
+def is_on_disk(name: str) -> bool:
+    """Whether machine code of the generated module was written by this or an earlier process."""
+    return (cache_directory() / "generated" / f"{name}.compiled").exists()
+
+
+def mark_on_disk(name: str) -> None:
+    """Remember that machine code of the module is on disk."""
+    (cache_directory() / "generated" / f"{name}.compiled").touch()

@@ -3,54 +3,95 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from gpuql_kernels.codegen.cache import load_module
+from gpuql_kernels.codegen.background import background
+from gpuql_kernels.codegen.cache import is_on_disk, load_module, mark_on_disk, module_name
 from gpuql_kernels.codegen.emit import emit
 from gpuql_kernels.codegen.program import Program
 
 
 @dataclass
 class CompilationCounter:
-    """How many pipelines this process compiled, and how many it loaded as machine code from disk."""
+    """Pipelines that this process compiled, and those whose machine code it loaded from disk."""
 
     compiled: int = 0
     loaded: int = 0
-    lock: Any = None
-
-    def __post_init__(self) -> None:
-        self.lock = threading.Lock()
+    errors: list[str] = field(default_factory=list)
 
 
 counter = CompilationCounter()
-_seen: set[str] = set()
+_pipelines: dict[str, CompiledPipeline] = {}
+_lock = threading.Lock()
 
 
-@dataclass(frozen=True, eq=False)
 class CompiledPipeline:
-    """A generated function and its text. ``function`` takes the arguments of ``emit.parameter_names``."""
+    """A generated function and its text; one object per text in a process.
 
-    source: str
-    function: Callable[..., int]
+    ``function`` takes the arguments of ``emit.parameter_names``. Its first call compiles it, or loads its machine
+    code from disk; :meth:`prepare` does either ahead.
+    """
 
-    def account(self) -> None:
-        """Count what the function's first call did: compile, or load from disk."""
-        name = self.function.__module__
-        if name in _seen:
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.name = module_name(source)
+        self._function: Callable[..., int] | None = None
+        self._ready = False
+        self._queued = False
+        self._preparing = threading.Lock()
+
+    @property
+    def function(self) -> Callable[..., int]:
+        """The function; importing its module costs about a millisecond."""
+        if self._function is None:
+            self._function = load_module(self.source).pipeline
+        return self._function
+
+    @property
+    def ready(self) -> bool:
+        """Machine code is loaded, or on disk, so that a call need not compile."""
+        return self._ready or is_on_disk(self.name)
+
+    def prepare(self, arguments: Sequence[Any]) -> None:
+        """Compile or load for the types of ``arguments``, which make a call of no rows."""
+        if self._ready:
             return
-        with counter.lock:
-            if name in _seen:
+        with self._preparing:
+            if self._ready:
                 return
-            _seen.add(name)
-            if sum(self.function.stats.cache_hits.values()) > 0:  # type: ignore[attr-defined]
-                counter.loaded += 1
-            else:
-                counter.compiled += 1
+            self.function(*arguments)
+            hits = sum(self.function.stats.cache_hits.values())  # type: ignore[attr-defined]
+            with _lock:
+                if hits:
+                    counter.loaded += 1
+                else:
+                    counter.compiled += 1
+            mark_on_disk(self.name)
+            self._ready = True
+
+    def prepare_in_background(self, arguments: Sequence[Any]) -> None:
+        """Queue :meth:`prepare`, once; a failure is kept in ``counter.errors`` and met again by a direct call."""
+        with self._preparing:
+            if self._queued:
+                return
+            self._queued = True
+
+        def job() -> None:
+            try:
+                self.prepare(arguments)
+            except Exception as error:  # noqa: BLE001 - the query already runs interpreted
+                counter.errors.append(f"{self.name}: {error}")
+
+        background.submit(job)
 
 
 def compile_program(program: Program) -> CompiledPipeline:
-    """Generate and import the function; Numba compiles it, or loads it from disk, at its first call."""
+    """The compiled form of a program; equal texts share one object."""
     source = emit(program, "cpu")
-    return CompiledPipeline(source, load_module(source).pipeline)
+    with _lock:
+        known = _pipelines.get(source)
+        if known is None:
+            known = _pipelines[source] = CompiledPipeline(source)
+        return known

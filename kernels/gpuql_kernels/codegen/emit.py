@@ -16,9 +16,8 @@ A CUDA kernel enumerates rows by grid stride, updates state by atomics and repor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 
 from gpuql_kernels.codegen import program as ir
 
@@ -570,6 +569,8 @@ class _Emitter:
                 return self.lookup(node)
             case ir.Parameter():
                 return f"a{node.argument}", None
+            case ir.RowNumber():
+                return "i", None
             case ir.Null():
                 return f"np.{node.dtype}(0)", "False"
             case ir.Arithmetic():

@@ -58,13 +58,18 @@ class Parameter(Value):
 
 
 @dataclass(frozen=True, eq=False)
+class RowNumber(Value):
+    """Position of the current row in the source (CUDA only: CPU morsels keep the order by themselves)."""
+
+
+@dataclass(frozen=True, eq=False)
 class Null(Value):
     """NULL of a type."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic(Value):
-    """``+ - *`` on int64 or float64 operands.
+    """``+ - *`` on int64 or float64 operands, and "/" on float64 by a divisor that is never 0.
 
     With ``limits`` a result that wraps or lies outside them sets status OVERFLOW; None: proved to fit.
     """

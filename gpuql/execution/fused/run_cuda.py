@@ -1,0 +1,130 @@
+"""Launches a compiled program over all rows at once, on a GPU or in Numba's simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Array, Column
+from gpuql.execution.fused.arguments import Inputs
+from gpuql.execution.fused.lower import FusedPipeline
+from gpuql.execution.fused.states import new_arrays, result_batch
+from gpuql.execution.fused.status import raise_status
+from gpuql.operators.contract import RowsResult, RunContext
+from gpuql_kernels.codegen import program as ir
+from gpuql_kernels.codegen.gpu import CompiledKernel
+
+_THREADS_PER_BLOCK = 256
+_MAX_BLOCKS = 132 * 16
+#: The simulator runs every CUDA thread as a Python thread: few of them, each striding over many rows.
+_SIMULATED_GRID = (1, 2)
+
+
+def _grid(num_rows: int, xp: Any) -> tuple[int, int]:
+    if xp is np:
+        return _SIMULATED_GRID
+    return max(1, min(_MAX_BLOCKS, -(-num_rows // _THREADS_PER_BLOCK))), _THREADS_PER_BLOCK
+
+
+def _launch(
+    fused: FusedPipeline,
+    compiled: CompiledKernel,
+    inputs: Inputs,
+    context: RunContext,
+    capacity: int,
+    status: Array,
+    state: list[Array],
+) -> tuple[int, int]:
+    """Run the kernel; returns the status code and the count in ``status[1]``."""
+    context.check_cancelled()
+    num_rows = inputs.batch.num_rows
+    if num_rows:
+        blocks, threads = _grid(num_rows, context.xp)
+        with np.errstate(over="ignore"):
+            compiled.kernel[blocks, threads](
+                num_rows, status, capacity, fused.fanout, *state, *fused.arguments(inputs)
+            )
+    code, count = (int(value) for value in status[:2].tolist())
+    raise_status(code)
+    return code, count
+
+
+def run_emit(
+    fused: FusedPipeline,
+    compiled: CompiledKernel,
+    inputs: Inputs,
+    context: RunContext,
+    consume: Callable[[Batch, int], None],
+) -> None:
+    """Run a program that puts out rows; launched again with more room if they are more than expected."""
+    xp = context.xp
+    capacity = max(1, inputs.batch.num_rows)
+    while True:
+        status = xp.zeros(3, np.int64)
+        buffers: list[Array] = []
+        for output in fused.outputs:
+            buffers.append(xp.empty(capacity, output.dtype))
+            if output.operand.value.nullable:
+                buffers.append(xp.empty(capacity, np.bool_))
+        _, count = _launch(fused, compiled, inputs, context, capacity, status, buffers)
+        if count <= capacity:
+            break
+        capacity = count
+    consume(_output_batch(fused, buffers, count, xp), 0)
+
+
+def _output_batch(fused: FusedPipeline, buffers: list[Array], num_rows: int, xp: Any) -> Batch:
+    """The rows put out; in source order if the program also put out row numbers."""
+    arrays = iter(array[:num_rows] for array in buffers)
+    columns: dict[int, Column] = {}
+    order = None
+    for output in fused.outputs:
+        values = next(arrays)
+        validity = next(arrays) if output.operand.value.nullable else None
+        if output.attribute is None:
+            order = xp.argsort(values, kind="stable")
+            continue
+        operand = output.operand
+        columns[output.attribute.id] = Column(operand.dtype, values, validity, operand.strings, operand.bounds)
+    batch = Batch(columns, num_rows)
+    return batch if order is None else batch.take(order)
+
+
+def run_aggregate(
+    fused: FusedPipeline, compiled: CompiledKernel, inputs: Inputs, context: RunContext
+) -> RowsResult:
+    """Run a program that ends in an aggregation."""
+    xp, sink = context.xp, fused.program.sink
+    assert fused.aggregates is not None, "an aggregating sink"
+    if isinstance(sink, ir.GroupHash):
+        return _run_hash(fused, sink, compiled, inputs, context)
+    assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
+    states = new_arrays(sink.accumulators, fused.domain, xp)
+    _launch(fused, compiled, inputs, context, 0, xp.zeros(3, np.int64), states)
+    if fused.aggregates.row_count is None:
+        return RowsResult([result_batch(fused, None, states, xp)])
+    packed = xp.flatnonzero(states[fused.aggregates.row_count])
+    return RowsResult([result_batch(fused, packed, [state[packed] for state in states], xp)])
+
+
+def _run_hash(
+    fused: FusedPipeline, sink: ir.GroupHash, compiled: CompiledKernel, inputs: Inputs, context: RunContext
+) -> RowsResult:
+    """Launched again with a larger table when it fills up: the state starts afresh, so no row counts twice."""
+    xp = context.xp
+    bits = max(10, (4 * fused.estimated_groups - 1).bit_length())
+    while True:
+        status = xp.asarray(np.array([0, 0, 64 - bits], np.int64))
+        slot_keys = xp.full(1 << bits, -1, np.int64)
+        states = new_arrays(sink.accumulators, 1 << bits, xp)
+        code, _ = _launch(
+            fused, compiled, inputs, context, 1 << (bits - 1), status, [slot_keys, *states]
+        )
+        if code != ir.STATUS_FULL:
+            break
+        bits += 2
+    slots = xp.flatnonzero(slot_keys >= 0)
+    return RowsResult([result_batch(fused, slot_keys[slots], [state[slots] for state in states], xp)])
