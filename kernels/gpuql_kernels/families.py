@@ -1,0 +1,30 @@
+"""The static kernel families of one device, handed to operators as ``RunContext.kernels``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuql_kernels.group_by.contract import GroupByKernels
+from gpuql_kernels.hash_table.contract import HashTableKernels
+from gpuql_kernels.sort.contract import SortKernels
+from gpuql_kernels.string_match.contract import StringMatchKernels
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFamilies:
+    """One member per family; each implements the protocol of the family's ``contract``."""
+
+    hash_table: HashTableKernels
+    group_by: GroupByKernels
+    sort: SortKernels
+    string_match: StringMatchKernels
+
+
+def cpu_families() -> KernelFamilies:
+    """Families over NumPy arrays. Loads no compiler: compiled loops are imported by the first large input."""
+    from gpuql_kernels.group_by import cpu as group_by
+    from gpuql_kernels.hash_table import cpu as hash_table
+    from gpuql_kernels.sort import cpu as sort
+    from gpuql_kernels.string_match import cpu as string_match
+
+    return KernelFamilies(hash_table, group_by, sort, string_match)

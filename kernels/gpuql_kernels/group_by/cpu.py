@@ -1,0 +1,123 @@
+"""Grouping kernels on NumPy arrays (see ``contract``): NumPy alone for few rows, compiled loops beyond."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+#: Below this many rows NumPy's own functions win over loading and calling compiled code.
+SMALL_ROWS = 4096
+
+
+def _loops() -> Any:
+    from gpuql_kernels.group_by import cpu_loops
+
+    return cpu_loops
+
+
+def factorize(keys: Array, /) -> tuple[Array, Array]:
+    """Number distinct keys."""
+    if len(keys) >= SMALL_ROWS:
+        return _loops().factorize(np.ascontiguousarray(keys, np.int64))
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    # np.unique numbers by value; renumber by first occurrence.
+    order = np.argsort(first, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[inverse], first[order].astype(np.int64)
+
+
+def count(groups: Array, num_groups: int, /) -> Array:
+    """Rows of each group."""
+    return np.bincount(groups, minlength=num_groups).astype(np.int64, copy=False)
+
+
+def sum_int64(values: Array, groups: Array, num_groups: int, /) -> Array:
+    """Integer sums."""
+    if num_groups == 1:
+        return np.array([values.sum(dtype=np.int64)])
+    if len(values) >= SMALL_ROWS:
+        return _loops().sum_int64(values, groups, num_groups)
+    result = np.zeros(num_groups, np.int64)
+    np.add.at(result, groups, values.astype(np.int64))
+    return result
+
+
+def sum_words(values: Array, groups: Array, num_groups: int, /) -> Array:
+    """Two-word sums."""
+    if values.ndim == 1:
+        narrow = values.astype(np.int64)
+        values = np.stack((narrow, narrow >> 63), axis=-1)
+    if len(values) >= SMALL_ROWS:
+        return _loops().sum_words(values, groups, num_groups)
+    # Four sums of 32-bit parts cannot overflow for so few rows; carries are added up at the end.
+    parts = np.zeros((num_groups, 4), np.int64)
+    for index, part in enumerate(
+        (values[:, 0] & 0xFFFFFFFF, (values[:, 0] >> 32) & 0xFFFFFFFF, values[:, 1] & 0xFFFFFFFF, values[:, 1] >> 32)
+    ):
+        np.add.at(parts[:, index], groups, part)
+    parts[:, 1] += parts[:, 0] >> 32
+    parts[:, 2] += parts[:, 1] >> 32
+    parts[:, 3] += parts[:, 2] >> 32
+    low = (parts[:, 0] & 0xFFFFFFFF) | (parts[:, 1] << 32)
+    high = (parts[:, 2] & 0xFFFFFFFF) | (parts[:, 3] << 32)
+    return np.stack((low, high), axis=-1)
+
+
+def sum_float64(values: Array, groups: Array, num_groups: int, /) -> Array:
+    """Floating sums."""
+    if num_groups == 1:
+        return np.array([values.sum(dtype=np.float64)])
+    return np.bincount(groups, weights=values, minlength=num_groups)
+
+
+def minimum(values: Array, groups: Array, num_groups: int, /) -> Array:
+    """Smallest values."""
+    if num_groups == 1 and len(values):
+        return values.min(keepdims=True)
+    result = np.full(num_groups, _extreme(values.dtype, largest=True), values.dtype)
+    if len(values) >= SMALL_ROWS:
+        _loops().minimum(values, groups, result)
+    else:
+        np.minimum.at(result, groups, values)
+    return result
+
+
+def maximum(values: Array, groups: Array, num_groups: int, /) -> Array:
+    """Largest values."""
+    if num_groups == 1 and len(values):
+        return values.max(keepdims=True)
+    result = np.full(num_groups, _extreme(values.dtype, largest=False), values.dtype)
+    if len(values) >= SMALL_ROWS:
+        _loops().maximum(values, groups, result)
+    else:
+        np.maximum.at(result, groups, values)
+    return result
+
+
+def _extreme(dtype: Any, *, largest: bool) -> Any:
+    if dtype.kind == "f":
+        return np.inf if largest else -np.inf
+    if dtype.kind == "b":
+        return largest
+    info = np.iinfo(dtype)
+    return info.max if largest else info.min
+
+
+_FOLDS = {
+    "product": (np.multiply, 1.0),
+    "bit_and": (np.bitwise_and, -1),
+    "bit_or": (np.bitwise_or, 0),
+    "bit_xor": (np.bitwise_xor, 0),
+}
+
+
+def combine(name: str, values: Array, groups: Array, num_groups: int, /) -> Array:
+    """Other folds."""
+    function, start = _FOLDS[name]
+    result = np.full(num_groups, start, np.float64 if name == "product" else np.int64)
+    function.at(result, groups, values.astype(result.dtype))
+    return result

@@ -1,0 +1,104 @@
+"""Compiled loops of the grouping kernels; imported only by ``cpu`` once an input is large enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+Array = Any
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def factorize(keys: Array) -> Any:
+    """Number distinct keys, in an open-addressing table that doubles when half full."""
+    total = len(keys)
+    codes = np.empty(total, np.int64)
+    bits = 12
+    table_codes = np.full(1 << bits, -1, np.int32)
+    table_keys = np.empty(1 << bits, np.int64)
+    first = np.empty(min(total, 2048) + 1, np.int64)
+    count = 0
+    multiplier = np.uint64(0x9E3779B97F4A7C15)
+    shift = np.uint64(64 - bits)
+    mask = np.int64((1 << bits) - 1)
+    for i in range(total):
+        key = keys[i]
+        slot = np.int64((np.uint64(key) * multiplier) >> shift)
+        while table_codes[slot] >= 0 and table_keys[slot] != key:
+            slot = (slot + 1) & mask
+        code = np.int64(table_codes[slot])
+        if code < 0:
+            code = np.int64(count)
+            table_codes[slot] = code
+            table_keys[slot] = key
+            first[count] = i
+            count += 1
+            if count == len(first):
+                grown = np.empty(min(2 * count, total + 1), np.int64)
+                grown[:count] = first
+                first = grown
+            if 2 * count > mask:
+                # Four times larger: few rebuilds, and a load of one half to one eighth.
+                bits += 2
+                shift = np.uint64(64 - bits)
+                mask = np.int64((1 << bits) - 1)
+                table_codes = np.full(1 << bits, -1, np.int32)
+                table_keys = np.empty(1 << bits, np.int64)
+                for entry in range(count):
+                    old = keys[first[entry]]
+                    slot = np.int64((np.uint64(old) * multiplier) >> shift)
+                    while table_codes[slot] >= 0:
+                        slot = (slot + 1) & mask
+                    table_codes[slot] = entry
+                    table_keys[slot] = old
+        codes[i] = code
+    return codes, first[:count].copy()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sum_int64(values: Array, groups: Array, num_groups: int) -> Array:
+    """Integer sums."""
+    result = np.zeros(num_groups, np.int64)
+    for i in range(len(groups)):
+        result[groups[i]] += np.int64(values[i])
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sum_float64(values: Array, groups: Array, num_groups: int) -> Array:
+    """Floating sums."""
+    result = np.zeros(num_groups, np.float64)
+    for i in range(len(groups)):
+        result[groups[i]] += np.float64(values[i])
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sum_words(values: Array, groups: Array, num_groups: int) -> Array:
+    """Two-word sums with carry."""
+    result = np.zeros((num_groups, 2), np.int64)
+    for i in range(len(groups)):
+        group = groups[i]
+        low = np.uint64(values[i, 0])
+        total = np.uint64(result[group, 0]) + low
+        result[group, 1] += values[i, 1] + np.int64(total < low)
+        result[group, 0] = np.int64(total)
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def minimum(values: Array, groups: Array, result: Array) -> None:
+    """Fold the smaller value into ``result``."""
+    for i in range(len(groups)):
+        if values[i] < result[groups[i]]:
+            result[groups[i]] = values[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def maximum(values: Array, groups: Array, result: Array) -> None:
+    """Fold the larger value into ``result``."""
+    for i in range(len(groups)):
+        if values[i] > result[groups[i]]:
+            result[groups[i]] = values[i]

@@ -1,0 +1,71 @@
+"""Compiled loops of the join index; imported only by ``cpu`` once an input is large enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+Array = Any
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def insert(keys: Array, num_buckets: int, shift: int) -> Any:
+    """Open-addressing table of distinct keys, and the bucket of each key."""
+    slot_keys = np.zeros(num_buckets, np.int64)
+    slot_used = np.zeros(num_buckets, np.bool_)
+    buckets = np.empty(len(keys), np.int64)
+    mask = np.int64(num_buckets - 1)
+    for i in range(len(keys)):
+        key = keys[i]
+        slot = np.int64((np.uint64(key) * _MULTIPLIER) >> np.uint64(shift))
+        while slot_used[slot] and slot_keys[slot] != key:
+            slot = (slot + 1) & mask
+        slot_used[slot] = True
+        slot_keys[slot] = key
+        buckets[i] = slot
+    return slot_keys, slot_used, buckets
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def find(keys: Array, slot_keys: Array, slot_used: Array, shift: int) -> Array:
+    """Bucket of each key in an open-addressing table, -1 if absent."""
+    buckets = np.empty(len(keys), np.int64)
+    mask = np.int64(len(slot_keys) - 1)
+    for i in range(len(keys)):
+        key = keys[i]
+        slot = np.int64((np.uint64(key) * _MULTIPLIER) >> np.uint64(shift))
+        while slot_used[slot] and slot_keys[slot] != key:
+            slot = (slot + 1) & mask
+        buckets[i] = slot if slot_used[slot] else -1
+    return buckets
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def place_unique(buckets: Array, rows: Array, num_buckets: int) -> Any:
+    """Row of each bucket, and whether no bucket holds two."""
+    first = np.full(num_buckets, -1, rows.dtype)
+    for i in range(len(buckets)):
+        if first[buckets[i]] != -1:
+            return first, False
+        first[buckets[i]] = rows[i]
+    return first, True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def place_repeated(buckets: Array, rows: Array, num_buckets: int) -> Any:
+    """Rows grouped by bucket in their given order: a counting sort."""
+    starts = np.zeros(num_buckets + 1, rows.dtype)
+    for i in range(len(buckets)):
+        starts[buckets[i] + 1] += 1
+    for b in range(num_buckets):
+        starts[b + 1] += starts[b]
+    cursor = starts[:-1].copy()
+    placed = np.empty(len(rows), rows.dtype)
+    for i in range(len(buckets)):
+        bucket = buckets[i]
+        placed[cursor[bucket]] = rows[i]
+        cursor[bucket] += 1
+    return starts, placed

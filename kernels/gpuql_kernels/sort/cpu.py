@@ -1,0 +1,45 @@
+"""Sorting on NumPy arrays (see ``contract``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+
+def order(words: list[Array], bits: list[int], /) -> Array:
+    """Stable order."""
+    num_rows = len(words[0])
+    packed, packed_bits = _pack(words, bits)
+    row_bits = max(1, (num_rows - 1).bit_length())
+    if len(packed) == 1:
+        if packed_bits[0] + row_bits <= 64:
+            # The row number in the low bits makes every key distinct: an unstable, vectorised sort is then stable.
+            rows = np.arange(num_rows, dtype=np.uint64)
+            combined = np.sort((packed[0] << np.uint64(row_bits)) | rows)
+            return (combined & np.uint64((1 << row_bits) - 1)).astype(np.int64)
+        return np.argsort(packed[0], kind="stable")
+    return np.lexsort(packed[::-1])
+
+
+def _pack(words: list[Array], bits: list[int]) -> tuple[list[Array], list[int]]:
+    """Join neighbouring words that fit 64 bits together."""
+    packed, sizes = [words[0]], [bits[0]]
+    for word, size in zip(words[1:], bits[1:], strict=True):
+        if sizes[-1] + size <= 64 and size < 64:
+            packed[-1] = (packed[-1] << np.uint64(size)) | word
+            sizes[-1] += size
+        else:
+            packed.append(word)
+            sizes.append(size)
+    return packed, sizes
+
+
+def smallest(word: Array, count: int, /) -> Array:
+    """Rows up to the ``count``-th smallest."""
+    if count >= len(word):
+        return np.arange(len(word))
+    threshold = np.partition(word, count - 1)[count - 1]
+    return np.flatnonzero(word <= threshold)

@@ -1,0 +1,181 @@
+"""String kernels on NumPy arrays: plain Python for a few rows, compiled loops beyond (see ``contract``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gpuql_kernels.string_match.contract import ANY_CHARACTER, ANY_SEQUENCE, LikePattern
+
+Array = Any
+
+#: Below this many strings Python's own bytes methods win over loading and calling compiled code.
+SMALL_ROWS = 512
+
+
+def _loops() -> Any:
+    from gpuql_kernels.string_match import cpu_loops
+
+    return cpu_loops
+
+
+def _all_rows(offsets: Array, rows: Array | None) -> Array:
+    return np.arange(len(offsets) - 1) if rows is None else rows
+
+
+def _strings(offsets: Array, data: Array, rows: Array | None) -> Iterator[bytes]:
+    raw = memoryview(np.ascontiguousarray(data))
+    if rows is None:
+        starts, ends = offsets[:-1], offsets[1:]
+    else:
+        starts, ends = offsets[rows], offsets[rows.astype(np.int64) + 1]
+    return (bytes(raw[start:end]) for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def _is_small(offsets: Array, rows: Array | None) -> bool:
+    return (len(offsets) - 1 if rows is None else len(rows)) < SMALL_ROWS
+
+
+def _bytes_array(literal: bytes) -> Array:
+    return np.frombuffer(literal, np.uint8) if literal else np.zeros(0, np.uint8)
+
+
+def compare(
+    offsets: Array, data: Array, rows: Array, other_offsets: Array, other_data: Array, other_rows: Array, /
+) -> Array:
+    """Order of string pairs."""
+    if len(rows) < SMALL_ROWS:
+        pairs = zip(_strings(offsets, data, rows), _strings(other_offsets, other_data, other_rows), strict=True)
+        return np.fromiter(((a > b) - (a < b) for a, b in pairs), np.int8, len(rows))
+    return _loops().compare(offsets, data, rows, other_offsets, other_data, other_rows)
+
+
+def compare_literal(offsets: Array, data: Array, rows: Array | None, literal: bytes, /) -> Array:
+    """Order against a constant."""
+    if _is_small(offsets, rows):
+        strings = _strings(offsets, data, rows)
+        return np.array([(a > literal) - (a < literal) for a in strings], np.int8)
+    return _loops().compare_literal(offsets, data, _all_rows(offsets, rows), _bytes_array(literal))
+
+
+def like(offsets: Array, data: Array, rows: Array | None, pattern: LikePattern, /) -> Array:
+    """LIKE."""
+    if _is_small(offsets, rows):
+        matches = _like_regex(pattern).fullmatch
+        return np.array([matches(text) is not None for text in _strings(offsets, data, rows)], bool)
+    rows = _all_rows(offsets, rows)
+    if pattern.segments is None:
+        return _loops().like_tokens(offsets, data, rows, np.array(pattern.tokens, np.int16))
+    lengths = [len(segment) for segment in pattern.segments]
+    bounds = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    return _loops().like_segments(offsets, data, rows, bounds, _bytes_array(b"".join(pattern.segments)))
+
+
+def _like_regex(pattern: LikePattern) -> re.Pattern[bytes]:
+    parts = []
+    for token in pattern.tokens:
+        if token == ANY_SEQUENCE:
+            parts.append(b".*")
+        elif token == ANY_CHARACTER:
+            parts.append(rb"(?:[\x00-\x7f]|[\xc0-\xff][\x80-\xbf]*)")
+        else:
+            parts.append(re.escape(bytes([token])))
+    return re.compile(b"".join(parts), re.DOTALL)
+
+
+def find(offsets: Array, data: Array, rows: Array | None, literal: bytes, /) -> Array:
+    """First occurrence in bytes."""
+    if _is_small(offsets, rows):
+        return np.array([text.find(literal) for text in _strings(offsets, data, rows)], np.int64)
+    return _loops().find(offsets, data, _all_rows(offsets, rows), _bytes_array(literal))
+
+
+def character_count(offsets: Array, data: Array, rows: Array | None, /) -> Array:
+    """Characters of each string: bytes that do not continue one."""
+    if _is_small(offsets, rows):
+        counts = [len(text.decode("utf-8", "replace")) for text in _strings(offsets, data, rows)]
+        return np.array(counts, np.int64)
+    return _loops().character_count(offsets, data, _all_rows(offsets, rows))
+
+
+def character_range(
+    offsets: Array, data: Array, rows: Array | None, start: int, length: int, /
+) -> tuple[Array, Array]:
+    """Byte range of a substring."""
+    # The limits keep sums of both far from overflow; no string is that long.
+    limit = 2**40
+    start, length = max(-limit, min(limit, start)), max(-limit, min(limit, length))
+    rows = _all_rows(offsets, rows)
+    if len(rows) >= SMALL_ROWS:
+        return _loops().character_range(offsets, data, rows, start, length)
+    starts, ends = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    for index, row in enumerate(rows.tolist()):
+        begin, end = int(offsets[row]), int(offsets[row + 1])
+        first = [i for i in range(begin, end) if data[i] & 0xC0 != 0x80] + [end]
+        low, high = substring_positions(len(first) - 1, start, length)
+        starts[index], ends[index] = first[low], first[high]
+    return starts, ends
+
+
+def substring_positions(count: int, start: int, length: int) -> tuple[int, int]:
+    """Characters ``low .. high - 1`` (from 0) of substring(text of ``count`` characters, start, length)."""
+    if start > 0:
+        low = start - 1
+    elif start < 0:
+        low = count + start
+    else:
+        low, length = -1 if length >= 0 else 0, length
+    if length >= 0:
+        high = low + length
+    else:
+        low, high = low + length, low
+    low, high = max(0, min(low, count)), max(0, min(high, count))
+    return low, max(low, high)
+
+
+def gather(data: Array, starts: Array, ends: Array, /) -> tuple[Array, Array]:
+    """Copy byte ranges."""
+    offsets = np.zeros(len(starts) + 1, np.int64)
+    np.cumsum(ends - starts, out=offsets[1:])
+    if len(starts) >= SMALL_ROWS:
+        return offsets, _loops().gather(data, starts, offsets)
+    raw = memoryview(np.ascontiguousarray(data))
+    joined = b"".join(raw[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
+    return offsets, np.frombuffer(joined, np.uint8).copy()
+
+
+def factorize(offsets: Array, data: Array, rows: Array | None, /) -> tuple[Array, Array]:
+    """Number distinct strings."""
+    if not _is_small(offsets, rows):
+        return _loops().factorize(offsets, data, _all_rows(offsets, rows))
+    numbers: dict[bytes, int] = {}
+    first: list[int] = []
+    codes = np.zeros(len(offsets) - 1 if rows is None else len(rows), np.int64)
+    for index, text in enumerate(_strings(offsets, data, rows)):
+        code = numbers.setdefault(text, len(first))
+        if code == len(first):
+            first.append(index)
+        codes[index] = code
+    return codes, np.array(first, np.int64)
+
+
+def lookup(
+    offsets: Array, data: Array, other_offsets: Array, other_data: Array, other_rows: Array | None, /
+) -> Array:
+    """Find strings among distinct ones."""
+    if _is_small(offsets, None) and _is_small(other_offsets, other_rows):
+        numbers = {text: index for index, text in enumerate(_strings(offsets, data, None))}
+        others = _strings(other_offsets, other_data, other_rows)
+        return np.array([numbers.get(text, -1) for text in others], np.int64)
+    return _loops().lookup(offsets, data, other_offsets, other_data, _all_rows(other_offsets, other_rows))
+
+
+def prefix_word(offsets: Array, data: Array, rows: Array | None, skip: int, /) -> Array:
+    """Eight bytes as a big-endian word."""
+    if _is_small(offsets, rows):
+        texts = (text[skip : skip + 8].ljust(8, b"\0") for text in _strings(offsets, data, rows))
+        return np.array([int.from_bytes(text, "big") for text in texts], np.uint64)
+    return _loops().prefix_word(offsets, data, _all_rows(offsets, rows), skip)

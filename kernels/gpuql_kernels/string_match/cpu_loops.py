@@ -1,0 +1,312 @@
+"""Compiled loops of the string kernels; imported only by ``cpu`` once an input is large enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+Array = Any
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _order(data_a: Array, begin_a: int, end_a: int, data_b: Array, begin_b: int, end_b: int) -> int:
+    shared = min(end_a - begin_a, end_b - begin_b)
+    for i in range(shared):
+        a, b = data_a[begin_a + i], data_b[begin_b + i]
+        if a != b:
+            return -1 if a < b else 1
+    if end_a - begin_a == end_b - begin_b:
+        return 0
+    return -1 if end_a - begin_a < end_b - begin_b else 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def compare(offsets: Array, data: Array, rows: Array, offsets_b: Array, data_b: Array, rows_b: Array) -> Array:
+    """Order of pairs."""
+    result = np.empty(len(rows), np.int8)
+    for i in range(len(rows)):
+        a, b = rows[i], rows_b[i]
+        result[i] = _order(data, offsets[a], offsets[a + 1], data_b, offsets_b[b], offsets_b[b + 1])
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def compare_literal(offsets: Array, data: Array, rows: Array, literal: Array) -> Array:
+    """Order against a constant."""
+    result = np.empty(len(rows), np.int8)
+    for i in range(len(rows)):
+        a = rows[i]
+        result[i] = _order(data, offsets[a], offsets[a + 1], literal, 0, len(literal))
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _find_bytes(data: Array, begin: int, end: int, literal: Array, low: int, high: int) -> int:
+    """Position of ``literal[low:high]`` in ``data[begin:end]``, or -1."""
+    size = high - low
+    if size == 0:
+        return begin
+    first = literal[low]
+    last = literal[high - 1]
+    position = begin
+    stop = end - size
+    while position <= stop:
+        # Testing both ends first rejects nearly all positions in one step.
+        if data[position] == first and data[position + size - 1] == last:
+            matched = True
+            for k in range(1, size - 1):
+                if data[position + k] != literal[low + k]:
+                    matched = False
+                    break
+            if matched:
+                return position
+        position += 1
+    return -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def find(offsets: Array, data: Array, rows: Array, literal: Array) -> Array:
+    """First occurrence."""
+    result = np.empty(len(rows), np.int64)
+    for i in range(len(rows)):
+        begin, end = offsets[rows[i]], offsets[rows[i] + 1]
+        position = _find_bytes(data, begin, end, literal, 0, len(literal))
+        result[i] = position - begin if position >= 0 else -1
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def like_segments(offsets: Array, data: Array, rows: Array, bounds: Array, literal: Array) -> Array:
+    """LIKE without ``_``: segments in order, first and last anchored."""
+    result = np.zeros(len(rows), np.bool_)
+    count = len(bounds) - 1
+    head = bounds[1] - bounds[0]
+    tail = bounds[count] - bounds[count - 1] if count > 1 else 0
+    for i in range(len(rows)):
+        begin, end = offsets[rows[i]], offsets[rows[i] + 1]
+        if count == 1:
+            result[i] = _order(data, begin, end, literal, 0, head) == 0
+            continue
+        if end - begin < head + tail:
+            continue
+        if _order(data, begin, begin + head, literal, 0, head) != 0:
+            continue
+        if _order(data, end - tail, end, literal, bounds[count - 1], bounds[count]) != 0:
+            continue
+        position, stop = begin + head, end - tail
+        matched = True
+        for segment in range(1, count - 1):
+            found = _find_bytes(data, position, stop, literal, bounds[segment], bounds[segment + 1])
+            if found < 0:
+                matched = False
+                break
+            position = found + bounds[segment + 1] - bounds[segment]
+        result[i] = matched
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _skip_character(data: Array, position: int, end: int) -> int:
+    position += 1
+    while position < end and data[position] & 0xC0 == 0x80:
+        position += 1
+    return position
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def like_tokens(offsets: Array, data: Array, rows: Array, tokens: Array) -> Array:
+    """LIKE with ``_``: greedy match that returns to the last ``%``."""
+    result = np.zeros(len(rows), np.bool_)
+    count = len(tokens)
+    for i in range(len(rows)):
+        position, end = offsets[rows[i]], offsets[rows[i] + 1]
+        token = 0
+        retry_token, retry_position = -1, position
+        while True:
+            if token < count and tokens[token] == 257:
+                retry_token, retry_position = token, position
+                token += 1
+                continue
+            if position >= end:
+                break
+            if token < count and tokens[token] == 256:
+                token += 1
+                position = _skip_character(data, position, end)
+            elif token < count and tokens[token] == data[position]:
+                token += 1
+                position += 1
+            elif retry_token >= 0:
+                token = retry_token + 1
+                retry_position = _skip_character(data, retry_position, end)
+                position = retry_position
+            else:
+                token = -1
+                break
+        result[i] = token == count
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def character_count(offsets: Array, data: Array, rows: Array) -> Array:
+    """Bytes that start a character."""
+    result = np.empty(len(rows), np.int64)
+    for i in range(len(rows)):
+        count = 0
+        for k in range(offsets[rows[i]], offsets[rows[i] + 1]):
+            count += (data[k] & 0xC0) != 0x80
+        result[i] = count
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _advance(data: Array, position: int, end: int, characters: int) -> int:
+    while characters > 0 and position < end:
+        position = _skip_character(data, position, end)
+        characters -= 1
+    return position
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def character_range(offsets: Array, data: Array, rows: Array, start: int, length: int) -> Any:
+    """Byte range of a substring."""
+    starts = np.empty(len(rows), np.int64)
+    ends = np.empty(len(rows), np.int64)
+    for i in range(len(rows)):
+        begin, end = offsets[rows[i]], offsets[rows[i] + 1]
+        low = start - 1
+        if start < 0:
+            count = 0
+            for k in range(begin, end):
+                count += (data[k] & 0xC0) != 0x80
+            low = count + start
+        elif start == 0:
+            low = -1 if length >= 0 else 0
+        high = low + length
+        if length < 0:
+            low, high = high, low
+        low, high = max(low, 0), max(high, 0)
+        starts[i] = _advance(data, begin, end, low)
+        ends[i] = _advance(data, starts[i], end, high - low)
+    return starts, ends
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather(data: Array, starts: Array, offsets: Array) -> Array:
+    """Copy ranges to the places that ``offsets`` give."""
+    result = np.empty(offsets[-1], np.uint8)
+    for i in range(len(starts)):
+        source, target = starts[i], offsets[i]
+        for k in range(offsets[i + 1] - target):
+            result[target + k] = data[source + k]
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _hash(data: Array, begin: int, end: int) -> np.uint64:
+    value = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(end - begin)
+    for k in range(begin, end):
+        value = (value ^ np.uint64(data[k])) * np.uint64(0x100000001B3)
+    value ^= value >> np.uint64(32)
+    value *= np.uint64(0x9E3779B97F4A7C15)
+    return value ^ (value >> np.uint64(29))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def factorize(offsets: Array, data: Array, rows: Array) -> Any:
+    """Number distinct strings by first occurrence, in an open-addressing table that doubles when half full."""
+    total = len(rows)
+    codes = np.empty(total, np.int64)
+    slots = np.uint64(1024)
+    table = np.full(slots, -1, np.int64)
+    first = np.empty(min(total, 512) + 1, np.int64)
+    hashes = np.empty(min(total, 512) + 1, np.uint64)
+    count = 0
+    for i in range(total):
+        begin, end = offsets[rows[i]], offsets[rows[i] + 1]
+        hashed = _hash(data, begin, end)
+        slot = hashed & (slots - np.uint64(1))
+        code = np.int64(-1)
+        while True:
+            entry = table[slot]
+            if entry < 0:
+                break
+            if hashes[entry] == hashed:
+                row = rows[first[entry]]
+                if _order(data, offsets[row], offsets[row + 1], data, begin, end) == 0:
+                    code = entry
+                    break
+            slot = (slot + np.uint64(1)) & (slots - np.uint64(1))
+        if code < 0:
+            code = np.int64(count)
+            table[slot] = code
+            first[count] = i
+            hashes[count] = hashed
+            count += 1
+            if count == len(first):
+                grown = np.empty(min(2 * count, total + 1), np.int64)
+                grown[:count] = first
+                first = grown
+                grown_hashes = np.empty(len(grown), np.uint64)
+                grown_hashes[:count] = hashes
+                hashes = grown_hashes
+            if np.uint64(2 * count) > slots:
+                slots = slots * np.uint64(2)
+                table = np.full(slots, -1, np.int64)
+                for entry in range(count):
+                    slot = hashes[entry] & (slots - np.uint64(1))
+                    while table[slot] >= 0:
+                        slot = (slot + np.uint64(1)) & (slots - np.uint64(1))
+                    table[slot] = entry
+        codes[i] = code
+    return codes, first[:count].copy()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def lookup(offsets: Array, data: Array, offsets_b: Array, data_b: Array, rows_b: Array) -> Array:
+    """Position of each string of the second set in the first, or -1."""
+    count = len(offsets) - 1
+    slots = np.uint64(16)
+    while slots < np.uint64(2 * count):
+        slots = slots * np.uint64(2)
+    table = np.full(slots, -1, np.int64)
+    hashes = np.empty(count, np.uint64)
+    for entry in range(count):
+        hashed = _hash(data, offsets[entry], offsets[entry + 1])
+        hashes[entry] = hashed
+        slot = hashed & (slots - np.uint64(1))
+        while table[slot] >= 0:
+            slot = (slot + np.uint64(1)) & (slots - np.uint64(1))
+        table[slot] = entry
+    result = np.empty(len(rows_b), np.int64)
+    for i in range(len(rows_b)):
+        begin, end = offsets_b[rows_b[i]], offsets_b[rows_b[i] + 1]
+        hashed = _hash(data_b, begin, end)
+        slot = hashed & (slots - np.uint64(1))
+        found = np.int64(-1)
+        while table[slot] >= 0:
+            entry = table[slot]
+            if (
+                hashes[entry] == hashed
+                and _order(data, offsets[entry], offsets[entry + 1], data_b, begin, end) == 0
+            ):
+                found = entry
+                break
+            slot = (slot + np.uint64(1)) & (slots - np.uint64(1))
+        result[i] = found
+    return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prefix_word(offsets: Array, data: Array, rows: Array, skip: int) -> Array:
+    """Eight bytes big-endian."""
+    result = np.empty(len(rows), np.uint64)
+    for i in range(len(rows)):
+        begin, end = offsets[rows[i]] + skip, offsets[rows[i] + 1]
+        word = np.uint64(0)
+        for k in range(8):
+            byte = np.uint64(data[begin + k]) if begin + k < end else np.uint64(0)
+            word = (word << np.uint64(8)) | byte
+        result[i] = word
+    return result
