@@ -19,7 +19,7 @@ from gpuql.device import Device, open_device
 from gpuql.errors import CatalogError, InterfaceError
 from gpuql.plan_cache import Dependency, PlanCache, RecordingCatalog, cache_key
 from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, RunningQueries
-from gpuql_planner.catalog import Table
+from gpuql_planner.catalog import Table, View
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
 from gpuql_planner.sql.bind import bind_statement
@@ -55,6 +55,7 @@ class Connection:
 
     def __init__(self, defaults: Settings, changes: dict[str, Any]) -> None:
         self._settings = defaults
+        self._devices: dict[str, Device] = {}
         self._executors: dict[tuple[str, int], Executor] = {}
         self._lock = threading.RLock()
         self._closed = False
@@ -178,14 +179,13 @@ class Connection:
     @property
     def device(self) -> Device:
         """The device that queries run on; ``name`` and ``reason`` say which and why."""
-        return self._executor(self._settings).device
+        return self._device(self._settings.device)
 
     def set_variable(self, name: str, value: object) -> None:
         """Change a setting; None gives it its default back. Queries that run keep what they started with."""
         with self._lock:
             changed = self._settings.changed(name, value)
-            if changed.device != self._settings.device or not self._executors:
-                open_device(changed.device)
+            self._device(changed.device)
             self._settings = changed
 
     def interrupt(self) -> int:
@@ -248,9 +248,15 @@ class Connection:
                 self._check_open()
                 executor = self._executors.get(key)
                 if executor is None:
-                    executor = Executor(open_device(settings.device), settings.threads)
+                    executor = Executor(self._device(settings.device), settings.threads)
                     self._executors[key] = executor
         return executor
+
+    def _device(self, name: str) -> Device:
+        with self._lock:
+            if name not in self._devices:
+                self._devices[name] = open_device(name)
+            return self._devices[name]
 
     def _prepare(self, query: Query) -> PreparedQuery:
         self._check_open()
@@ -272,7 +278,7 @@ class Connection:
         if not isinstance(statement, Query):
             return FinishedQuery(run_command(statement, self))
         prepared = self._prepare(statement)
-        if key is not None and len(trees) == 1 and not is_volatile(trees[0]):
+        if key is not None and len(trees) == 1 and not _asks_for_time(text, dependencies):
             self._plans.put(key, prepared, dependencies)
         return prepared
 
@@ -304,6 +310,13 @@ class Connection:
         )
         query = Query(Scan(table, columns), tuple(field.name for field in table.fields))
         return DataFrame(self._prepare(query), self._prepare)
+
+
+def _asks_for_time(text: str, dependencies: Sequence[Dependency]) -> bool:
+    """Whether the statement, or a view that it reads, may ask what time it is."""
+    return is_volatile(text) or any(
+        isinstance(answer, View) and is_volatile(answer.sql) for _, answer in dependencies
+    )
 
 
 def python_variable(name: str) -> object | None:

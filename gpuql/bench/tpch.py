@@ -18,7 +18,6 @@ from gpuql.bench.machine import describe_machine, peak_resident_bytes
 from gpuql.bench.queries import load_queries
 from gpuql.bench.rows import difference
 from gpuql.bench.timing import geometric_mean, median, time_interleaved, time_once
-from gpuql.errors import GpuqlError
 from gpuql.session import connect
 
 
