@@ -71,13 +71,13 @@ class Column:
     ----------
     dtype : the logical type.
     values : array, shape (n,) or (n, words)
-        Fixed-width types: any integer width that holds the values (narrower than natural is common, so widen before
-        arithmetic), bool for BOOLEAN, float32/float64 as the type says. VARCHAR and BLOB: signed integer positions
-        into ``strings`` (a dictionary if ``strings.unique``). Two-word types are int64 of shape (n, 2), low word
-        first, when they do not fit one word: HUGEINT and DECIMAL wider than 18 digits are stored as int64 of shape
-        (n,) whenever all values fit, so check ``values.ndim``. INTERVAL: int64 (n, 3): months, days, microseconds.
-        Rows that are NULL hold any value of the right dtype (a position into ``strings`` is in range, or
-        ``strings`` is empty).
+        Fixed-width types: any integer width that holds the values (narrower than natural is common, so widen
+        before arithmetic), bool for BOOLEAN, float32/float64 as the type says. VARCHAR and BLOB: signed
+        integer positions into ``strings`` (a dictionary if ``strings.unique``). Two-word types are int64 of
+        shape (n, 2), low word first, when they do not fit one word: HUGEINT and DECIMAL wider than 18 digits
+        are stored as int64 of shape (n,) whenever all values fit, so check ``values.ndim``. INTERVAL: int64
+        (n, 3): months, days, microseconds. Rows that are NULL hold any value of the right dtype (a position
+        into ``strings`` is in range, or ``strings`` is empty).
     validity : bool, shape (n,), True where not NULL; None if no row is NULL.
     strings : what positions of VARCHAR and BLOB point into, else None.
     bounds : inclusive range that contains every non-NULL stored integer (conservative), or None if unknown.

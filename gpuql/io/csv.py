@@ -6,9 +6,11 @@ import csv
 import gzip
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from gpuql.columnar.arrow_import import column_from_arrow
@@ -40,8 +42,10 @@ CSV_OPTIONS: Mapping[str, type | tuple[type, ...]] = {
 }
 _DELIMITERS = (",", "|", ";", "\t")
 _SNIFF_BYTES = 256 * 1024
-#: Types are found in this much of the beginning of the first file; a later value that does not fit is an error.
+#: Types are found in this much of the beginning of the first file; a later value that does not fit is an
+#: error.
 _INFER_BYTES = 32 * 1024 * 1024
+_HUGE_INTEGER = r"^[+-]?\d{1,38}$"
 _COLUMN_TYPES: dict[Any, DataType] = {
     pa.int64(): types.BIGINT,
     pa.float64(): types.DOUBLE,
@@ -87,38 +91,32 @@ class CsvTable:
         tables = [self.layout.parse(identity.path, dtypes, wanted) for identity in self.identities]
         check_unchanged(self.identities)
         columns = {
-            name: concat_columns([column_from_arrow(table.column(name), name) for table in tables]) for name in names
+            name: concat_columns([column_from_arrow(table.column(name), name) for table in tables])
+            for name in names
         }
         return columns, sum(table.num_rows for table in tables)
 
 
+@dataclass(frozen=True)
 class CsvLayout:
     """How the text of the files is cut into columns."""
 
-    def __init__(
-        self,
-        delimiter: str,
-        quote: str | None,
-        escape: str | None,
-        null_strings: Sequence[str],
-        header: bool,  # noqa: FBT001
-        names: Sequence[str],
-        skip: int,
-        formats: Sequence[str],
-        ignore_errors: bool,  # noqa: FBT001
-    ) -> None:
-        self.delimiter = delimiter
-        self.quote = quote
-        self.escape = escape
-        self.null_strings = list(null_strings)
-        self.header = header
-        self.names = list(names)
-        self.skip = skip
-        self.formats = list(formats)
-        self.ignore_errors = ignore_errors
+    delimiter: str
+    quote: str
+    escape: str | None
+    null_strings: list[str]
+    header: bool
+    names: list[str]
+    skip: int
+    formats: list[str]
+    ignore_errors: bool
 
     def parse(
-        self, path: str, dtypes: Mapping[str, DataType] | None, wanted: Sequence[str], prefix: bytes | None = None
+        self,
+        path: str,
+        dtypes: Mapping[str, DataType] | None,
+        wanted: Sequence[str],
+        prefix: bytes | None = None,
     ) -> Any:
         """Arrow table of the columns ``wanted`` of a file (or its ``prefix``); types are found if not given."""
         column_types = {} if dtypes is None else {name: _arrow_type(dtypes[name]) for name in wanted}
@@ -138,6 +136,8 @@ class CsvLayout:
             double_quote=self.escape in (None, self.quote),
             escape_char=False if self.escape in (None, self.quote) else self.escape,
             newlines_in_values=True,
+            # With one column an empty line is a row whose value is NULL.
+            ignore_empty_lines=len(self.names) > 1,
             invalid_row_handler=(lambda _: "skip") if self.ignore_errors else None,
         )
         read = pacsv.ReadOptions(
@@ -177,8 +177,8 @@ def open_csv(
 ) -> CsvTable:
     """Open CSV files (plain or gzip); layout and types come from the beginning of the first.
 
-    Types are BOOLEAN, BIGINT, DOUBLE, DATE, TIME, TIMESTAMP or VARCHAR. Options as DuckDB's read_csv.
-    Errors: InputError for unreadable files, BinderError for options that make no sense.
+    Types are BOOLEAN, BIGINT, HUGEINT, DOUBLE, DATE, TIME, TIMESTAMP or VARCHAR. Options as DuckDB's
+    read_csv. Errors: InputError for unreadable files, BinderError for options that make no sense.
     """
     paths = expand(patterns, EXTENSIONS)
     identities = [identify(path) for path in paths]
@@ -205,19 +205,36 @@ def open_csv(
     layout = CsvLayout(
         delimiter, quote, escape, null_strings, has_header, column_names, skip, formats, ignore_errors
     )
-    dtypes = _inferred(layout, first, text, whole, all_varchar=all_varchar)
+    dtypes = _inferred(layout, first, text, whole=whole, all_varchar=all_varchar)
     fields = [Field(column, dtypes[column]) for column in column_names]
     shown = patterns[0] if len(patterns) == 1 else f"{patterns[0]} and {len(patterns) - 1} more"
     return CsvTable(name or shown, fields, identities, layout)
 
 
-def _inferred(layout: CsvLayout, path: str, text: str, whole: bool, *, all_varchar: bool) -> dict[str, DataType]:  # noqa: FBT001
+def _inferred(
+    layout: CsvLayout, path: str, text: str, *, whole: bool, all_varchar: bool
+) -> dict[str, DataType]:
     if all_varchar:
         return dict.fromkeys(layout.names, types.VARCHAR)
     if not whole:
         text = text[: text.rfind("\n") + 1]
     table = layout.parse(path, None, layout.names, prefix=text.encode("utf-8"))
-    return {name: _COLUMN_TYPES.get(table.schema.field(name).type, types.VARCHAR) for name in layout.names}
+    dtypes = {name: _COLUMN_TYPES.get(table.schema.field(name).type, types.VARCHAR) for name in layout.names}
+    doubles = [name for name, dtype in dtypes.items() if dtype == types.DOUBLE]
+    if doubles:
+        # The parser reads whole numbers beyond 64 bits as floating point, which would lose digits.
+        written = layout.parse(
+            path, dict.fromkeys(doubles, types.VARCHAR), doubles, prefix=text.encode("utf-8")
+        )
+        for name in doubles:
+            if pc.all(pc.match_substring_regex(written.column(name), _HUGE_INTEGER)).as_py():
+                dtypes[name] = types.HUGEINT
+    return dtypes
+
+
+def _column(array: Any, name: str, dtype: DataType) -> Column:
+    column = column_from_arrow(array, name)
+    return column if column.dtype == dtype else replace(column, dtype=dtype)
 
 
 def _arrow_type(dtype: DataType) -> Any:
@@ -244,8 +261,10 @@ def _beginning(path: str) -> tuple[str, bool]:
 
 
 def _rows(text: str, delimiter: str, quote: str, skip: int, *, limit: int, complete: bool) -> list[list[str]]:
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote or None, quoting=quoting)
+    quoting: Any = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote or None, quoting=quoting
+    )
     rows = []
     try:
         for row in reader:
@@ -281,7 +300,8 @@ def _looks_like_header(rows: Sequence[Sequence[str]], null_strings: Sequence[str
     if any(_kind(value) != "text" and value not in null_strings for value in first):
         return False
     kinds = [
-        {_kind(row[i]) for row in rows[1:] if i < len(row) and row[i] not in null_strings} for i in range(len(first))
+        {_kind(row[i]) for row in rows[1:] if i < len(row) and row[i] not in null_strings}
+        for i in range(len(first))
     ]
     typed = [kind for kind in kinds if kind and "text" not in kind]
     return bool(typed) or all(first)

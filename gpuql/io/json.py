@@ -67,14 +67,18 @@ class JsonTable:
 
 
 def open_json(
-    patterns: Sequence[str], *, name: str | None = None, format: str = "auto", union_by_name: bool = True  # noqa: A002
+    patterns: Sequence[str],
+    *,
+    name: str | None = None,
+    format: str = "auto",
+    union_by_name: bool = True,
 ) -> JsonTable:
     """Open JSON files (plain or gzip); a key that an object lacks is NULL.
 
-    Numbers are BIGINT or DOUBLE; text that is a date or timestamp throughout a column becomes one, as in DuckDB.
-    ``format`` is "auto", "newline_delimited" or "array".
-    Errors: InputError for malformed files, NotSupportedError for nested values, ConversionError for keys whose
-    values have types that do not fit together.
+    Numbers are BIGINT or DOUBLE; text that is a date or timestamp throughout a column becomes one, as in
+    DuckDB. ``format`` is "auto", "newline_delimited" or "array". Errors: InputError for malformed files,
+    NotSupportedError for nested values, ConversionError for keys whose values have types that do not fit
+    together.
     """
     if format not in ("auto", "newline_delimited", "array"):
         raise BinderError(f"unknown JSON format: {format} (auto, newline_delimited, array)")
@@ -89,7 +93,9 @@ def open_json(
             found = _type_of(table.column(key), key)
             joined = common_type(dtypes.get(key, types.NULL), found)
             if joined is None:
-                raise ConversionError(f"key has types that do not fit together in several files: {key} ({path})")
+                raise ConversionError(
+                    f"key has types that do not fit together in several files: {key} ({path})"
+                )
             dtypes[key] = joined
     # A key that is NULL everywhere says nothing of its type.
     fields = [Field(key, types.VARCHAR if dtype == types.NULL else dtype) for key, dtype in dtypes.items()]
@@ -147,5 +153,7 @@ def _column(table: Any, name: str, dtype: DataType) -> Column:
         try:
             array = array.cast(type_to_arrow(dtype))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise ConversionError(f"key does not fit the type found in other files: {name} ({dtype})") from error
+            raise ConversionError(
+                f"key does not fit the type found in other files: {name} ({dtype})"
+            ) from error
     return column_from_arrow(array, name)

@@ -27,6 +27,8 @@ from gpuql_planner.errors import ConversionError, InputError, did_you_mean
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.types import VARCHAR, DataType, TypeId, common_type
 
+_MAGIC = b"PAR1"
+_MAGIC_ENCRYPTED = b"PARE"
 EXTENSIONS = (".parquet", ".parq", ".pq")
 #: Strings stored in fewer bytes for each value than this are dictionary codes throughout the file.
 _DICTIONARY_BYTES_PER_VALUE = 3.0
@@ -163,7 +165,12 @@ class ParquetTable:
             with reading(path):
                 leaf = source.leaf_of[name]
                 dictionary = [source.metadata.schema.column(leaf).path] if as_dictionary else None
-                with pq.ParquetFile(path, metadata=source.metadata, read_dictionary=dictionary) as file:
+                with pq.ParquetFile(
+                    path,
+                    metadata=source.metadata,
+                    read_dictionary=dictionary,
+                    page_checksum_verification=True,
+                ) as file:
                     read = file.reader.read_row_groups(groups, column_indices=[leaf], use_threads=False)
             if read.num_rows != _rows_in(source, groups):
                 raise InputError(f"file is damaged: a column has too few rows: {path} (column {name})")
@@ -238,8 +245,13 @@ def _open(path: str) -> tuple[FileIdentity, Any, Any]:
     identity = identify(path)
     if identity.size_bytes == 0:
         raise InputError(f"file is empty: {path}")
-    with reading(path), pq.ParquetFile(path) as file:
-        metadata, schema = file.metadata, file.schema_arrow
+    with reading(path):
+        with open(path, "rb") as raw:
+            magic = raw.read(len(_MAGIC))
+        if magic not in (_MAGIC, _MAGIC_ENCRYPTED):
+            raise InputError(f"file is not Parquet: {path}")
+        with pq.ParquetFile(path) as file:
+            metadata, schema = file.metadata, file.schema_arrow
     if not schema.names:
         raise InputError(f"file has no columns: {path}")
     return identity, metadata, schema
