@@ -430,6 +430,13 @@ def _bounds(predicates: Iterable[Expression]) -> dict[Attribute, tuple[float | N
     return found
 
 
+def contradictory(predicates: Iterable[Expression]) -> bool:
+    """No value of some column meets all its comparisons with constants (proved: only exact numbers are compared)."""
+    return any(
+        low is not None and high is not None and low > high for low, high in _bounds(predicates).values()
+    )
+
+
 def _range_share(column: ColumnEstimate, low: float | None, high: float | None, dtype: DataType) -> float:
     if low is not None and high is not None and low > high:
         return 0.0

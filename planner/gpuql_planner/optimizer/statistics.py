@@ -303,7 +303,7 @@ def _find_non_null(node: LogicalNode) -> Collection[Attribute]:
     if isinstance(node, Aggregate):
         below = non_null_attributes(node.input)
         keys = [a for a, e in node.keys if never_null(e, below)]
-        counts = [a for a, c in node.aggregates if c.function in ("count", "count_star", "count_if")]
+        counts = [a for a, c in node.aggregates if c.function in ("count", "count_star")]
         full = [
             a
             for a, c in node.aggregates
