@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from gpuql.catalog.file_tables import FileTables
+from gpuql.catalog.frame_tables import FrameTables
 from gpuql.columnar.column import Column
 from gpuql.columnar.construct import null_column
 from gpuql.columnar.table import ReadableTable, ResidentTable, resident_table
@@ -34,6 +35,7 @@ class SessionCatalog:
         self._relations: dict[str, Relation] = {}
         self._frames: dict[str, ReadableTable] = {}
         self._files = FileTables()
+        self._found_frames = FrameTables()
 
     # --- resolution
     # ------------------------------------------------------------------------------------------
@@ -51,11 +53,7 @@ class SessionCatalog:
         if file_table is not None:
             return file_table
         found = self.replacement(name) if self.replacement is not None else None
-        if found is None:
-            return None
-        from gpuql.io.arrow_source import table_from_object
-
-        return table_from_object(name, found)
+        return None if found is None else self._found_frames.by_object(name, found)
 
     def table_function(
         self, name: str, arguments: Sequence[object], named: dict[str, object]

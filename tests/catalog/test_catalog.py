@@ -129,6 +129,17 @@ def test_registered_frames_and_replacements() -> None:
         catalog.register("t", {"a": [1]})
 
 
+def test_an_arrow_table_is_encoded_once_and_other_frames_are_taken_anew() -> None:
+    frames: dict[str, object] = {"arrow": pa.table({"a": [1]}), "columns": {"a": [1]}}
+    catalog = SessionCatalog(replacement=frames.get)
+    first = table_of(catalog, "arrow")
+    assert catalog.resolve("arrow") is first
+    frames["arrow"] = pa.table({"a": [1, 2]})
+    assert table_of(catalog, "arrow").num_rows == 2
+    frames["columns"] = {"a": [1, 2]}
+    assert table_of(catalog, "columns").num_rows == 2
+
+
 def test_files_are_the_same_object_until_they_change(tmp_path: Path) -> None:
     path = str(tmp_path / "a.parquet")
     pq.write_table(pa.table({"a": [1]}), path)

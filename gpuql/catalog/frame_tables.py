@@ -1,0 +1,43 @@
+"""Frames found by name as tables, encoded once for objects that cannot change."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+from gpuql.columnar.table import ResidentTable
+
+
+class FrameTables:
+    """Makes tables of frames. Thread-safe.
+
+    A pyarrow Table or RecordBatch never changes, so it stays the same table, with its columns encoded and its
+    statistics gathered, as long as the object lives. Other frames may change and are taken anew each time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, int], tuple[weakref.ref[object], ResidentTable]] = {}
+
+    def by_object(self, name: str, frame: object) -> ResidentTable:
+        """Table of ``frame``. Errors: see ``gpuql.io.arrow_source.table_from_object``."""
+        from gpuql.io.arrow_source import table_from_object
+
+        if not _never_changes(frame):
+            return table_from_object(name, frame)
+        key = (name, id(frame))
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and known[0]() is frame:
+                return known[1]
+        table = table_from_object(name, frame)
+        with self._lock:
+            # Entries of objects that are gone go before their identity can be taken by another.
+            self._known = {k: entry for k, entry in self._known.items() if entry[0]() is not None}
+            self._known[key] = (weakref.ref(frame), table)
+        return table
+
+
+def _never_changes(frame: object) -> bool:
+    kind = type(frame)
+    return kind.__module__ == "pyarrow.lib" and kind.__name__ in ("Table", "RecordBatch")
