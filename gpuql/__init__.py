@@ -159,10 +159,22 @@ _CLASSES = {
     "DataType": "gpuql_planner.types",
 }
 _SESSION = frozenset(
-    (
-        "Connection connect default_connection execute from_arrow from_dict from_pandas from_polars read_csv "
-        "read_json read_parquet register sql table"
-    ).split()
+    {
+        "Connection",
+        "connect",
+        "default_connection",
+        "execute",
+        "from_arrow",
+        "from_dict",
+        "from_pandas",
+        "from_polars",
+        "read_csv",
+        "read_json",
+        "read_parquet",
+        "register",
+        "sql",
+        "table",
+    }
 )
 
 

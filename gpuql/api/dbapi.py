@@ -46,7 +46,7 @@ class Cursor:
 
     @property
     def description(self) -> Description | None:
-        """Per column: name, type, two unused places, precision and scale (DECIMAL only), nullable. None before a query."""
+        """Per column: name, type, two unused, precision and scale (DECIMAL only), nullable. None before a query."""
         if self._result is None or not self._result.outputs:
             return None
         return [

@@ -22,8 +22,8 @@ Operand = Any
 class Expr:
     """A computation over the columns of one row, or (aggregates) of a group of rows.
 
-    Operators follow SQL: a comparison with NULL is NULL, ``/`` is float division, ``&``, ``|`` and ``~`` are three-valued
-    AND, OR and NOT. Constants stand for themselves; a string is a constant, ``col("name")`` is a column.
+    Operators follow SQL: a comparison with NULL is NULL, ``/`` is float division, ``&``, ``|`` and ``~`` are
+    three-valued AND, OR and NOT. Constants stand for themselves; a string is a constant, ``col("name")`` is a column.
     """
 
     __slots__ = ()

@@ -40,7 +40,9 @@ def tpch_files(scale_factor: float, folder: str | None) -> dict[str, Path]:
 def _generate(scale_factor: float, target: Path) -> None:
     generator = shutil.which("tpcgen-cli") or shutil.which("tpcgen-cli", path=sysconfig.get_path("scripts"))
     if generator is None:
-        raise InputError("data generator not found: tpcgen-cli", hint="pip install 'gpuql[bench]', or give --data DIR")
+        raise InputError(
+            "data generator not found: tpcgen-cli", hint="pip install 'gpuql[bench]', or give --data DIR"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     print(f"generating TPC-H data at scale factor {scale_factor:g} into {target}", file=sys.stderr)
     # Into a folder beside the target, renamed when complete: an interrupted run leaves nothing that looks finished.

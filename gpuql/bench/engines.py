@@ -95,7 +95,9 @@ class PolarsEngine:
         self._polars = importlib.import_module("polars")
         self.version = str(self._polars.__version__)
         if self._polars.thread_pool_size() != threads:
-            raise BinderError(f"polars already runs on {self._polars.thread_pool_size()} threads, not {threads}")
+            raise BinderError(
+                f"polars already runs on {self._polars.thread_pool_size()} threads, not {threads}"
+            )
         self._context = self._polars.SQLContext()
 
     def load(self, files: Mapping[str, Path], *, resident: bool) -> None:

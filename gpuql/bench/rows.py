@@ -1,4 +1,4 @@
-"""Are two results the same rows?"""
+"""Whether two results are the same rows."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ def _without_clock(value: object) -> object:
 def _sort_key(row: Row) -> tuple[tuple[int, object], ...]:
     exact = [value for value in row if not isinstance(value, float)]
     inexact = [value for value in row if isinstance(value, float)]
-    keys: list[tuple[int, object]] = [(0, "") if value is None else (1, str(_without_clock(value))) for value in exact]
+    keys: list[tuple[int, object]] = [
+        (0, "") if value is None else (1, str(_without_clock(value))) for value in exact
+    ]
     keys += [(2, float(f"{value:.6g}")) for value in inexact]
     return tuple(keys)

@@ -19,6 +19,8 @@ from gpuql.bench.queries import load_queries
 from gpuql.bench.rows import difference
 from gpuql.bench.timing import geometric_mean, median, time_interleaved, time_once
 from gpuql.session import connect
+from gpuql_kernels.codegen.background import background
+from gpuql_kernels.codegen.cpu import counter
 
 
 @dataclass
@@ -69,8 +71,13 @@ def run_tpch(options: argparse.Namespace, settings: dict[str, str]) -> int:
     return 1 if any(report.verdict not in ("same rows", "not compared") for report in reports) else 0
 
 
-def measure_query(number: int, sql: str, engine: GpuqlEngine, peers: Sequence[Engine], runs: int) -> QueryReport:
-    """First execution and rows of every engine, compared; then the hot runs of those that gave the right rows."""
+def measure_query(
+    number: int, sql: str, engine: GpuqlEngine, peers: Sequence[Engine], runs: int
+) -> QueryReport:
+    """First execution and rows of every engine, compared; then the hot runs of those that gave the right rows.
+
+    Hot runs begin when the background compiler has finished with what the first execution asked of it.
+    """
     measurements = [Measurement(contender.name) for contender in (engine, *peers)]
     rows: dict[str, Sequence[Sequence[object]]] = {}
     metrics: Any = None
@@ -79,7 +86,9 @@ def measure_query(number: int, sql: str, engine: GpuqlEngine, peers: Sequence[En
             result, measurement.first_ms = time_once(partial(contender.execute, sql))
             rows[contender.name] = contender.rows(result)
         except Exception as error:  # a peer may raise anything; the report shows it
-            measurement.problem = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            measurement.problem = (
+                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            )
             continue
         if contender is engine:
             metrics = result.metrics
@@ -89,6 +98,7 @@ def measure_query(number: int, sql: str, engine: GpuqlEngine, peers: Sequence[En
         report.tiers = sorted({pipeline.tier for pipeline in metrics.pipelines})
     report.verdict = _verdict(engine, peers, rows, measurements)
     if report.verdict in ("same rows", "not compared"):
+        background.wait()
         timed = {
             contender.name: partial(contender.execute, sql)
             for contender, measurement in zip((engine, *peers), measurements, strict=True)
@@ -134,7 +144,9 @@ def format_report(report: QueryReport, device: str) -> str:
     for peer in peers:
         parts.append(_cell(peer))
         ratio = _ratio(ours, peer)
-        parts.append(f"{ratio:6.2f}x" if ratio is not None and not _ran_elsewhere(report, device) else f"{'-':>7}")
+        parts.append(
+            f"{ratio:6.2f}x" if ratio is not None and not _ran_elsewhere(report, device) else f"{'-':>7}"
+        )
     notes = [report.verdict] + [f"{m.engine}: {m.problem}" for m in report.measurements if m.problem]
     if _ran_elsewhere(report, device):
         notes.append(f"not a {device} figure: ran on {', '.join(report.devices)}")
@@ -192,7 +204,10 @@ def _summary(reports: Sequence[QueryReport], peers: Sequence[Engine]) -> str:
                 f"against {peer.name} on {len(pairs)} queries: geometric mean {mean:.2f}x, "
                 f"sum {ours_ms:.0f} ms against {theirs_ms:.0f} ms, slower on {slower}"
             )
-    lines.append(f"peak memory of this process, all engines and their tables: {peak_resident_bytes() / 1e9:.2f} GB")
+    lines.append(f"compiled: {counter.compiled} pipelines, loaded from disk: {counter.loaded}")
+    lines.append(
+        f"peak memory of this process, all engines and their tables: {peak_resident_bytes() / 1e9:.2f} GB"
+    )
     return "\n".join(lines)
 
 
@@ -213,6 +228,8 @@ def _write_json(
         "settings": engine.connection.settings.as_dict(),
         "engines": {contender.name: contender.version for contender in (engine, *peers)},
         "load_ms": load_ms,
+        "compiled_pipelines": counter.compiled,
+        "pipelines_loaded_from_disk": counter.loaded,
         "peak_resident_bytes": peak_resident_bytes(),
         "queries": [asdict(report) for report in reports],
     }

@@ -31,7 +31,7 @@ class Record:
     expected: tuple[str, ...] = ()
 
 
-class Mismatch(AssertionError):  # noqa: N818  a test failure, not an error of the engine
+class Mismatch(AssertionError):
     """A record whose outcome is not what the file says."""
 
     def __init__(self, record: Record, message: str) -> None:
@@ -108,7 +108,9 @@ def run_record(
             raise Mismatch(record, f"{type(error).__name__}: {error}") from error
         wanted = record.expected[0] if record.expected else ""
         if match_text and wanted.lower() not in f"{type(error).__name__}: {error}".lower():
-            raise Mismatch(record, f"another error than {wanted!r}: {type(error).__name__}: {error}") from error
+            raise Mismatch(
+                record, f"another error than {wanted!r}: {type(error).__name__}: {error}"
+            ) from error
         return
     if record.kind == "error":
         raise Mismatch(record, f"no error, but {len(rows)} rows")

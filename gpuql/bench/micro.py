@@ -1,0 +1,160 @@
+"""``gpuql bench micro``: single operators, as rows per second and as a share of the machine's memory bandwidth."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuql.bench.machine import describe_machine
+from gpuql.bench.timing import median, time_once
+from gpuql.session import Connection, connect
+from gpuql_kernels.codegen.background import background
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator: the columns that it needs, and a statement whose time is almost all that operator's."""
+
+    name: str
+    columns: tuple[str, ...]
+    sql: str
+
+
+@dataclass
+class CaseReport:
+    """What one case measured. ``bytes`` are those of the source columns that its pipelines read."""
+
+    name: str
+    ms: float
+    rows_per_second: float
+    bytes: int
+    bandwidth_share: float
+    devices: list[str]
+    tiers: list[str]
+
+
+CASES = (
+    Case("filter and sum, 1 % of rows", ("a", "f"), "SELECT sum(f) FROM t WHERE a < 10"),
+    Case("filter and sum, 50 % of rows", ("a", "f"), "SELECT sum(f) FROM t WHERE a < 500"),
+    Case("arithmetic", ("f", "g"), "SELECT sum(f * (1 - g) + f * g) FROM t"),
+    Case("semi-join, 1,000 keys", ("a", "f"), "SELECT sum(f) FROM t WHERE a IN (SELECT a FROM small)"),
+    Case("join, 1 million keys", ("k1000000", "f"), "SELECT sum(f + v) FROM t JOIN million ON k1000000 = k"),
+    *(
+        Case(
+            f"group by, {groups:,} groups",
+            (f"k{groups}", "f"),
+            f"SELECT count(*) FROM (SELECT k{groups}, sum(f) AS s FROM t GROUP BY k{groups}) WHERE s < 0",
+        )
+        for groups in (1, 128, 129, 10_000, 1_000_000, 10_000_000)
+    ),
+    Case("top 100", ("f", "a"), "SELECT f, a FROM t ORDER BY f LIMIT 100"),
+    Case("sort", ("f",), "SELECT count(*) FROM (SELECT f FROM t ORDER BY f LIMIT 1000000000 OFFSET 1)"),
+    Case("LIKE over different strings", ("s",), "SELECT count(*) FROM t WHERE s LIKE '%7%3%'"),
+    Case("LIKE over a dictionary", ("w",), "SELECT count(*) FROM t WHERE w LIKE '%7%3%'"),
+)
+
+
+def make_column(name: str, num_rows: int, generator: np.random.Generator) -> Any:
+    """Column ``name`` of the input table: see :data:`CASES` for which stands for what."""
+    match name:
+        case "a":
+            return generator.integers(0, 1000, num_rows)
+        case "f" | "g":
+            return generator.random(num_rows)
+        case "s":
+            return np.char.add("item ", generator.permutation(num_rows).astype(str))
+        case "w":
+            return np.char.add("word ", generator.integers(0, 1000, num_rows).astype(str))
+    assert name.startswith("k"), "the rest are keys"
+    return generator.integers(0, int(name[1:]), num_rows)
+
+
+def run_micro(options: argparse.Namespace, settings: dict[str, str]) -> int:
+    """Run all cases and print them."""
+    cases = [case for case in CASES if options.only.lower() in case.name.lower()]
+    reports = []
+    with connect(
+        options.device, options.threads, on_unsupported=options.on_unsupported, **settings
+    ) as connection:
+        bandwidth = copy_bandwidth(connection.settings.threads)
+        print(
+            f"{options.rows:,} rows, device {connection.device.name} ({connection.device.reason}), "
+            f"{connection.settings.threads} threads, median of {options.runs} runs, "
+            f"they copy {bandwidth / 1e9:.1f} GB/s"
+        )
+        print(f"{'case':<32} {'ms':>9} {'million rows/s':>15} {'GB/s':>7} {'share':>6}  tier")
+        for case in cases:
+            load_inputs(connection, case, options.rows)
+            report = measure_case(connection, case, options.rows, options.runs, bandwidth)
+            reports.append(report)
+            print(
+                f"{report.name:<32} {report.ms:>9.2f} {report.rows_per_second / 1e6:>15.1f} "
+                f"{report.bytes / report.ms / 1e6:>7.2f} {report.bandwidth_share:>6.0%}  "
+                f"{', '.join(report.tiers)} on {', '.join(report.devices)}",
+                flush=True,
+            )
+    if options.json:
+        document = {
+            "suite": "micro",
+            "rows": options.rows,
+            "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "machine": describe_machine(),
+            "copy_bytes_per_second": bandwidth,
+            "cases": [asdict(report) for report in reports],
+        }
+        Path(options.json).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {options.json}", file=sys.stderr)
+    return 0
+
+
+def load_inputs(connection: Connection, case: Case, num_rows: int) -> None:
+    """Tables of one case; those of the case before are let go."""
+    generator = np.random.default_rng(42)
+    for table, columns in (
+        ("t", {name: make_column(name, num_rows, generator) for name in case.columns}),
+        ("small", {"a": np.arange(0, 1000, 7)}),
+        ("million", {"k": generator.permutation(1_000_000), "v": generator.random(1_000_000)}),
+    ):
+        if table == "t" or table in case.sql:
+            connection.register("source", columns)
+            connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM source")
+            connection.unregister("source")
+
+
+def measure_case(
+    connection: Connection, case: Case, num_rows: int, runs: int, bandwidth: float
+) -> CaseReport:
+    """Median time after two runs, during and after which everything is compiled."""
+    frame = connection.sql(case.sql)
+    for _ in range(2):
+        result = frame.collect()
+        background.wait()
+    ms = median([time_once(frame.collect)[1] for _ in range(runs)])
+    pipelines = result.metrics.pipelines
+    num_bytes = sum(pipeline.num_bytes for pipeline in pipelines)
+    return CaseReport(
+        case.name,
+        ms,
+        num_rows / ms * 1000,
+        num_bytes,
+        num_bytes / ms * 1000 / bandwidth,
+        sorted({pipeline.device for pipeline in pipelines}),
+        sorted({pipeline.tier for pipeline in pipelines}),
+    )
+
+
+def copy_bandwidth(threads: int) -> float:
+    """Bytes per second that ``threads`` threads of this machine copy; read and written bytes both count."""
+    sources = [np.ones(1 << 24, dtype=np.int64) for _ in range(threads)]
+    targets = [np.zeros_like(source) for source in sources]
+    with ThreadPoolExecutor(threads) as pool:
+        best = min(time_once(lambda: list(pool.map(np.copyto, targets, sources)))[1] for _ in range(5))
+    return 2 * sum(source.nbytes for source in sources) / best * 1000
