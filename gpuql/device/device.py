@@ -65,7 +65,8 @@ def open_device(name: str) -> Device:
     if name == "gpu":
         if not support.usable:
             raise DeviceError(
-                f"no usable GPU: {support.obstacle}", hint="gpuql doctor shows what is there; device = cpu works"
+                f"no usable GPU: {support.obstacle}",
+                hint="gpuql doctor shows what is there; device = cpu works",
             )
         return Device("gpu", "device = gpu")
     if name != "auto":

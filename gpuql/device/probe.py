@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CudaSupport:
-    """``num_devices`` CUDA devices behind a driver of version ``driver`` ("13.0"; None without a driver), and which
-    of the Python packages that gpuql needs for them are missing."""
+    """Devices, driver and packages.
+
+    ``num_devices`` CUDA devices stand behind a driver of version ``driver`` ("13.0"; None without a driver);
+    ``missing_packages`` names Python packages that gpuql needs for them and that are not installed.
+    """
 
     driver: str | None
     num_devices: int

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
+from functools import partial
+from typing import Protocol
 
 from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
+from gpuql.columnar.concat import concat_columns
 from gpuql.device import Device
 from gpuql.execution.cancellation import CancelToken
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.cache import Lowered, LoweringCache
+from gpuql.execution.fused.driver import FusedDriver
 from gpuql.execution.interpreted import SinkRun, run_interpreted, transform_operators
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
-from gpuql.execution.morsels import Workers
+from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.execution.sources import open_source
+from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import NotSupportedError
+from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.physical.nodes import (
     CollectSink,
     LimitSink,
@@ -26,9 +32,6 @@ from gpuql_planner.physical.nodes import (
     ResultScan,
     UnmatchedBuildScan,
 )
-
-if TYPE_CHECKING:
-    from gpuql.execution.fused.lower import FusedPipeline
 
 #: Fewer source rows than this are interpreted unless their generated code is loaded already.
 SMALL_SOURCE_ROWS = 2048
@@ -41,11 +44,11 @@ class ExecutionSettings(Protocol):
 
     @property
     def tier(self) -> str:
-        """"auto", "interpreted" or "compiled"."""
+        """ "auto", "interpreted" or "compiled"."""
 
     @property
     def on_unsupported(self) -> str:
-        """"fallback" or "error"."""
+        """ "fallback" or "error"."""
 
     @property
     def batch_rows(self) -> int:
@@ -72,7 +75,8 @@ class Executor:
         self.device = device
         self.threads = threads
         self._workers = Workers(threads)
-        self._fused = LoweringCache(self._compile, on_grid=device.launches_kernels)
+        self._driver = _driver(device, self._workers)
+        self._fused = LoweringCache(self._driver)
 
     def close(self) -> None:
         """Let the worker threads end; running queries finish first."""
@@ -111,15 +115,29 @@ class Executor:
         source = open_source(pipeline.source, context)
         measured.num_source_rows = source.num_rows
         measured.num_bytes = _num_bytes(source)
-        lowered = self._choose_tier(pipeline, source, context, settings, measured)
+        inputs = Inputs(source, context.results, partial(self._evaluate, context))
+        lowered = self._choose_tier(pipeline, inputs, context, settings, measured)
         if lowered is None:
             return run_interpreted(pipeline, source, self._workers, context, batch_rows=settings.batch_rows)
-        return self._run_fused(pipeline, lowered, Inputs(source, context.results), context)
+        return self._run_fused(pipeline, lowered, inputs, context)
+
+    def _evaluate(self, context: RunContext, expression: Expression, batch: Batch) -> Column:
+        """Interpret an expression over all rows, on all workers."""
+        parts: dict[int, Column] = {}
+
+        def work(morsels: Iterator[Morsel]) -> None:
+            for morsel in morsels:
+                context.check_cancelled()
+                rows = batch.slice(morsel.start, morsel.stop)
+                parts[morsel.sequence] = evaluate(expression, rows, context)
+
+        self._workers.run(cut(batch.num_rows, self.threads), work)
+        return concat_columns([parts[sequence] for sequence in sorted(parts)], xp=context.xp)
 
     def _choose_tier(
         self,
         pipeline: Pipeline,
-        source: Batch,
+        inputs: Inputs,
         context: RunContext,
         settings: ExecutionSettings,
         measured: PipelineMetrics,
@@ -128,72 +146,48 @@ class Executor:
         if settings.tier == "interpreted":
             measured.reason = "tier = interpreted"
             return None
-        if settings.tier == "auto" and source.num_rows < SMALL_SOURCE_ROWS and not self.device.launches_kernels:
+        small = inputs.batch.num_rows < SMALL_SOURCE_ROWS and not self._driver.on_grid
+        if settings.tier == "auto" and small:
             measured.reason = f"fewer than {SMALL_SOURCE_ROWS} rows"
             return None
-        lowered = self._fused.lower(pipeline, Inputs(source, context.results), context)
+        lowered = self._fused.lower(pipeline, inputs, context)
         measured.reason = lowered.reason
         if lowered.fused is None:
             if settings.tier == "compiled" and settings.on_unsupported == "error":
                 raise NotSupportedError(f"pipeline cannot be compiled: {lowered.reason}")
             return None
-        if not self._compiled(lowered, source, context, settings):
+        wait = settings.tier == "compiled" or inputs.batch.num_rows > WAIT_FOR_COMPILER_ROWS
+        if not self._driver.ready(lowered.fused, lowered.compiled, inputs, wait=wait):
             measured.reason = "compiling in the background"
             return None
         measured.tier = "fused"
-        measured.source = lowered.compiled.source  # type: ignore[union-attr]
+        measured.source = lowered.compiled.source
         return lowered
-
-    def _compiled(self, lowered: Lowered, source: Batch, context: RunContext, settings: ExecutionSettings) -> bool:
-        """See that machine code is there; False if it is still being made and the rows are few enough not to wait."""
-        if self.device.launches_kernels:
-            return True
-        from gpuql.execution.fused import run_cpu
-
-        fused, compiled = lowered.fused, lowered.compiled
-        wait = compiled.ready or settings.tier == "compiled" or source.num_rows > WAIT_FOR_COMPILER_ROWS
-        run_cpu.prepare(fused, compiled, Inputs(source, context.results), wait=wait)
-        return wait
-
-    def _compile(self, fused: FusedPipeline) -> Any:
-        if self.device.launches_kernels:
-            from gpuql_kernels.codegen.gpu import compile_program as compile_cuda
-
-            return compile_cuda(fused.program)
-        from gpuql_kernels.codegen.cpu import compile_program as compile_cpu
-
-        return compile_cpu(fused.program)
 
     def _run_fused(
         self, pipeline: Pipeline, lowered: Lowered, inputs: Inputs, context: RunContext
     ) -> RowsResult | JoinTable:
         fused, compiled = lowered.fused, lowered.compiled
         assert fused is not None, "the caller checked"
-        if self.device.launches_kernels:
-            from gpuql.execution.fused import run_cuda
-
-            if fused.aggregates is not None:
-                return run_cuda.run_aggregate(fused, compiled, inputs, context)
-            sink = SinkRun(pipeline.sink, context)
-            transforms = transform_operators(pipeline.transforms[fused.num_transforms :])
-            run_cuda.run_emit(fused, compiled, inputs, context, sink.consumer(transforms))
-            return sink.result()
-        from gpuql.execution.fused import run_cpu
-
         if fused.aggregates is not None:
-            return run_cpu.run_aggregate(fused, compiled, inputs, self._workers, context)
+            return self._driver.run_aggregate(fused, compiled, inputs, context)
         sink = SinkRun(pipeline.sink, context)
         transforms = transform_operators(pipeline.transforms[fused.num_transforms :])
-        run_cpu.run_emit(
-            fused,
-            compiled,
-            inputs,
-            self._workers,
-            context,
-            lambda: sink.consumer(transforms),
-            in_order=isinstance(pipeline.sink, LimitSink | CollectSink),
+        in_order = isinstance(pipeline.sink, LimitSink | CollectSink)
+        self._driver.run_emit(
+            fused, compiled, inputs, context, lambda: sink.consumer(transforms), in_order=in_order
         )
         return sink.result()
+
+
+def _driver(device: Device, workers: Workers) -> FusedDriver:
+    if device.launches_kernels:
+        from gpuql.execution.fused.run_cuda import GridDriver
+
+        return GridDriver()
+    from gpuql.execution.fused.run_cpu import MorselDriver
+
+    return MorselDriver(workers)
 
 
 def _last_readers(plan: PhysicalPlan) -> dict[int, list[int]]:
@@ -225,5 +219,3 @@ def _num_bytes(batch: Batch) -> int:
         if column.validity is not None:
             total += column.validity.nbytes
     return total
-
-

@@ -76,7 +76,12 @@ class SinkRun:
 
 
 def run_interpreted(
-    pipeline: nodes.Pipeline, source: Batch, workers: Workers, context: RunContext, *, batch_rows: int = BATCH_ROWS
+    pipeline: nodes.Pipeline,
+    source: Batch,
+    workers: Workers,
+    context: RunContext,
+    *,
+    batch_rows: int = BATCH_ROWS,
 ) -> RowsResult | JoinTable:
     """Run a pipeline batch by batch."""
     transforms = transform_operators(pipeline.transforms)

@@ -41,7 +41,9 @@ class Workers:
 
     def __init__(self, threads: int) -> None:
         self.threads = max(1, threads)
-        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="gpuql") if self.threads > 1 else None
+        self._pool = (
+            ThreadPoolExecutor(self.threads, thread_name_prefix="gpuql") if self.threads > 1 else None
+        )
 
     def run(self, morsels: Sequence[Morsel], work: Callable[[Iterator[Morsel]], None]) -> None:
         """Call ``work`` on up to ``threads`` threads with one shared iterator of morsels.
@@ -69,7 +71,7 @@ class Workers:
     def _caught(work: Callable[[Iterator[Morsel]], None], queue: _MorselQueue) -> BaseException | None:
         try:
             work(queue)
-        except BaseException as error:  # noqa: BLE001 - handed to the caller after the other workers stopped
+        except BaseException as error:
             queue.close()
             return error
         return None

@@ -166,7 +166,9 @@ class AggregateLowering:
 
         def assemble(states: list[Array], xp: Any) -> Column:
             counts = states[count]
-            total = states[halves[0]] if len(halves) == 1 else words.to_float64(xp, _joined(states, halves, xp))
+            total = (
+                states[halves[0]] if len(halves) == 1 else words.to_float64(xp, _joined(states, halves, xp))
+            )
             validity = counts > 0
             values = total / xp.maximum(counts, 1) / scale
             return Column(dtype, values, None if bool(validity.all()) else validity)

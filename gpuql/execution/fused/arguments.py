@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
 from gpuql.operators.contract import JoinTable, RowsResult
 from gpuql_kernels.codegen import program as ir
+from gpuql_planner.logical.expressions import Expression
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What bindings read: the source rows, and the results of earlier pipelines."""
+    """What bindings read: the source rows, the results of earlier pipelines, and columns computed ahead.
+
+    ``evaluate`` interprets an expression over all source rows; what it gave in this run is kept in ``computed``.
+    """
 
     batch: Batch
     results: dict[int, RowsResult | JoinTable]
+    evaluate: Callable[[Expression, Batch], Column]
+    computed: dict[int, Column] = field(default_factory=dict)
+
+    def compute(self, expression: Expression) -> Column:
+        """Value of ``expression`` for every source row."""
+        column = self.computed.get(id(expression))
+        if column is None:
+            column = self.computed[id(expression)] = self.evaluate(expression, self.batch)
+        return column
 
     def table(self, build: int) -> JoinTable:
         """Join table left by pipeline ``build``."""
@@ -52,7 +66,7 @@ class ArgumentList:
         """Position of the argument known by ``key``, if there is one."""
         return self._positions.get(key)
 
-    def scalar(self, value: int | float | bool, dtype: str) -> int:
+    def scalar(self, value: float, dtype: str) -> int:
         """A constant of the plan, passed as a NumPy scalar so that its type never depends on its value."""
         bound = np.dtype(dtype).type(value)
         return self.add(("scalar", dtype, value), "scalar", dtype, lambda _: bound)

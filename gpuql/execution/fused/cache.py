@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from gpuql.execution.fused.arguments import Inputs
+from gpuql.execution.fused.driver import FusedDriver
 from gpuql.execution.fused.lower import FusedPipeline, PipelineLowering
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.execution.fused.signature import inputs_signature
@@ -23,18 +25,17 @@ class Lowered:
     """A fused pipeline with its compiled form, or the reason why there is none. Holds what its key names by id."""
 
     fused: FusedPipeline | None
-    compiled: object | None
+    compiled: Any
     reason: str
     pipeline: Pipeline
-    inputs: Inputs | None
+    inputs: Inputs | None = None
 
 
 class LoweringCache:
     """Thread-safe, least recently used first out."""
 
-    def __init__(self, compile_program: Callable[[FusedPipeline], object], *, on_grid: bool) -> None:
-        self._on_grid = on_grid
-        self._compile = compile_program
+    def __init__(self, driver: FusedDriver) -> None:
+        self._driver = driver
         self._entries: OrderedDict[Hashable, Lowered] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -55,9 +56,9 @@ class LoweringCache:
 
     def _lower(self, pipeline: Pipeline, inputs: Inputs, context: RunContext) -> Lowered:
         # The key names string arrays by id; empty slices of the inputs keep them alive without keeping the rows.
-        kept = Inputs(inputs.batch.slice(0, 0), {})
+        kept = Inputs(inputs.batch.slice(0, 0), {}, inputs.evaluate)
         try:
-            fused = PipelineLowering(pipeline, inputs, context, on_grid=self._on_grid).lower()
+            fused = PipelineLowering(pipeline, inputs, context, on_grid=self._driver.on_grid).lower()
         except NotFusible as refusal:
             return Lowered(None, None, str(refusal), pipeline, kept)
-        return Lowered(fused, self._compile(fused), fused.remaining_reason, pipeline, kept)
+        return Lowered(fused, self._driver.compile(fused.program), fused.remaining_reason, pipeline, kept)

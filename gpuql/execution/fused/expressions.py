@@ -10,7 +10,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.construct import stored_value
 from gpuql.columnar.strings import sorted_dictionary
-from gpuql.execution.fused.arguments import ArgumentList
+from gpuql.execution.fused.arguments import ArgumentList, Inputs
 from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.expressions import bounds as ranges
@@ -38,17 +38,18 @@ _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": 
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*"}
 #: Functions that can give a value for NULL arguments, so they are not tabulated over the non-NULL ones.
 _NOT_STRICT = frozenset(
-    "and or coalesce is_null is_not_null is_distinct_from is_not_distinct_from concat concat_ws greatest least".split()
+    ("and", "or", "coalesce", "is_null", "is_not_null", "is_distinct_from", "is_not_distinct_from")
+    + ("concat", "concat_ws", "greatest", "least")
 )
 
 
 class ExpressionLowering:
     """Lowers expressions over an environment of operands, one per attribute."""
 
-    def __init__(self, arguments: ArgumentList, context: RunContext, num_rows: int) -> None:
+    def __init__(self, arguments: ArgumentList, context: RunContext, inputs: Inputs) -> None:
         self.arguments = arguments
         self.context = context
-        self.num_rows = num_rows
+        self.inputs = inputs
         self._environment: dict[int, Callable[[], Operand]] = {}
         self._attributes: dict[int, Operand] = {}
         self._memo: dict[int, tuple[Expression, Operand]] = {}
@@ -112,12 +113,14 @@ class ExpressionLowering:
         if isinstance(stored, bool):
             return Operand(self._parameter(stored, "bool"), dtype)
         if isinstance(stored, float):
-            return Operand(self._parameter(stored, "float32" if dtype.id is TypeId.REAL else "float64"), dtype)
+            return Operand(
+                self._parameter(stored, "float32" if dtype.id is TypeId.REAL else "float64"), dtype
+            )
         if isinstance(stored, int) and INT64[0] <= stored <= INT64[1]:
             return Operand(self._parameter(stored, "int64"), dtype, (stored, stored))
-        raise NotFusible(f"literal needs more than 64 bits: {literal.value}")
+        raise NotFusible(f"literal needs more than 64 bits: {literal.value!r}")
 
-    def _parameter(self, value: float | bool, dtype: str) -> ir.Parameter:
+    def _parameter(self, value: float, dtype: str) -> ir.Parameter:
         return ir.Parameter(dtype, False, self.arguments.scalar(value, dtype))
 
     def _call(self, call: Call) -> Operand:
@@ -130,7 +133,9 @@ class ExpressionLowering:
             return Operand(ir.Connective("bool", nullable, function, values), BOOLEAN, early=early)
         if function == "not":
             operand = self.lower(call.arguments[0])
-            return Operand(ir.Not("bool", operand.value.nullable, operand.value), BOOLEAN, early=operand.early)
+            return Operand(
+                ir.Not("bool", operand.value.nullable, operand.value), BOOLEAN, early=operand.early
+            )
         if function in ("is_null", "is_not_null"):
             return self._null_test(call)
         if function == "coalesce":
@@ -195,7 +200,9 @@ class ExpressionLowering:
 
     def _narrow_literal(self, operand: Operand, other: Operand) -> Operand:
         """A literal in the width of the column that it is compared with, so that the loop stays narrow."""
-        if not (isinstance(operand.value, ir.Parameter) and operand.value.dtype == "int64" and operand.bounds):
+        if not (
+            isinstance(operand.value, ir.Parameter) and operand.value.dtype == "int64" and operand.bounds
+        ):
             return operand
         if not other.is_integer or other.value.dtype not in ("int8", "int16", "int32"):
             return operand
@@ -232,7 +239,9 @@ class ExpressionLowering:
         operator = _ARITHMETIC[call.function]
         if call.dtype.is_float:
             dtype = "float32" if call.dtype.id is TypeId.REAL else "float64"
-            return Operand(ir.Arithmetic(dtype, nullable, operator, left.value, right.value), call.dtype, early=early)
+            return Operand(
+                ir.Arithmetic(dtype, nullable, operator, left.value, right.value), call.dtype, early=early
+            )
         if not (left.is_integer and right.is_integer):
             raise NotFusible(f"{call.function} of {left.dtype} and {right.dtype}")
         self._require_int64(left, right)
@@ -263,7 +272,9 @@ class ExpressionLowering:
         assert limits is not None, "the caller checked"
         if not (ranges.within(reach, limits) and ranges.within(reach, INT64)):
             raise NotFusible("negate may overflow")
-        value = ir.Arithmetic("int64", operand.value.nullable, "-", self._parameter(0, "int64"), operand.value)
+        value = ir.Arithmetic(
+            "int64", operand.value.nullable, "-", self._parameter(0, "int64"), operand.value
+        )
         return Operand(value, call.dtype, reach, early=operand.early)
 
     def _divide(self, call: Call) -> Operand:
@@ -309,7 +320,9 @@ class ExpressionLowering:
             raise NotFusible(f"cast to {target} may overflow")
         if factor == 1:
             return Operand(operand.value, target, operand.bounds, early=operand.early)
-        value = ir.Arithmetic("int64", operand.value.nullable, "*", operand.value, self._parameter(factor, "int64"))
+        value = ir.Arithmetic(
+            "int64", operand.value.nullable, "*", operand.value, self._parameter(factor, "int64")
+        )
         return Operand(value, target, reach, early=operand.early)
 
     def _rescale(self, operand: Operand, target: DataType) -> Operand:
@@ -375,7 +388,7 @@ class ExpressionLowering:
         operand = self._attribute(attribute)
         domain = self._domain(attribute, operand)
         if domain is None:
-            raise NotFusible(f"no generated form of {_describe(expression)} over many values")
+            return self._computed_ahead(expression, attribute, operand)
         try:
             table = evaluate(expression, Batch({attribute.id: domain}, len(domain)), self.context)
         except GpuqlError as error:
@@ -396,11 +409,41 @@ class ExpressionLowering:
         value = ir.Lookup(str(table.values.dtype), nullable, operand.value, array, validity, offset)
         return Operand(value, expression.dtype, _exact_bounds(table), table.strings, operand.early)
 
+    def _computed_ahead(self, expression: Expression, attribute: Attribute, operand: Operand) -> Operand:
+        """Let the interpreter compute a function of one source column for all rows before the program runs."""
+        column = self.inputs.batch.columns.get(attribute.id)
+        if (
+            column is None
+            or not isinstance(operand.value, ir.Column)
+            or expression.dtype.id is TypeId.VARCHAR
+        ):
+            raise NotFusible(f"no generated form of {_describe(expression)} over many values")
+        try:
+            result = self.inputs.compute(expression)
+        except GpuqlError as error:
+            raise NotFusible(f"{_describe(expression)} fails for some value: {error.message}") from error
+        if result.values.ndim != 1:
+            raise NotFusible(f"{_describe(expression)} gives values of several words")
+        dtype = str(result.values.dtype)
+        array = self.arguments.add(
+            ("computed", id(expression)), "column", dtype, lambda run: run.compute(expression).values
+        )
+        validity = None
+        if result.validity is not None:
+            validity = self.arguments.add(
+                ("computed validity", id(expression)),
+                "column",
+                "bool",
+                lambda run: run.compute(expression).validity,
+            )
+        value = ir.Column(dtype, validity is not None, array, validity)
+        return Operand(value, expression.dtype, result.bounds)
+
     def _domain(self, attribute: Attribute, operand: Operand) -> Column | None:
         """All values that the operand can have, each once, or None if they are too many."""
         if operand.strings is not None:
             size = len(operand.strings)
-            if size > max(TABULATED_VALUES // 64, min(TABULATED_VALUES, self.num_rows // 4)):
+            if size > max(TABULATED_VALUES // 64, min(TABULATED_VALUES, self.inputs.batch.num_rows // 4)):
                 return None
             return Column(attribute.dtype, np.arange(size, dtype=np.int32), None, operand.strings)
         if operand.bounds is None or not operand.is_integer:
@@ -465,5 +508,3 @@ def _widest(dtypes: list[str]) -> str:
     if "uint64" in dtypes or "bool" in dtypes:
         raise NotFusible("values of different kinds are combined")
     return "float64" if any(dtype.startswith("float") for dtype in dtypes) else "int64"
-
-

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.construct import narrowest_dtype
 from gpuql.columnar.strings import entry_bytes
@@ -108,7 +107,7 @@ class PipelineLowering:
         self.inputs = inputs
         self.context = context
         self.arguments = ArgumentList()
-        self.expressions = ExpressionLowering(self.arguments, context, inputs.batch.num_rows)
+        self.expressions = ExpressionLowering(self.arguments, context, inputs)
         self.steps: list[ir.Step] = []
         self.fanout = 1
         for key in inputs.batch.columns:
@@ -217,7 +216,9 @@ class PipelineLowering:
         residual = self._residual(node)
         matched = None
         if node.kind in (JoinKind.RIGHT, JoinKind.FULL):
-            matched = self.arguments.add(("matched", build), "array", "bool", lambda run: run.table(build).matched)
+            matched = self.arguments.add(
+                ("matched", build), "array", "bool", lambda run: run.table(build).matched
+            )
         has_null = None
         if node.kind is JoinKind.MARK:
             has_null = self.arguments.add(
@@ -285,7 +286,10 @@ class PipelineLowering:
     def _index(self, build: int, table: JoinTable) -> ir.IndexArguments:
         def scalar(name: str) -> int:
             return self.arguments.add(
-                ("index", build, name), "scalar", "int64", lambda run: np.int64(getattr(run.table(build).index, name))
+                ("index", build, name),
+                "scalar",
+                "int64",
+                lambda run: np.int64(getattr(run.table(build).index, name)),
             )
 
         def array(name: str) -> int | None:
@@ -293,7 +297,10 @@ class PipelineLowering:
             if values is None:
                 return None
             return self.arguments.add(
-                ("index", build, name), "array", str(values.dtype), lambda run: getattr(run.table(build).index, name)
+                ("index", build, name),
+                "array",
+                str(values.dtype),
+                lambda run: getattr(run.table(build).index, name),
             )
 
         hashed = table.index.slot_keys is not None
@@ -538,5 +545,3 @@ def _output_dtype(operand: Operand) -> str:
         if narrow is not None:
             return str(narrow)
     return operand.value.dtype
-
-

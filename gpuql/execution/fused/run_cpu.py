@@ -12,17 +12,15 @@ import numpy as np
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.execution.fused.arguments import Inputs
+from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
 from gpuql.execution.fused.states import GroupState, merge, new_arrays, result_batch
 from gpuql.execution.fused.status import raise_status
 from gpuql.execution.morsels import Morsel, Workers, cut, cut_at
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
-from gpuql_kernels.codegen.cpu import CompiledPipeline
+from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
 from gpuql_kernels.codegen.emit import CHUNK_ROWS
-
-#: Takes rows put out by the program: the batch and its place in the source order.
-Consumer = Callable[[Batch, int], None]
 
 
 @dataclass(eq=False)
@@ -64,7 +62,45 @@ def _calls(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs) -> 
     return lambda: _Call(compiled.function, arguments, columns, fused.fanout)
 
 
-def prepare(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, *, wait: bool) -> None:
+class MorselDriver:
+    """A ``FusedDriver`` that calls the generated function once per morsel, on worker threads."""
+
+    on_grid = False
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+
+    def compile(self, program: ir.Program) -> CompiledPipeline:
+        """See ``FusedDriver``."""
+        return compile_program(program)
+
+    def ready(self, fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, *, wait: bool) -> bool:
+        """See ``FusedDriver``."""
+        wait = wait or compiled.ready
+        _prepare(fused, compiled, inputs, wait=wait)
+        return wait
+
+    def run_emit(
+        self,
+        fused: FusedPipeline,
+        compiled: CompiledPipeline,
+        inputs: Inputs,
+        context: RunContext,
+        new_consumer: Callable[[], Consumer],
+        *,
+        in_order: bool,
+    ) -> None:
+        """See ``FusedDriver``. In order, each batch holds rows of one morsel; else rows of several share a batch."""
+        _run_emit(fused, compiled, inputs, self.workers, context, new_consumer, in_order=in_order)
+
+    def run_aggregate(
+        self, fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, context: RunContext
+    ) -> RowsResult:
+        """See ``FusedDriver``."""
+        return _run_aggregate(fused, compiled, inputs, self.workers, context)
+
+
+def _prepare(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, *, wait: bool) -> None:
     """Compile or load the program's function, now or (not ``wait``) in the background."""
     sink = fused.program.sink
     if isinstance(sink, ir.Emit):
@@ -76,7 +112,7 @@ def prepare(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, *,
     _calls(fused, compiled, inputs)().prepare(compiled, state, wait=wait)
 
 
-def run_emit(
+def _run_emit(
     fused: FusedPipeline,
     compiled: CompiledPipeline,
     inputs: Inputs,
@@ -86,11 +122,6 @@ def run_emit(
     *,
     in_order: bool,
 ) -> None:
-    """Run a program that puts out rows; each worker hands its batches to a consumer of its own.
-
-    With ``in_order`` each batch holds rows of one morsel, so that the consumer's sequence numbers order all rows;
-    otherwise rows of several morsels share a batch.
-    """
     make_call = _calls(fused, compiled, inputs)
     num_rows = inputs.batch.num_rows
     capacity = max(fused.fanout, min(1 << 17, max(num_rows, 1)))
@@ -138,7 +169,9 @@ def _output_batch(fused: FusedPipeline, buffers: list[Array], num_rows: int) -> 
         validity = _shortened(next(arrays), num_rows) if output.operand.value.nullable else None
         operand = output.operand
         assert output.attribute is not None, "row numbers are put out on a grid only"
-        columns[output.attribute.id] = Column(operand.dtype, values, validity, operand.strings, operand.bounds)
+        columns[output.attribute.id] = Column(
+            operand.dtype, values, validity, operand.strings, operand.bounds
+        )
     return Batch(columns, num_rows)
 
 
@@ -147,10 +180,9 @@ def _shortened(array: Array, num_rows: int) -> Array:
     return view.copy() if 2 * num_rows < len(array) else view
 
 
-def run_aggregate(
+def _run_aggregate(
     fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, workers: Workers, context: RunContext
 ) -> RowsResult:
-    """Run a program that ends in an aggregation."""
     make_call = _calls(fused, compiled, inputs)
     sink = fused.program.sink
     if isinstance(sink, ir.GroupHash):

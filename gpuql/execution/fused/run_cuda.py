@@ -10,17 +10,51 @@ import numpy as np
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.execution.fused.arguments import Inputs
+from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
 from gpuql.execution.fused.states import new_arrays, result_batch
 from gpuql.execution.fused.status import raise_status
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
-from gpuql_kernels.codegen.gpu import CompiledKernel
+from gpuql_kernels.codegen.gpu import CompiledKernel, compile_program
 
 _THREADS_PER_BLOCK = 256
 _MAX_BLOCKS = 132 * 16
 #: The simulator runs every CUDA thread as a Python thread: few of them, each striding over many rows.
 _SIMULATED_GRID = (1, 2)
+
+
+class GridDriver:
+    """A ``FusedDriver`` that launches one kernel over all rows."""
+
+    on_grid = True
+
+    def compile(self, program: ir.Program) -> CompiledKernel:
+        """See ``FusedDriver``."""
+        return compile_program(program)
+
+    def ready(self, fused: FusedPipeline, compiled: CompiledKernel, inputs: Inputs, *, wait: bool) -> bool:
+        """See ``FusedDriver``: kernels are compiled at their first launch."""
+        return True
+
+    def run_emit(
+        self,
+        fused: FusedPipeline,
+        compiled: CompiledKernel,
+        inputs: Inputs,
+        context: RunContext,
+        new_consumer: Callable[[], Consumer],
+        *,
+        in_order: bool,
+    ) -> None:
+        """See ``FusedDriver``. One batch; in order, the program put out row numbers to sort by."""
+        _run_emit(fused, compiled, inputs, context, new_consumer())
+
+    def run_aggregate(
+        self, fused: FusedPipeline, compiled: CompiledKernel, inputs: Inputs, context: RunContext
+    ) -> RowsResult:
+        """See ``FusedDriver``."""
+        return _run_aggregate(fused, compiled, inputs, context)
 
 
 def _grid(num_rows: int, xp: Any) -> tuple[int, int]:
@@ -52,12 +86,12 @@ def _launch(
     return code, count
 
 
-def run_emit(
+def _run_emit(
     fused: FusedPipeline,
     compiled: CompiledKernel,
     inputs: Inputs,
     context: RunContext,
-    consume: Callable[[Batch, int], None],
+    consume: Consumer,
 ) -> None:
     """Run a program that puts out rows; launched again with more room if they are more than expected."""
     xp = context.xp
@@ -88,12 +122,14 @@ def _output_batch(fused: FusedPipeline, buffers: list[Array], num_rows: int, xp:
             order = xp.argsort(values, kind="stable")
             continue
         operand = output.operand
-        columns[output.attribute.id] = Column(operand.dtype, values, validity, operand.strings, operand.bounds)
+        columns[output.attribute.id] = Column(
+            operand.dtype, values, validity, operand.strings, operand.bounds
+        )
     batch = Batch(columns, num_rows)
     return batch if order is None else batch.take(order)
 
 
-def run_aggregate(
+def _run_aggregate(
     fused: FusedPipeline, compiled: CompiledKernel, inputs: Inputs, context: RunContext
 ) -> RowsResult:
     """Run a program that ends in an aggregation."""
@@ -120,9 +156,7 @@ def _run_hash(
         status = xp.asarray(np.array([0, 0, 64 - bits], np.int64))
         slot_keys = xp.full(1 << bits, -1, np.int64)
         states = new_arrays(sink.accumulators, 1 << bits, xp)
-        code, _ = _launch(
-            fused, compiled, inputs, context, 1 << (bits - 1), status, [slot_keys, *states]
-        )
+        code, _ = _launch(fused, compiled, inputs, context, 1 << (bits - 1), status, [slot_keys, *states])
         if code != ir.STATUS_FULL:
             break
         bits += 2

@@ -29,7 +29,8 @@ def _column(column: Column) -> Hashable:
 def _table(table: JoinTable) -> Hashable:
     index = table.index
     keys = tuple(
-        (None if key.distinct is None else id(key.distinct), key.null_code >= 0) for key in table.encoding.columns
+        (None if key.distinct is None else id(key.distinct), key.null_code >= 0)
+        for key in table.encoding.columns
     )
     payload = tuple((key, _column(column)) for key, column in table.payload.columns.items())
     form = (index.slot_keys is None, index.first is None, str(getattr(index.first, "dtype", "")))

@@ -81,7 +81,7 @@ class CompiledPipeline:
         def job() -> None:
             try:
                 self.prepare(arguments)
-            except Exception as error:  # noqa: BLE001 - the query already runs interpreted
+            except Exception as error:
                 counter.errors.append(f"{self.name}: {error}")
 
         background.submit(job)

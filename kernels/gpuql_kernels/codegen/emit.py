@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from gpuql_kernels.codegen import program as ir
 
@@ -113,8 +114,11 @@ class _Emitter:
                     self.line(f"c{position} = a{position}[base:base + m]")
             steps = list(self.program.steps)
             early = []
-            while steps and isinstance(steps[0], ir.Keep) and steps[0].early:
-                early.append(steps.pop(0).predicate)
+            for step in self.program.steps:
+                if not (isinstance(step, ir.Keep) and step.early):
+                    break
+                early.append(step.predicate)
+            steps = steps[len(early) :]
             if early:
                 with self.block("for i in range(m):"):
                     truths = [self.truth(predicate) for predicate in early]
@@ -209,7 +213,7 @@ class _Emitter:
         multiple = probe.index is None or probe.index.first is None
         self.bucket(probe, number)
         if probe.kind in ("semi", "anti", "mark"):
-            self.existence(probe, number, multiple, body)
+            self.existence(probe, number, body, multiple=multiple)
         elif not multiple:
             self.line(f"{row} = np.int64(-1)")
             with self.block(f"if b{number} >= 0:"):
@@ -332,7 +336,7 @@ class _Emitter:
             with self.block(f"if ok{number}:"):
                 body()
 
-    def existence(self, probe: ir.Probe, number: int, multiple: bool, body: Callable[[], None]) -> None:
+    def existence(self, probe: ir.Probe, number: int, body: Callable[[], None], *, multiple: bool) -> None:
         """SEMI, ANTI and MARK: emit ``e<number>`` and go on where it decides so."""
         found = f"e{number}"
         if probe.residual is None:
@@ -388,7 +392,7 @@ class _Emitter:
             self.emit_row(sink)
         elif isinstance(sink, ir.Reduce):
             for position, accumulator in enumerate(sink.accumulators):
-                self.accumulate(accumulator, lambda value, p=position, a=accumulator: self.local(a, f"t{p}", value))
+                self.accumulate(accumulator, partial(self.local, accumulator, f"t{position}"))
         else:
             group = "group"
             terms = []
@@ -426,14 +430,10 @@ class _Emitter:
         for position, accumulator in enumerate(accumulators):
             state = f"s{position}"
             if self.on_cpu:
-                self.accumulate(
-                    accumulator, lambda value, s=state, a=accumulator: self.local(a, f"{s}[{group}]", value)
-                )
+                update = partial(self.local, accumulator, f"{state}[{group}]")
             else:
-                self.accumulate(
-                    accumulator,
-                    lambda value, s=state, a=accumulator: self.accumulate_shared(a.kind, s, group, value),
-                )
+                update = partial(self.accumulate_shared, accumulator.kind, state, group)
+            self.accumulate(accumulator, update)
 
     def accumulate(self, accumulator: ir.Accumulator, update: Callable[[str], None]) -> None:
         """Update with the row's value where the filter holds and the value is not NULL."""
@@ -590,10 +590,10 @@ class _Emitter:
             case ir.ScalarCall():
                 pairs = [self.value(operand) for operand in node.operands]
                 text = f"{node.function}({', '.join(value for value, _ in pairs)})"
-                valid: str | None = None
+                known: str | None = None
                 for _, one in pairs:
-                    valid = _both(valid, one)
-                return self.name(text), None if valid is None else self.name(valid, "n")
+                    known = _both(known, one)
+                return self.name(text), None if known is None else self.name(known, "n")
             case ir.Mark():
                 return f"e{node.probe}", f"u{node.probe}" if node.nullable else None
         raise TypeError(f"unknown row expression: {type(node).__name__}")
@@ -642,7 +642,9 @@ class _Emitter:
         valid = None if valid is None else self.name(valid, "n")
         result = self.name(f"{left} {node.operator} {right}")
         if node.limits is not None:
-            check = {"+": "add_overflows", "-": "subtract_overflows", "*": "multiply_overflows"}[node.operator]
+            check = {"+": "add_overflows", "-": "subtract_overflows", "*": "multiply_overflows"}[
+                node.operator
+            ]
             low, high = node.limits
             test = f"{check}({left}, {right}, {result}) or {result} < {low} or {result} > {high}"
             with self.block(f"if {test if valid is None else f'{valid} and ({test})'}:"):
@@ -656,7 +658,9 @@ class _Emitter:
         right = self.widened(right, node.right, node.dtype)
         nonzero = self.name(f"{right} != 0", "n")
         valid = _both(_both(left_valid, right_valid), nonzero)
-        function = {"/": "float_divide", "//": "truncating_divide", "%": "truncating_remainder"}[node.operator]
+        function = {"/": "float_divide", "//": "truncating_divide", "%": "truncating_remainder"}[
+            node.operator
+        ]
         divisor = self.name(f"{right} if {nonzero} else np.{node.dtype}(1)")
         return self.name(f"{function}({left}, {divisor})"), self.name(valid or "True", "n")
 

@@ -52,7 +52,11 @@ def parameter_types(program: ir.Program) -> tuple[Any, ...]:
 def state_dtypes(sink: ir.Sink) -> list[str]:
     """NumPy dtypes of the state arrays of ``emit.state_names``."""
     if isinstance(sink, ir.Emit):
-        return [dtype for value in sink.values for dtype in ([value.dtype, "bool"] if value.nullable else [value.dtype])]
+        return [
+            dtype
+            for value in sink.values
+            for dtype in ([value.dtype, "bool"] if value.nullable else [value.dtype])
+        ]
     accumulators = [accumulator.dtype for accumulator in sink.accumulators]
     return ["int64", *accumulators] if isinstance(sink, ir.GroupHash) else accumulators
 
@@ -64,5 +68,7 @@ def _type(dtype: str) -> Any:
 def compile_ptx(program: ir.Program, capability: tuple[int, int]) -> str:
     """PTX text of the kernel for a compute capability; asks for no driver and no device."""
     kernel = compile_program(program).kernel
-    ptx, _ = cuda.compile_ptx(kernel.py_func, types.void(*parameter_types(program)), cc=capability)
+    ptx, _ = cuda.compile_ptx(  # type: ignore[attr-defined,no-untyped-call]
+        kernel.py_func, types.void(*parameter_types(program)), cc=capability
+    )
     return str(ptx)

@@ -1,4 +1,4 @@
-"""A fused pipeline as data: typed row expressions, steps and a sink. It names arguments by position, never by user text.
+"""A fused pipeline as data: typed row expressions, steps and a sink; arguments have positions, no names.
 
 Arrays and scalars that a program reads are *arguments*, numbered in the order in which the caller passes them. Values
 are typed by NumPy dtype names ("int32", "float64", "bool"). A nullable value is a pair (value, is it not NULL).
@@ -286,8 +286,10 @@ Sink = Emit | Reduce | GroupDense | GroupHash
 
 @dataclass(frozen=True, eq=False)
 class Argument:
-    """Declared type of one argument: an array of ``dtype`` (``kind`` "column" is sliced by morsel, "array" is
-    whole) or a "scalar"."""
+    """Declared type of one argument.
+
+    ``kind`` is "column" (an array that is sliced by morsel), "array" (one that is passed whole) or "scalar".
+    """
 
     kind: str
     dtype: str

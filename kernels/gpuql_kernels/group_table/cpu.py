@@ -13,7 +13,7 @@ Array = Any
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _insert(slot_keys, status, keys, slots):
+def _insert(slot_keys: Array, status: Array, keys: Array, slots: Array) -> None:
     for i in range(len(keys)):
         slots[i] = group_slot(slot_keys, status, 0, keys[i])
 

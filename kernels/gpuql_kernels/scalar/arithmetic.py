@@ -5,7 +5,11 @@ No function here calls another, so that each can be compiled on its own for eith
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+Scalar = Any  # NumPy scalars, or what Numba makes of them
 
 MIN_INT64 = np.int64(-(2**63))
 MAX_INT64 = np.int64(2**63 - 1)
@@ -13,18 +17,18 @@ NAN = np.float64(np.nan)
 NEGATIVE_INFINITY = np.float64(-np.inf)
 
 
-def add_overflows(left, right, result):
-    """Did ``left + right`` wrap to ``result`` (all int64)? Hacker's Delight, 2-13."""
+def add_overflows(left: Scalar, right: Scalar, result: Scalar) -> Scalar:
+    """Whether ``left + right`` wrapped to ``result`` (all int64). Source: Warren, Hacker's Delight, 2-13."""
     return ((left ^ result) & (right ^ result)) < 0
 
 
-def subtract_overflows(left, right, result):
-    """Did ``left - right`` wrap to ``result`` (all int64)?"""
+def subtract_overflows(left: Scalar, right: Scalar, result: Scalar) -> Scalar:
+    """Whether ``left - right`` wrapped to ``result`` (all int64)."""
     return ((left ^ right) & (left ^ result)) < 0
 
 
-def multiply_overflows(left, right, result):
-    """Did ``left * right`` wrap to ``result`` (all int64)?"""
+def multiply_overflows(left: Scalar, right: Scalar, result: Scalar) -> Scalar:
+    """Whether ``left * right`` wrapped to ``result`` (all int64)."""
     if left == 0 or right == 0:
         return False
     if (left == -1 and right == MIN_INT64) or (right == -1 and left == MIN_INT64):
@@ -34,7 +38,7 @@ def multiply_overflows(left, right, result):
     return result // right != left or (result // right) * right != result
 
 
-def truncating_divide(left, right):
+def truncating_divide(left: Scalar, right: Scalar) -> Scalar:
     """Quotient rounded toward zero, as SQL has it; ``right`` is not 0."""
     quotient = left // right
     if quotient * right != left and ((left < 0) != (right < 0)):
@@ -42,7 +46,7 @@ def truncating_divide(left, right):
     return quotient
 
 
-def truncating_remainder(left, right):
+def truncating_remainder(left: Scalar, right: Scalar) -> Scalar:
     """Remainder with the sign of ``left``; ``right`` is not 0."""
     remainder = left % right
     if remainder != 0 and ((left < 0) != (right < 0)):
@@ -50,12 +54,12 @@ def truncating_remainder(left, right):
     return remainder
 
 
-def float_divide(left, right):
+def float_divide(left: Scalar, right: Scalar) -> Scalar:
     """IEEE division; ``right`` is not 0."""
     return left / right
 
 
-def rescale_down(value, divisor):
+def rescale_down(value: Scalar, divisor: Scalar) -> Scalar:
     """``value / divisor`` rounded half away from zero; ``divisor`` is a positive power of ten."""
     half = divisor // 2
     if value >= 0:
@@ -63,16 +67,16 @@ def rescale_down(value, divisor):
     return -((-value + half) // divisor)
 
 
-def integer_less(left, right):
+def integer_less(left: Scalar, right: Scalar) -> Scalar:
     """Plain order."""
     return left < right
 
 
-def float_equal(left, right):
+def float_equal(left: Scalar, right: Scalar) -> Scalar:
     """Equality in which NaN equals NaN."""
     return left == right or (left != left and right != right)
 
 
-def float_less(left, right):
+def float_less(left: Scalar, right: Scalar) -> Scalar:
     """Order in which NaN is greater than everything else."""
     return left < right or (right != right and left == left)

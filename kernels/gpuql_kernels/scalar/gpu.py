@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda
 
-from gpuql_kernels.scalar import arithmetic, hashing
 from gpuql_kernels.codegen.program import STATUS_FULL
+from gpuql_kernels.scalar import arithmetic, hashing
 from gpuql_kernels.scalar.arithmetic import MAX_INT64, MIN_INT64, NAN, NEGATIVE_INFINITY
-from gpuql_kernels.scalar.hashing import HASH_MULTIPLIER
+from gpuql_kernels.scalar.hashing import HASH_MULTIPLIER, Array, Scalar
 
 __all__ = [
     "MAX_INT64",
@@ -48,7 +48,7 @@ find_slot = _compile(hashing.find_slot)
 
 
 @_compile
-def group_slot(slot_keys, status, capacity, key):
+def group_slot(slot_keys: Array, status: Array, capacity: Scalar, key: Scalar) -> Scalar:
     """Slot of group ``key`` (>= 0), inserted if new; all threads share the table. -1 and status FULL if it is full.
 
     As ``hashing.group_slot``; a slot is claimed by compare-and-swap, so every key ends in exactly one slot.

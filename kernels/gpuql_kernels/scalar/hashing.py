@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+Scalar = Any  # NumPy scalars, or what Numba makes of them
+Array = Any
 
 #: 2**64 divided by the golden ratio (Knuth, TAOCP 3, 6.4: multiplicative hashing).
 HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-def find_slot(slot_keys, slot_used, mask, shift, key):
+def find_slot(slot_keys: Array, slot_used: Array, mask: Scalar, shift: Scalar, key: Scalar) -> Scalar:
     """Slot that holds ``key`` in a join index, or -1."""
     position = np.int64((np.uint64(key) * HASH_MULTIPLIER) >> np.uint64(shift))
     while slot_used[position]:
@@ -18,7 +23,7 @@ def find_slot(slot_keys, slot_used, mask, shift, key):
     return np.int64(-1)
 
 
-def group_slot(slot_keys, status, capacity, key):
+def group_slot(slot_keys: Array, status: Array, capacity: Scalar, key: Scalar) -> Scalar:
     """Slot of group ``key`` (>= 0), inserted if new; one thread owns the table.
 
     ``slot_keys`` is int64 with -1 for empty, its length a power of two; ``status[1]`` counts the groups and
