@@ -1,0 +1,141 @@
+"""Statements: parsed text to what the session executes."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from gpuql_planner.catalog import Catalog
+from gpuql_planner.errors import BinderError, NotSupportedError, ParserError
+from gpuql_planner.sql.bind_definitions import (
+    bind_create,
+    bind_describe,
+    bind_drop,
+    bind_insert,
+    bind_reset,
+    bind_set,
+    bind_show,
+)
+from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
+from gpuql_planner.sql.context import BindContext, Parameters
+from gpuql_planner.sql.parse import ParsedStatement, parse_statements
+from gpuql_planner.sql.statements import Explain, Query, Statement
+
+_UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
+    exp.Delete: "DELETE",
+    exp.Update: "UPDATE",
+    exp.Merge: "MERGE",
+    exp.Alter: "ALTER",
+    exp.Copy: "COPY",
+    exp.Transaction: "BEGIN",
+    exp.Commit: "COMMIT",
+    exp.Rollback: "ROLLBACK",
+    exp.Attach: "ATTACH",
+    exp.Detach: "DETACH",
+    exp.Pragma: "PRAGMA",
+    exp.Use: "USE",
+    exp.TruncateTable: "TRUNCATE",
+    exp.Summarize: "SUMMARIZE",
+    exp.Analyze: "ANALYZE",
+}
+
+
+def bind_statements(
+    text: str, catalog: Catalog, parameters: Parameters = None, *, integer_division: bool = False
+) -> list[Statement]:
+    """Parse and bind every statement of ``text`` against the catalog as it is now.
+
+    A statement that uses what an earlier one creates must be bound after that one ran: see :func:`bind_statement`.
+    """
+    return [
+        bind_statement(parsed, catalog, parameters, integer_division=integer_division)
+        for parsed in parse_statements(text)
+    ]
+
+
+def bind_statement(
+    parsed: ParsedStatement,
+    catalog: Catalog,
+    parameters: Parameters = None,
+    *,
+    integer_division: bool = False,
+) -> Statement:
+    """Bind one parsed statement.
+
+    Parameters
+    ----------
+    parsed : one result of :func:`gpuql_planner.sql.parse.parse_statements`.
+    catalog : resolves table, view and file names.
+    parameters : values for ``?`` and ``$1`` (a sequence) or ``$name`` (a mapping). Every value must be used.
+    integer_division : ``/`` of two integers truncates, as ``//`` does.
+
+    Raises
+    ------
+    BinderError, CatalogError, ConversionError, NotSupportedError, InterfaceError
+        With the position in the text.
+    """
+    context = BindContext(parsed.text, catalog, parameters, integer_division=integer_division)
+    _number_placeholders(parsed)
+    try:
+        statement = _bind(context, parsed)
+    except RecursionError:
+        raise BinderError("statement is nested too deeply", statement=parsed.text) from None
+    context.check_parameters()
+    return statement
+
+
+def bind_query_text(
+    text: str, catalog: Catalog, *, views: tuple[str, ...] = (), integer_division: bool = False
+) -> BoundQuery:
+    """Bind the text of a view, ``views`` being those it is part of."""
+    parsed = parse_statements(text)
+    if len(parsed) != 1 or not isinstance(parsed[0].tree, exp.Query):
+        raise BinderError("text of a view is not one query", statement=text)
+    context = BindContext(text, catalog, views=views, integer_division=integer_division)
+    return QueryBinder(context, {}).bind(parsed[0].tree)
+
+
+def _number_placeholders(parsed: ParsedStatement) -> None:
+    """Number the ``?`` of a statement as they stand in its text, whatever clause is bound first."""
+    innermost = parsed
+    while innermost.inner is not None:
+        innermost = innermost.inner
+    if innermost.tree is None:
+        return
+    marks = [node for node in innermost.tree.find_all(exp.Placeholder) if not node.this]
+    for index, node in enumerate(sorted(marks, key=lambda node: int(node.meta.get("start", 0)))):
+        node.meta["parameter_index"] = index
+
+
+def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
+    if parsed.command == "explain":
+        assert parsed.inner is not None, "EXPLAIN wraps a statement"
+        return Explain(_bind(context, parsed.inner), parsed.mode)
+    if parsed.command == "reset":
+        return bind_reset(context, parsed.mode)
+    tree = parsed.tree
+    assert tree is not None, "a statement has a tree"
+    queries = QueryBinder(context, {})
+    match tree:
+        case exp.Query() | exp.Values():
+            query = queries.bind(tree)
+            return Query(query.plan, query.names)
+        case exp.Create():
+            return bind_create(queries, parsed, tree)
+        case exp.Drop():
+            return bind_drop(queries, tree)
+        case exp.Insert():
+            return bind_insert(queries, tree)
+        case exp.Describe():
+            return bind_describe(queries, tree)
+        case exp.Show():
+            return bind_show(context, tree)
+        case exp.Set():
+            return bind_set(queries, tree)
+    name = _UNSUPPORTED_STATEMENTS.get(type(tree))
+    if name is None and isinstance(tree, exp.Command):
+        name = str(tree.this).upper()
+    if name is not None:
+        raise NotSupportedError(f"statement not supported: {name}", statement=context.text)
+    raise ParserError("not a statement", position=context.position(tree), statement=context.text)
+
+

@@ -1,0 +1,147 @@
+"""Aggregate calls: DISTINCT, FILTER, ORDER BY inside the call, and WITHIN GROUP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gpuql_planner.errors import BinderError
+from gpuql_planner.functions import as_condition, make_aggregate
+from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
+from gpuql_planner.logical.visit import references
+from gpuql_planner.types import DOUBLE
+
+if TYPE_CHECKING:
+    from gpuql_planner.sql.bind_expressions import ExpressionBinder
+
+
+@dataclass
+class _Spelled:
+    """The parts of an aggregate call as written."""
+
+    name: str
+    arguments: list[exp.Expr]
+    distinct: bool = False
+    ignore_nulls: bool = False
+    condition: exp.Expr | None = None
+    order_by: list[exp.Expr] = field(default_factory=list)
+    within_group: list[exp.Expr] = field(default_factory=list)
+
+
+def bind_aggregate(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    """Typed aggregate call; BinderError where none may stand."""
+    spelled = _unwrap(binder, node)
+    if not binder.aggregates:
+        raise binder.context.error(BinderError, f"aggregate functions are not allowed in {binder.clause}", node)
+    if binder.inside_aggregate:
+        raise binder.context.error(BinderError, "aggregate function calls cannot be nested", node)
+    binder.inside_aggregate = True
+    try:
+        call = _bind_spelled(binder, spelled, node)
+    finally:
+        binder.inside_aggregate = False
+    _reject_outer_aggregate(binder, call, node)
+    return call
+
+
+def _bind_spelled(binder: ExpressionBinder, spelled: _Spelled, node: exp.Expr) -> AggregateCall:
+    arguments = [binder.bind(argument) for argument in spelled.arguments]
+    order_by = tuple(bind_sort_key(binder, item) for item in spelled.order_by)
+    condition = None if spelled.condition is None else as_condition(binder.bind(spelled.condition))
+    if spelled.within_group:
+        arguments = _ordered_set(binder, spelled, arguments, node)
+    if spelled.ignore_nulls and spelled.name not in ("any_value", "min", "max", "sum", "avg"):
+        raise binder.context.unsupported(f"IGNORE NULLS with {spelled.name}", node)
+    return make_aggregate(
+        spelled.name, arguments, distinct=spelled.distinct, filter=condition, order_by=order_by
+    )
+
+
+def _ordered_set(
+    binder: ExpressionBinder, spelled: _Spelled, arguments: list[Expression], node: exp.Expr
+) -> list[Expression]:
+    """``percentile_cont(f) WITHIN GROUP (ORDER BY x)`` as ``quantile_cont(x, f)``."""
+    if spelled.name not in ("percentile_cont", "percentile_disc", "quantile_cont", "quantile_disc"):
+        raise binder.context.unsupported(f"WITHIN GROUP with {spelled.name}", node)
+    if len(spelled.within_group) != 1 or len(arguments) != 1:
+        raise binder.context.error(BinderError, "WITHIN GROUP takes one fraction and one ORDER BY item", node)
+    key = bind_sort_key(binder, spelled.within_group[0])
+    fraction = arguments[0]
+    if key.descending:
+        if not spelled.name.endswith("_cont"):
+            raise binder.context.unsupported(f"{spelled.name} with a descending order", node)
+        if not isinstance(fraction, Literal) or not fraction.dtype.is_numeric or fraction.value is None:
+            raise binder.context.error(BinderError, f"fraction must be a constant number: {spelled.name}", node)
+        fraction = Literal(1 - float(fraction.value), DOUBLE)  # type: ignore[arg-type]
+    return [key.expression, fraction]
+
+
+def bind_sort_key(binder: ExpressionBinder, node: exp.Expr) -> SortKey:
+    """One item of an ORDER BY inside a call."""
+    if not isinstance(node, exp.Ordered):
+        return SortKey(binder.bind(node))
+    binder.context.reject_other(node, "this", "desc", "nulls_first")
+    return SortKey(binder.bind(node.this), bool(node.args.get("desc")), bool(node.args.get("nulls_first")))
+
+
+def _unwrap(binder: ExpressionBinder, node: exp.Expr) -> _Spelled:
+    condition: exp.Expr | None = None
+    within_group: list[exp.Expr] = []
+    ignore_nulls = False
+    call = node
+    while not isinstance(call, exp.Anonymous):
+        if isinstance(call, exp.Filter):
+            condition = call.expression.this
+        elif isinstance(call, exp.WithinGroup):
+            within_group = list(call.expression.expressions)
+        elif isinstance(call, exp.IgnoreNulls):
+            ignore_nulls = True
+        else:
+            raise binder.context.unsupported(f"{type(call).__name__} of an aggregate", node)
+        call = call.this
+    spelled = _Spelled(str(call.name).lower(), list(call.expressions), condition=condition)
+    spelled.within_group, spelled.ignore_nulls = within_group, ignore_nulls
+    _unwrap_arguments(binder, spelled)
+    return spelled
+
+
+def _unwrap_arguments(binder: ExpressionBinder, spelled: _Spelled) -> None:
+    """Take DISTINCT, ORDER BY and IGNORE NULLS off the arguments that carry them."""
+    plain: list[exp.Expr] = []
+    for argument in spelled.arguments:
+        inner = argument
+        while isinstance(inner, (exp.Order, exp.IgnoreNulls)):
+            if isinstance(inner, exp.Order):
+                spelled.order_by = list(inner.expressions)
+            else:
+                spelled.ignore_nulls = True
+            inner = inner.this
+        if isinstance(inner, exp.Distinct):
+            spelled.distinct = True
+            plain.extend(inner.expressions)
+        elif _is_star(inner):
+            if spelled.name != "count":
+                raise binder.context.error(BinderError, f"* is an argument of count only: {spelled.name}(*)", argument)
+        else:
+            plain.append(inner)
+    # DISTINCT may itself carry the ORDER BY of its last argument.
+    while plain and isinstance(plain[-1], exp.Order):
+        spelled.order_by = list(plain[-1].expressions)
+        plain[-1] = plain[-1].this
+    spelled.arguments = plain
+
+
+def _is_star(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))
+
+
+def _reject_outer_aggregate(binder: ExpressionBinder, call: AggregateCall, node: exp.Expr) -> None:
+    """An aggregate over outer columns alone belongs to the outer query by the standard; it is refused."""
+    if binder.scope.parent is None:
+        return
+    used = references(call)
+    local = {*binder.scope.attributes(), *binder.scope.merged.values()}
+    if used and used.isdisjoint(local):
+        raise binder.context.unsupported("an aggregate over columns of an outer query only", node)

@@ -1,0 +1,288 @@
+"""Statements about the catalog and the session: CREATE, DROP, INSERT, DESCRIBE, SHOW, SET, RESET."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+from sqlglot.tokens import TokenType
+
+from gpuql_planner.catalog import Field, Table, View
+from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, ParserError, did_you_mean
+from gpuql_planner.functions import coerce
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
+from gpuql_planner.logical.nodes import LogicalNode, Project
+from gpuql_planner.sql.bind_from import qualified_name
+from gpuql_planner.sql.bind_query import BoundQuery, rename
+from gpuql_planner.sql.bind_values import bind_values
+from gpuql_planner.sql.context import BindContext
+from gpuql_planner.sql.data_types import bind_type
+from gpuql_planner.sql.parse import ParsedStatement
+from gpuql_planner.sql.scope import relation_of
+from gpuql_planner.sql.statements import (
+    CreateTable,
+    CreateView,
+    Describe,
+    Drop,
+    Insert,
+    Query,
+    SetVariable,
+    ShowTables,
+    Statement,
+)
+from gpuql_planner.types import INTEGER, NULL
+
+if TYPE_CHECKING:
+    from gpuql_planner.sql.bind_query import QueryBinder
+
+
+def bind_create(queries: QueryBinder, parsed: ParsedStatement, node: exp.Create) -> Statement:
+    """CREATE TABLE or CREATE VIEW."""
+    context = queries.context
+    context.reject_other(node, "this", "kind", "replace", "expression", "exists", "properties", "with_")
+    kind = str(node.args.get("kind") or "").upper()
+    if kind not in ("TABLE", "VIEW"):
+        raise context.unsupported(f"CREATE {kind}", node)
+    for option in node.args["properties"].expressions if node.args.get("properties") else ():
+        if not isinstance(option, exp.TemporaryProperty):
+            raise context.unsupported(f"CREATE {kind} with {option.sql('duckdb')}", option)
+    schema = node.this if isinstance(node.this, exp.Schema) else None
+    name = qualified_name(queries, schema.this if schema else node.this)
+    or_replace, if_not_exists = bool(node.args.get("replace")), bool(node.args.get("exists"))
+    if or_replace and if_not_exists:
+        raise context.error(BinderError, "OR REPLACE and IF NOT EXISTS exclude each other", node)
+    columns = list(schema.expressions) if schema else []
+    if kind == "VIEW":
+        return _create_view(queries, parsed, node, name, columns, or_replace, if_not_exists)
+    if node.expression is None:
+        fields = tuple(_field(context, column) for column in columns)
+        _reject_repeated(context, [field.name for field in fields], node)
+        return CreateTable(name, fields, None, or_replace, if_not_exists)
+    query = _named_columns(queries, queries.bind(node.expression), columns, name, node)
+    fields = tuple(
+        Field(column, INTEGER if output.dtype == NULL else output.dtype)
+        for column, output in zip(query.names, query.plan.outputs, strict=True)
+    )
+    plan = _typed(query.plan, [field.dtype for field in fields])
+    return CreateTable(name, fields, Query(plan, query.names), or_replace, if_not_exists)
+
+
+def _named_columns(
+    queries: QueryBinder, query: BoundQuery, columns: Sequence[exp.Expr], name: str, node: exp.Expr
+) -> BoundQuery:
+    """The query with unique column names, the first ones as given in ``CREATE TABLE name (columns) AS``."""
+    for column in columns:
+        if isinstance(column, exp.ColumnDef) and column.args.get("kind") is not None:
+            raise queries.context.unsupported("column types in CREATE TABLE AS", column)
+    given = tuple(column.name for column in columns)
+    names = rename(queries.context, query.names, given, name, node)
+    unique = relation_of(name, names, query.plan.outputs)
+    return BoundQuery(query.plan, tuple(column.name for column in unique.columns))
+
+
+def _typed(plan: LogicalNode, types: Sequence[object]) -> LogicalNode:
+    """Give columns that are NULL throughout the type INTEGER, as DuckDB does when it stores them."""
+    if all(output.dtype != NULL for output in plan.outputs):
+        return plan
+    items: list[tuple[Attribute, Expression]] = []
+    for output in plan.outputs:
+        if output.dtype == NULL:
+            items.append((Attribute.fresh(output.name, INTEGER), Literal(None, INTEGER)))
+        else:
+            items.append((output, AttributeRef(output)))
+    return Project(plan, tuple(items))
+
+
+def _field(context: BindContext, node: exp.Expr) -> Field:
+    if not isinstance(node, exp.ColumnDef) or node.args.get("kind") is None:
+        raise context.unsupported(f"table constraint {node.sql('duckdb')}", node)
+    nullable = True
+    for constraint in node.args.get("constraints") or ():
+        if not isinstance(constraint.kind, exp.NotNullColumnConstraint):
+            raise context.unsupported(f"column constraint {constraint.sql('duckdb')}", node)
+        nullable = bool(constraint.kind.args.get("allow_null"))
+    return Field(node.name, bind_type(context, node.args["kind"]), nullable)
+
+
+def _reject_repeated(context: BindContext, names: Sequence[str], node: exp.Expr) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            raise context.error(CatalogError, f"column defined twice: {name}", node)
+        seen.add(name.lower())
+
+
+def _create_view(
+    queries: QueryBinder,
+    parsed: ParsedStatement,
+    node: exp.Create,
+    name: str,
+    columns: Sequence[exp.Expr],
+    or_replace: bool,  # noqa: FBT001
+    if_not_exists: bool,  # noqa: FBT001
+) -> Statement:
+    context = queries.context
+    if node.expression is None:
+        raise context.error(ParserError, "view without a query", node)
+    names = tuple(column.name for column in columns)
+    query = queries.bind(node.expression)
+    rename(context, query.names, names, name, node)
+    if context.parameters is not None and any(True for _ in node.find_all(exp.Placeholder)):
+        raise context.unsupported("parameters in a view", node)
+    return CreateView(name, _query_text(parsed), names or None, or_replace, if_not_exists)
+
+
+def _query_text(parsed: ParsedStatement) -> str:
+    """Text after the first AS of a CREATE VIEW that is not inside parentheses."""
+    depth = 0
+    for index, token in enumerate(parsed.tokens):
+        if token.token_type is TokenType.L_PAREN:
+            depth += 1
+        elif token.token_type is TokenType.R_PAREN:
+            depth -= 1
+        elif token.token_type is TokenType.ALIAS and depth == 0:
+            return parsed.text[parsed.tokens[index + 1].start : parsed.tokens[-1].end + 1]
+    raise ParserError("view without a query", statement=parsed.text)
+
+
+def bind_drop(queries: QueryBinder, node: exp.Drop) -> Drop:
+    """DROP TABLE or DROP VIEW of one name."""
+    context = queries.context
+    kind = str(node.args.get("kind") or "").upper()
+    if kind not in ("TABLE", "VIEW"):
+        raise context.unsupported(f"DROP {kind}", node)
+    context.reject_other(node, "this", "tables", "kind", "exists", "cascade", "restrict")
+    tables = node.args.get("tables") or [node.this]
+    if len(tables) != 1:
+        raise context.unsupported("DROP of several names at once", tables[1])
+    return Drop(kind.lower(), qualified_name(queries, tables[0]), bool(node.args.get("exists")))
+
+
+def bind_insert(queries: QueryBinder, node: exp.Insert) -> Insert:
+    """INSERT INTO: the source in the table's column order and types; columns left out are NULL."""
+    context = queries.context
+    context.reject_other(node, "this", "expression", "by_name", "with_")
+    schema = node.this if isinstance(node.this, exp.Schema) else None
+    table_node = schema.this if schema else node.this
+    name = qualified_name(queries, table_node)
+    table = _insertable(queries, name, table_node)
+    with_ = node.args.get("with_")
+    if with_ is not None:
+        queries = queries._with_tables(node, with_)
+    named = [column for column in schema.expressions] if schema else None
+    if node.expression is None:
+        raise context.unsupported("INSERT without VALUES or a query", node)
+    if node.args.get("by_name"):
+        source = queries.bind(node.expression)
+        targets = [_target(context, table, column, node) for column in source.names]
+    else:
+        targets = (
+            list(table.fields)
+            if named is None
+            else [_target(context, table, column.name, column) for column in named]
+        )
+        _reject_repeated(context, [field.name for field in targets], node)
+        source = _insert_source(queries, node.expression, targets)
+    if len(source.names) != len(targets):
+        raise context.error(
+            BinderError,
+            f"number of values and columns differ: {len(source.names)} and {len(targets)} (table {table.name})",
+            node.expression,
+        )
+    return Insert(name, _in_table_order(context, table, targets, source, node))
+
+
+def _insertable(queries: QueryBinder, name: str, node: exp.Expr) -> Table:
+    context = queries.context
+    found = context.catalog.resolve(name)
+    if found is None:
+        hint = did_you_mean(name, context.catalog.relation_names())
+        raise context.error(CatalogError, f"table does not exist: {name}", node, hint=hint)
+    if isinstance(found, View):
+        raise context.error(BinderError, f"rows cannot be inserted into a view: {name}", node)
+    return found
+
+
+def _target(context: BindContext, table: Table, name: str, node: exp.Expr) -> Field:
+    for field in table.fields:
+        if field.name.lower() == name.lower():
+            return field
+    hint = did_you_mean(name, [field.name for field in table.fields])
+    raise context.error(BinderError, f"column not found in table {table.name}: {name}", node, hint=hint)
+
+
+def _insert_source(queries: QueryBinder, node: exp.Expr, targets: Sequence[Field]) -> BoundQuery:
+    if isinstance(node, exp.Values) and not any(node.args.get(key) for key in ("order", "limit", "alias")):
+        return bind_values(queries, node, targets=[field.dtype for field in targets])
+    return queries.bind(node)
+
+
+def _in_table_order(
+    context: BindContext, table: Table, targets: Sequence[Field], source: BoundQuery, node: exp.Expr
+) -> Query:
+    given = dict(zip((field.name for field in targets), source.plan.outputs, strict=True))
+    items: list[tuple[Attribute, Expression]] = []
+    for field in table.fields:
+        output = given.get(field.name)
+        if output is None:
+            if not field.nullable:
+                raise context.error(BinderError, f"column needs a value: {field.name}", node)
+            items.append((Attribute.fresh(field.name, field.dtype), Literal(None, field.dtype)))
+            continue
+        reference = AttributeRef(output)
+        try:
+            value = coerce(reference, field.dtype)
+        except GpuqlError as error:
+            error.position, error.statement = context.position(node.expression), context.text
+            error.hint = f"for column {field.name}"
+            raise
+        attribute = output if value is reference else Attribute.fresh(field.name, field.dtype)
+        items.append((attribute, value))
+    names = tuple(field.name for field in table.fields)
+    if tuple(attribute for attribute, _ in items) == source.plan.outputs:
+        return Query(source.plan, names)
+    return Query(Project(source.plan, tuple(items)), names)
+
+
+def bind_describe(queries: QueryBinder, node: exp.Describe) -> Describe:
+    """DESCRIBE of a table, view or query."""
+    context = queries.context
+    context.reject_other(node, "this")
+    query = queries.bind(node.this)
+    return Describe(Query(query.plan, query.names))
+
+
+def bind_show(context: BindContext, node: exp.Show) -> ShowTables:
+    """SHOW TABLES."""
+    if str(node.name).upper() not in ("TABLES", "ALL TABLES"):
+        raise context.unsupported(f"SHOW {node.name}", node)
+    return ShowTables()
+
+
+def bind_set(queries: QueryBinder, node: exp.Set) -> SetVariable:
+    """SET name = value; a bare word is text."""
+    from gpuql_planner.sql.bind_expressions import ExpressionBinder
+    from gpuql_planner.sql.scope import Scope
+
+    context = queries.context
+    items = node.expressions
+    if len(items) != 1 or not isinstance(items[0].this, exp.EQ):
+        raise context.unsupported("this form of SET", node)
+    kind = str(items[0].args.get("kind") or "").upper()
+    if kind not in ("", "SESSION", "LOCAL", "GLOBAL"):
+        raise context.unsupported(f"SET {kind}", node)
+    name, value = items[0].this.this, items[0].this.expression
+    if isinstance(value, (exp.Column, exp.Var, exp.Identifier)):
+        return SetVariable(name.name.lower(), value.name)
+    literal = ExpressionBinder(context, Scope(), queries, "SET").bind(value)
+    if not isinstance(literal, Literal):
+        raise context.error(BinderError, f"value of SET must be a constant: {name.name}", value)
+    return SetVariable(name.name.lower(), literal.value)
+
+
+def bind_reset(context: BindContext, name: str) -> SetVariable:
+    """RESET name."""
+    if not name.isidentifier():
+        raise ParserError(f"syntax error: RESET needs the name of a setting: {name}", statement=context.text)
+    return SetVariable(name.lower(), None)

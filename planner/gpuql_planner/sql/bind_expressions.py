@@ -1,0 +1,512 @@
+"""Expressions: syntax trees to typed logical expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, did_you_mean
+from gpuql_planner.functions import (
+    AGGREGATE_FUNCTIONS,
+    SCALAR_FUNCTIONS,
+    explicit_cast,
+    integer_literal,
+    is_aggregate_function,
+    is_scalar_function,
+    make_and,
+    make_call,
+    make_case,
+    make_coalesce,
+    make_comparison,
+    make_date_part,
+    make_in_list,
+    make_is_null,
+    make_not,
+    make_or,
+    make_simple_case,
+)
+from gpuql_planner.functions.coercion import decimal_literal
+from gpuql_planner.functions.temporal import VOLATILE_FUNCTIONS, to_interval
+from gpuql_planner.functions.text_literals import interval_unit, parse_interval
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
+from gpuql_planner.sql.bind_aggregates import bind_aggregate
+from gpuql_planner.sql.bind_subqueries import (
+    QuerySource,
+    bind_exists,
+    bind_in_query,
+    bind_quantified,
+    bind_scalar_subquery,
+)
+from gpuql_planner.sql.context import BindContext
+from gpuql_planner.sql.data_types import bind_type
+from gpuql_planner.sql.scope import Scope
+from gpuql_planner.types import (
+    BOOLEAN,
+    DOUBLE,
+    INTERVAL,
+    MAX_DECIMAL_WIDTH,
+    NULL,
+    VARCHAR,
+    decimal,
+)
+
+if TYPE_CHECKING:
+    from gpuql_planner.sql.bind_query import QueryBinder
+
+_COMPARISONS: dict[type[exp.Expr], str] = {
+    exp.EQ: "eq",
+    exp.NEQ: "ne",
+    exp.LT: "lt",
+    exp.LTE: "le",
+    exp.GT: "gt",
+    exp.GTE: "ge",
+    exp.NullSafeEQ: "is_not_distinct_from",
+    exp.NullSafeNEQ: "is_distinct_from",
+}
+
+_BINARY_CALLS: dict[type[exp.Expr], str] = {
+    exp.Add: "add",
+    exp.Sub: "subtract",
+    exp.Mul: "multiply",
+    exp.IntDiv: "integer_divide",
+    exp.Mod: "modulo",
+    exp.Pow: "power",
+    exp.DPipe: "concat_operator",
+    exp.BitwiseAnd: "bit_and",
+    exp.BitwiseOr: "bit_or",
+    exp.BitwiseLeftShift: "shift_left",
+    exp.BitwiseRightShift: "shift_right",
+    exp.RegexpLike: "regexp_matches",
+    exp.RegexpFullMatch: "regexp_full_match",
+    exp.SimilarTo: "regexp_full_match",
+    exp.StartsWith: "starts_with",
+}
+
+_UNARY_CALLS: dict[type[exp.Expr], str] = {
+    exp.Neg: "negate",
+    exp.BitwiseNot: "bit_not",
+    exp.Abs: "abs",
+}
+
+_CONSTANT_CALLS: dict[type[exp.Expr], str] = {
+    exp.CurrentDate: "current_date",
+    exp.CurrentTimestamp: "now",
+    exp.Localtimestamp: "now",
+}
+
+
+@dataclass
+class ExpressionBinder:
+    """Binds the expressions of one clause.
+
+    ``aliases`` are select items that may be named here, tried after columns. ``aggregates`` says whether aggregate
+    calls may stand here; they are bound as they are and replaced by the grouping step.
+    """
+
+    context: BindContext
+    scope: Scope
+    queries: QueryBinder
+    clause: str
+    aliases: Mapping[str, exp.Expr] = field(default_factory=dict)
+    aggregates: bool = False
+    inside_aggregate: bool = False
+    _expanding: set[str] = field(default_factory=set)
+
+    def bind(self, node: exp.Expr) -> Expression:
+        """Typed expression of a tree; errors point at the innermost tree that caused them."""
+        handler = _HANDLERS.get(type(node))
+        if handler is None:
+            raise self.context.unsupported(_construct(node), node)
+        try:
+            return handler(self, node)
+        except GpuqlError as error:
+            if error.position is None and error.statement is None:
+                error.position = self.context.position(node)
+                error.statement = self.context.text
+            raise
+
+    def bind_subplan(self, node: exp.Expr) -> QuerySource:
+        """Plan of a subquery that sees this expression's columns from outside."""
+        source = self.queries.nested(self.scope).bind(node)
+        return QuerySource(source.plan)
+
+    def attribute(self, node: exp.Column) -> Attribute | None:
+        """Attribute that a column name stands for; None if it may be an alias."""
+        name, table = node.name, self._table_of(node)
+        local = self.scope.find_local(name, table)
+        if local is not None:
+            self.scope.nodes[local] = node
+            return local
+        if table is None and name.lower() in self.aliases and name.lower() not in self._expanding:
+            return None
+        outer = self.scope.find_outer(name, table, node)
+        if outer is not None:
+            return outer
+        raise self._not_found(node, table)
+
+    def _table_of(self, node: exp.Column) -> str | None:
+        if node.args.get("catalog") is not None:
+            raise self.context.unsupported("a column name of four parts", node)
+        schema = node.args.get("db")
+        if schema is not None and schema.name.lower() != "main":
+            raise self.context.error(
+                BinderError, f"schema not found: {schema.name}", node, hint="write table.column or main.table.column"
+            )
+        return str(node.table) or None
+
+    def _not_found(self, node: exp.Column, table: str | None) -> BinderError:
+        if table is not None:
+            known = self.scope.relation_names()
+            return self.context.error(
+                BinderError, f"table not found in FROM: {table}", node, hint=did_you_mean(table, known)
+            )
+        if not self.scope.relations and self.scope.parent is None:
+            hint = "there is no FROM clause; write text in single quotes" if node.this.args.get("quoted") else None
+            return self.context.error(
+                BinderError, f"column not found: {node.name}", node, hint=hint or "there is no FROM clause"
+            )
+        known = [*self.scope.column_names(), *self.aliases]
+        hint = did_you_mean(node.name, known)
+        if hint is None and self.scope.relation(node.name) is not None:
+            return self.context.unsupported(f"a whole row as a value: {node.name}", node)
+        return self.context.error(BinderError, f"column not found: {node.name}", node, hint=hint)
+
+    def expand_alias(self, name: str) -> Expression:
+        """Expression of the select item called ``name``, bound here."""
+        folded = name.lower()
+        self._expanding.add(folded)
+        try:
+            return self.bind(self.aliases[folded])
+        finally:
+            self._expanding.discard(folded)
+
+
+def _construct(node: exp.Expr) -> str:
+    known = {
+        exp.Window: "window functions",
+        exp.Bracket: "subscripts",
+        exp.Array: "lists",
+        exp.Struct: "structs",
+        exp.Lambda: "lambda functions",
+        exp.Tuple: "a row as a value",
+        exp.Star: "* here",
+        exp.AtTimeZone: "AT TIME ZONE",
+        exp.Glob: "GLOB",
+        exp.Collate: "COLLATE",
+        exp.Dot: "struct fields and schema-qualified functions",
+    }
+    return known.get(type(node)) or f"{type(node).__name__} ({node.sql('duckdb')})"
+
+
+def _column(binder: ExpressionBinder, node: exp.Column) -> Expression:
+    if isinstance(node.this, exp.Star):
+        raise binder.context.unsupported(f"{node.sql('duckdb')} here", node)
+    attribute = binder.attribute(node)
+    return binder.expand_alias(node.name) if attribute is None else AttributeRef(attribute)
+
+
+def _literal(binder: ExpressionBinder, node: exp.Literal) -> Expression:
+    text = str(node.this)
+    return Literal(text, VARCHAR) if node.is_string else _number(text)
+
+
+def _number(text: str) -> Literal:
+    """Constant as DuckDB types it: digits with a point are DECIMAL, an exponent makes DOUBLE."""
+    if "e" in text.lower():
+        return Literal(float(text), DOUBLE)
+    if "." not in text:
+        return integer_literal(int(text))
+    width = sum(character.isdigit() for character in text)
+    if width > MAX_DECIMAL_WIDTH:
+        return decimal_literal(Decimal(text))
+    scale = len(text) - text.index(".") - 1
+    return Literal(Decimal(text), decimal(max(width, 1), scale))
+
+
+def _negate(binder: ExpressionBinder, node: exp.Neg) -> Expression:
+    operand = node.this
+    while isinstance(operand, exp.Paren):
+        operand = operand.this
+    if isinstance(operand, exp.Literal) and not operand.is_string:
+        literal = _number(str(operand.this))
+        value = literal.value
+        if isinstance(value, int):
+            return integer_literal(-value)
+        assert isinstance(value, (float, Decimal)), "numbers are int, float or Decimal"
+        return Literal(-value, literal.type)
+    return make_call("negate", (binder.bind(node.this),))
+
+
+def _null(binder: ExpressionBinder, node: exp.Null) -> Expression:
+    return Literal(None, NULL)
+
+
+def _boolean(binder: ExpressionBinder, node: exp.Boolean) -> Expression:
+    return Literal(bool(node.this), BOOLEAN)
+
+
+def _text(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    return Literal(str(node.this), VARCHAR)
+
+
+def _adjacent_texts(binder: ExpressionBinder, node: exp.Concat) -> Expression:
+    """``'a' 'b'`` is one text."""
+    parts = [binder.bind(part) for part in node.expressions]
+    return make_call("concat", parts)
+
+
+def _placeholder(binder: ExpressionBinder, node: exp.Placeholder) -> Expression:
+    return binder.context.parameter(node)
+
+
+def _paren(binder: ExpressionBinder, node: exp.Paren) -> Expression:
+    return binder.bind(node.this)
+
+
+def _and(binder: ExpressionBinder, node: exp.And) -> Expression:
+    return make_and([binder.bind(part) for part in node.flatten()])
+
+
+def _or(binder: ExpressionBinder, node: exp.Or) -> Expression:
+    return make_or([binder.bind(part) for part in node.flatten()])
+
+
+def _not(binder: ExpressionBinder, node: exp.Not) -> Expression:
+    inner = node.this
+    if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
+        return make_call("is_not_null", (binder.bind(inner.this),))
+    if isinstance(inner, exp.In) and inner.args.get("query") is not None:
+        return bind_in_query(binder, inner, negated=True)
+    return make_not(binder.bind(inner))
+
+
+def _is(binder: ExpressionBinder, node: exp.Is) -> Expression:
+    argument = binder.bind(node.this)
+    if isinstance(node.expression, exp.Null):
+        return make_is_null(argument)
+    if isinstance(node.expression, exp.Boolean):
+        value = Literal(bool(node.expression.this), BOOLEAN)
+        return make_comparison("is_not_distinct_from", explicit_cast(argument, BOOLEAN), value)
+    raise binder.context.unsupported(f"IS {node.expression.sql('duckdb')}", node)
+
+
+def _comparison(binder: ExpressionBinder, node: exp.Binary) -> Expression:
+    name = _COMPARISONS[type(node)]
+    left, right = node.this, node.expression
+    if isinstance(right, (exp.Any, exp.All)):
+        return bind_quantified(binder, name, left, right)
+    if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple):
+        return _compare_rows(binder, name, left, right)
+    return make_comparison(name, binder.bind(left), binder.bind(right))
+
+
+def _compare_rows(binder: ExpressionBinder, name: str, left: exp.Tuple, right: exp.Tuple) -> Expression:
+    if name not in ("eq", "ne"):
+        raise binder.context.unsupported("rows compared with anything but = and <>", left)
+    if len(left.expressions) != len(right.expressions):
+        raise binder.context.error(BinderError, "rows of different lengths are compared", left)
+    pairs = zip(left.expressions, right.expressions, strict=True)
+    equal = make_and([make_comparison("eq", binder.bind(a), binder.bind(b)) for a, b in pairs])
+    return equal if name == "eq" else make_not(equal)
+
+
+def _binary_call(binder: ExpressionBinder, node: exp.Binary) -> Expression:
+    return make_call(_BINARY_CALLS[type(node)], (binder.bind(node.this), binder.bind(node.expression)))
+
+
+def _divide(binder: ExpressionBinder, node: exp.Div) -> Expression:
+    left, right = binder.bind(node.this), binder.bind(node.expression)
+    if binder.context.integer_division and left.dtype.is_integer and right.dtype.is_integer:
+        return make_call("integer_divide", (left, right))
+    return make_call("divide", (left, right))
+
+
+def _unary_call(binder: ExpressionBinder, node: exp.Unary) -> Expression:
+    return make_call(_UNARY_CALLS[type(node)], (binder.bind(node.this),))
+
+
+def _between(binder: ExpressionBinder, node: exp.Between) -> Expression:
+    argument = binder.bind(node.this)
+    low, high = binder.bind(node.args["low"]), binder.bind(node.args["high"])
+    if node.args.get("symmetric"):
+        low, high = make_call("least", (low, high)), make_call("greatest", (low, high))
+    return make_and([make_comparison("ge", argument, low), make_comparison("le", argument, high)])
+
+
+def _in(binder: ExpressionBinder, node: exp.In) -> Expression:
+    if node.args.get("query") is not None:
+        return bind_in_query(binder, node, negated=False)
+    if node.args.get("field") is not None or node.args.get("unnest") is not None:
+        raise binder.context.unsupported("IN over a list value", node)
+    if isinstance(node.this, exp.Tuple):
+        rows = [option for option in node.expressions if isinstance(option, exp.Tuple)]
+        if len(rows) != len(node.expressions):
+            raise binder.context.error(BinderError, "a row is compared with a single value in IN", node)
+        return make_or([_compare_rows(binder, "eq", node.this, row) for row in rows])
+    return make_in_list(binder.bind(node.this), [binder.bind(option) for option in node.expressions])
+
+
+def _like(binder: ExpressionBinder, node: exp.Like | exp.ILike) -> Expression:
+    if isinstance(node.expression, (exp.Any, exp.All)):
+        raise binder.context.unsupported("LIKE ANY and LIKE ALL", node)
+    name = "ilike" if isinstance(node, exp.ILike) else "like"
+    test = make_call(name, (binder.bind(node.this), binder.bind(node.expression)))
+    return make_not(test) if node.args.get("negate") else test
+
+
+def _escape(binder: ExpressionBinder, node: exp.Escape) -> Expression:
+    inner = node.this
+    if not isinstance(inner, exp.Like):
+        raise binder.context.unsupported("ESCAPE after anything but LIKE", node)
+    arguments = (binder.bind(inner.this), binder.bind(inner.expression), binder.bind(node.expression))
+    test = make_call("like_escape", arguments)
+    return make_not(test) if inner.args.get("negate") else test
+
+
+def _case(binder: ExpressionBinder, node: exp.Case) -> Expression:
+    branches = [(binder.bind(branch.this), binder.bind(branch.args["true"])) for branch in node.args["ifs"]]
+    default = node.args.get("default")
+    otherwise = None if default is None else binder.bind(default)
+    if node.this is None:
+        return make_case(branches, otherwise)
+    return make_simple_case(binder.bind(node.this), branches, otherwise)
+
+
+def _if(binder: ExpressionBinder, node: exp.If) -> Expression:
+    otherwise = node.args.get("false")
+    branch = (binder.bind(node.this), binder.bind(node.args["true"]))
+    return make_case([branch], None if otherwise is None else binder.bind(otherwise))
+
+
+def _cast(binder: ExpressionBinder, node: exp.Cast) -> Expression:
+    binder.context.reject_other(node, "this", "to", "safe")
+    dtype = bind_type(binder.context, node.to)
+    return explicit_cast(binder.bind(node.this), dtype, try_=isinstance(node, exp.TryCast))
+
+
+def _extract(binder: ExpressionBinder, node: exp.Extract) -> Expression:
+    return make_date_part(str(node.this.this), binder.bind(node.expression))
+
+
+def _interval(binder: ExpressionBinder, node: exp.Interval) -> Expression:
+    amount, unit_node = node.this, node.args.get("unit")
+    if unit_node is None:
+        if isinstance(amount, exp.Literal) and amount.is_string:
+            return Literal(parse_interval(str(amount.this)), INTERVAL)
+        raise binder.context.error(BinderError, "interval without a unit", node, hint="write INTERVAL 3 DAY")
+    unit = interval_unit(unit_node.name)
+    if unit is None:
+        raise binder.context.error(BinderError, f"unknown interval unit: {unit_node.name}", node)
+    if isinstance(amount, exp.Literal):
+        text = str(amount.this)
+        try:
+            return to_interval(unit, Literal(int(Decimal(text)), integer_literal(0).type))
+        except ArithmeticError:
+            raise binder.context.error(BinderError, f"interval amount is not a number: {text!r}", node) from None
+    return to_interval(unit, binder.bind(amount))
+
+
+def _substring(binder: ExpressionBinder, node: exp.Substring) -> Expression:
+    parts = (node.this, node.args.get("start") or exp.Literal.number(1), node.args.get("length"))
+    return make_call("substring", [binder.bind(part) for part in parts if part is not None])
+
+
+def _trim(binder: ExpressionBinder, node: exp.Trim) -> Expression:
+    binder.context.reject_other(node, "this", "expression", "position")
+    name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or "BOTH").upper(), "trim")
+    parts = [part for part in (node.this, node.expression) if part is not None]
+    return make_call(name, [binder.bind(part) for part in parts])
+
+
+def _strpos(binder: ExpressionBinder, node: exp.StrPosition) -> Expression:
+    return make_call("strpos", (binder.bind(node.this), binder.bind(node.args["substr"])))
+
+
+def _coalesce(binder: ExpressionBinder, node: exp.Coalesce) -> Expression:
+    return make_coalesce([binder.bind(part) for part in (node.this, *node.expressions)])
+
+
+def _constant_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    return _volatile(binder, _CONSTANT_CALLS[type(node)])
+
+
+def _volatile(binder: ExpressionBinder, name: str) -> Expression:
+    """The same value wherever the statement asks for it."""
+    values = binder.context.volatile_values
+    if name not in values:
+        values[name] = make_call(name, ())
+    return values[name]
+
+
+def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    name = str(node.name)
+    if is_aggregate_function(name):
+        return bind_aggregate(binder, node)
+    if not is_scalar_function(name):
+        raise binder.context.error(
+            CatalogError, f"function does not exist: {name}", node, hint=did_you_mean(name, [*SCALAR_FUNCTIONS, *AGGREGATE_FUNCTIONS])
+        )
+    if name.lower() in VOLATILE_FUNCTIONS and not node.expressions:
+        return _volatile(binder, name.lower())
+    return make_call(name, [binder.bind(argument) for argument in node.expressions])
+
+
+def _subquery(binder: ExpressionBinder, node: exp.Subquery) -> Expression:
+    return bind_scalar_subquery(binder, node)
+
+
+def _exists(binder: ExpressionBinder, node: exp.Exists) -> Expression:
+    return bind_exists(binder, node)
+
+
+def _aggregate(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    return bind_aggregate(binder, node)
+
+
+_HANDLERS: dict[type[exp.Expr], Callable[[ExpressionBinder, exp.Expr], Expression]] = {
+    exp.Column: _column,
+    exp.Literal: _literal,
+    exp.Neg: _negate,
+    exp.Null: _null,
+    exp.Boolean: _boolean,
+    exp.RawString: _text,
+    exp.ByteString: _text,
+    exp.Concat: _adjacent_texts,
+    exp.Placeholder: _placeholder,
+    exp.Paren: _paren,
+    exp.And: _and,
+    exp.Or: _or,
+    exp.Not: _not,
+    exp.Is: _is,
+    exp.Div: _divide,
+    exp.Between: _between,
+    exp.In: _in,
+    exp.Like: _like,
+    exp.ILike: _like,
+    exp.Escape: _escape,
+    exp.Case: _case,
+    exp.If: _if,
+    exp.Cast: _cast,
+    exp.TryCast: _cast,
+    exp.Extract: _extract,
+    exp.Interval: _interval,
+    exp.Substring: _substring,
+    exp.Trim: _trim,
+    exp.StrPosition: _strpos,
+    exp.Coalesce: _coalesce,
+    exp.Anonymous: _call,
+    exp.Subquery: _subquery,
+    exp.Select: _subquery,
+    exp.Exists: _exists,
+    exp.Filter: _aggregate,
+    exp.WithinGroup: _aggregate,
+    exp.IgnoreNulls: _aggregate,
+    **dict.fromkeys(_COMPARISONS, _comparison),
+    **dict.fromkeys(_BINARY_CALLS, _binary_call),
+    **{kind: _unary_call for kind in _UNARY_CALLS if kind is not exp.Neg},
+    **dict.fromkeys(_CONSTANT_CALLS, _constant_call),
+}

@@ -1,0 +1,246 @@
+"""FROM: tables, views, WITH tables, subqueries, table functions, and the joins between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gpuql_planner.catalog import Table, View
+from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.logical.expressions import Attribute, Literal
+from gpuql_planner.logical.nodes import LogicalNode, Scan, Values
+from gpuql_planner.sql.bind_values import ONE_ROW
+from gpuql_planner.sql.scope import Scope, relation_of
+from gpuql_planner.types import BIGINT
+
+if TYPE_CHECKING:
+    from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
+
+_MAX_SERIES_ROWS = 1_000_000
+_MAX_VIEW_DEPTH = 64
+
+
+@dataclass(frozen=True)
+class FromItem:
+    """Plan and visible columns of a part of FROM. ``lateral`` says that the plan refers to items on its left."""
+
+    plan: LogicalNode
+    scope: Scope
+    lateral: bool = False
+
+
+def bind_from(queries: QueryBinder, select: exp.Select) -> FromItem:
+    """Everything after FROM; one row of no columns if there is none."""
+    from gpuql_planner.sql.bind_joins import bind_join
+
+    from_ = select.args.get("from_")
+    if from_ is None:
+        return FromItem(ONE_ROW, Scope(parent=queries.parent))
+    item = bind_source(queries, from_.this, Scope(parent=queries.parent))
+    for join in select.args.get("joins") or ():
+        item = bind_join(queries, item, join)
+    for lateral in select.args.get("laterals") or ():
+        raise queries.context.unsupported("LATERAL VIEW", lateral)
+    return item
+
+
+def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
+    """One table, subquery or parenthesised join. ``left`` is what a lateral subquery sees.
+
+    The scope of the result has the parent of ``left``.
+    """
+    from gpuql_planner.sql.bind_joins import bind_join
+
+    context = queries.context
+    match node:
+        case exp.Table():
+            context.reject_other(node, "this", "alias", "db", "catalog", "joins")
+            item = _bind_table(queries, node)
+        case exp.Subquery() if isinstance(node.this, exp.Table):
+            context.reject_other(node, "this", "joins")
+            item = bind_source(queries, node.this, left)
+        case exp.Subquery():
+            context.reject_other(node, "this", "alias", "with_", "order", "limit", "offset", "joins")
+            item = _bind_subquery(queries, node, left)
+        case exp.Lateral():
+            context.reject_other(node, "this", "alias")
+            item = _bind_subquery(queries, node, left)
+        case exp.Values():
+            context.reject_other(node, "expressions", "alias", "order", "limit", "offset")
+            item = _aliased(queries, node, queries.nested(left).bind(node), "")
+            item = _note_lateral(item, left)
+        case _:
+            raise context.unsupported(f"{type(node).__name__} in FROM", node)
+    for join in node.args.get("joins") or ():
+        item = bind_join(queries, item, join)
+    return item
+
+
+def _bind_subquery(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
+    inner = node.this if isinstance(node, exp.Lateral) else node
+    if not isinstance(inner, (exp.Subquery, exp.Query, exp.Values)):
+        raise queries.context.unsupported("LATERAL over anything but a query", node)
+    query = queries.nested(left).bind(inner)
+    alias = node.args.get("alias")
+    if alias is not None and inner is not node and inner.args.get("alias") is not None:
+        raise queries.context.unsupported("two aliases of one subquery", node)
+    item = _aliased(queries, node, query, "")
+    return _note_lateral(item, left)
+
+
+def _note_lateral(item: FromItem, left: Scope) -> FromItem:
+    """Mark the item as lateral if binding it took columns from its left."""
+    item.scope.parent = left.parent
+    return replace(item, lateral=bool(left.captured))
+
+
+def _aliased(queries: QueryBinder, node: exp.Expr, query: BoundQuery, default: str) -> FromItem:
+    """A finished query as a relation under its alias."""
+    from gpuql_planner.sql.bind_query import rename
+
+    alias = node.args.get("alias")
+    name, columns = default, ()
+    if alias is not None:
+        name = alias.name or default
+        columns = tuple(column.name for column in alias.columns)
+    relation = relation_of(name, query.names, query.plan.outputs)
+    if columns:
+        names = rename(queries.context, tuple(c.name for c in relation.columns), columns, name, node)
+        relation = relation_of(name, names, query.plan.outputs)
+    return FromItem(query.plan, Scope([relation], parent=queries.parent))
+
+
+def _bind_table(queries: QueryBinder, node: exp.Table) -> FromItem:
+    from gpuql_planner.sql.bind_query import BoundQuery
+
+    if isinstance(node.this, exp.Func):
+        return _bind_table_function(queries, node)
+    name = node.name
+    if not node.args.get("db"):
+        common = queries.environment.get(name.lower())
+        if common is not None:
+            return _aliased(queries, node, queries.bind_common_table(common, node), common.name)
+    source = _resolve(queries, node)
+    if isinstance(source, View):
+        return _aliased(queries, node, _bind_view(queries, source, node), source.name)
+    plan = scan(source)
+    names = tuple(column for _, column in plan.columns)
+    return _aliased(queries, node, BoundQuery(plan, names), _short_name(name))
+
+
+def _short_name(name: str) -> str:
+    """Name under which a table is known if it has no alias; for a file, its stem."""
+    if "/" not in name and "." not in name:
+        return name
+    return name.rsplit("/", 1)[-1].split(".", 1)[0] or name
+
+
+def scan(table: Table) -> Scan:
+    """Scan of all columns of a table."""
+    return Scan(
+        table,
+        tuple(
+            (Attribute.fresh(field.name, field.dtype, nullable=field.nullable), field.name)
+            for field in table.fields
+        ),
+    )
+
+
+def qualified_name(queries: QueryBinder, node: exp.Table) -> str:
+    """Name of a table as the catalog knows it; the schema ``main`` is the catalog itself."""
+    schema = node.args.get("db")
+    if schema is None or schema.name.lower() == "main":
+        return str(node.name)
+    return ".".join(part.name for part in node.parts)
+
+
+def _resolve(queries: QueryBinder, node: exp.Table) -> Table | View:
+    catalog = queries.context.catalog
+    name = qualified_name(queries, node)
+    with queries.context.locating(node):
+        found = catalog.resolve(name)
+    if found is None:
+        known = [*catalog.relation_names(), *(table.name for table in queries.environment.values())]
+        raise queries.context.error(
+            CatalogError, f"table does not exist: {name}", node, hint=did_you_mean(name, known)
+        )
+    return found
+
+
+def _bind_view(queries: QueryBinder, view: View, node: exp.Expr) -> BoundQuery:
+    """The view's query, bound from its text in the catalog of now."""
+    from gpuql_planner.sql.bind import bind_query_text
+    from gpuql_planner.sql.bind_query import rename
+
+    context = queries.context
+    if view.name.lower() in context.views or len(context.views) >= _MAX_VIEW_DEPTH:
+        raise context.error(BinderError, f"view refers to itself: {view.name}", node)
+    query = bind_query_text(
+        view.sql,
+        context.catalog,
+        views=(*context.views, view.name.lower()),
+        integer_division=context.integer_division,
+    )
+    names = rename(context, query.names, view.column_names or (), view.name, node)
+    return type(query)(query.plan, names)
+
+
+def _bind_table_function(queries: QueryBinder, node: exp.Table) -> FromItem:
+    from gpuql_planner.sql.bind_query import BoundQuery
+
+    context, call = queries.context, node.this
+    name = str(call.name).lower() if isinstance(call, exp.Anonymous) else call.sql_name().lower()
+    positional: list[object] = []
+    named: dict[str, object] = {}
+    for argument in call.expressions:
+        if isinstance(argument, (exp.EQ, exp.PropertyEQ, exp.Kwarg)):
+            named[argument.this.name.lower()] = _constant(queries, argument.expression)
+        elif named:
+            raise context.error(BinderError, f"positional argument after a named one: {name}", argument)
+        else:
+            positional.append(_constant(queries, argument))
+    with context.locating(node):
+        table = context.catalog.table_function(name, positional, named)
+    if table is not None:
+        plan: LogicalNode = scan(table)
+        return _aliased(queries, node, BoundQuery(plan, tuple(field.name for field in table.fields)), name)
+    if name in ("range", "generate_series") and not named:
+        return _aliased(queries, node, _series(queries, name, positional, node), name)
+    raise context.error(CatalogError, f"table function does not exist: {name}", node)
+
+
+def _series(queries: QueryBinder, name: str, arguments: list[object], node: exp.Expr) -> BoundQuery:
+    """``range(stop)``, ``range(start, stop[, step])``; ``generate_series`` includes its end."""
+    from gpuql_planner.sql.bind_query import BoundQuery
+
+    numbers = [argument for argument in arguments if isinstance(argument, int)]
+    if len(numbers) != len(arguments) or not 1 <= len(numbers) <= 3:
+        raise queries.context.error(BinderError, f"{name} takes one to three whole numbers", node)
+    start, stop, step = (0, numbers[0], 1) if len(numbers) == 1 else (*numbers, 1)[:3]
+    if step == 0:
+        raise queries.context.error(BinderError, f"step must not be zero: {name}", node)
+    if name == "generate_series":
+        stop += 1 if step > 0 else -1
+    series = range(start, stop, step)
+    if len(series) > _MAX_SERIES_ROWS:
+        raise queries.context.unsupported(f"{name} of more than {_MAX_SERIES_ROWS} rows", node)
+    attribute = Attribute.fresh(name, BIGINT, nullable=False)
+    return BoundQuery(Values((attribute,), tuple((number,) for number in series)), (name,))
+
+
+def _constant(queries: QueryBinder, node: exp.Expr) -> object:
+    """Python value of a table function's argument: a constant, a parameter, or a list of them."""
+    from gpuql_planner.sql.bind_expressions import ExpressionBinder
+
+    if isinstance(node, exp.Array):
+        return [_constant(queries, item) for item in node.expressions]
+    if isinstance(node, exp.Struct):
+        return {item.this.name: _constant(queries, item.expression) for item in node.expressions}
+    if isinstance(node, exp.Column):  # names such as DATE in {'d': DATE}
+        return node.name
+    literal = ExpressionBinder(queries.context, Scope(), queries, "table function arguments").bind(node)
+    if not isinstance(literal, Literal):
+        raise queries.context.error(BinderError, "arguments of table functions must be constants", node)
+    return literal.value

@@ -1,0 +1,131 @@
+"""GROUP BY: keys, and select expressions rewritten over keys and aggregates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from gpuql_planner.errors import BinderError
+from gpuql_planner.functions import is_aggregate_function
+from gpuql_planner.logical.expressions import (
+    SUBQUERY_EXPRESSIONS,
+    AggregateCall,
+    Attribute,
+    AttributeRef,
+    Expression,
+)
+from gpuql_planner.logical.nodes import Aggregate, LogicalNode
+from gpuql_planner.logical.visit import map_children, references, substitute
+from gpuql_planner.sql.bind_expressions import ExpressionBinder
+from gpuql_planner.sql.bind_order import output_position
+from gpuql_planner.sql.context import BindContext
+from gpuql_planner.sql.scope import Scope
+from gpuql_planner.sql.select_list import SelectItem
+
+
+def contains_aggregate(node: exp.Expr) -> bool:
+    """Whether a tree calls an aggregate function outside its subqueries and window functions."""
+    if isinstance(node, exp.Anonymous) and is_aggregate_function(str(node.name)):
+        return True
+    if isinstance(node, (exp.Query, exp.Window)):
+        return False
+    return any(contains_aggregate(child) for child in node.iter_expressions())
+
+
+class Grouping:
+    """Keys and aggregates of one grouped SELECT, collected while its expressions are rewritten."""
+
+    def __init__(self, context: BindContext, scope: Scope) -> None:
+        self.context, self.scope = context, scope
+        self.keys: dict[Expression, Attribute] = {}
+        self.aggregates: dict[AggregateCall, Attribute] = {}
+        self._local = {*scope.attributes(), *scope.merged.values(), *scope.replaced.values()}
+
+    def add_keys(self, group: exp.Group, items: Sequence[SelectItem], binder: ExpressionBinder) -> None:
+        """Keys of a GROUP BY clause: expressions, positions, aliases, or ALL."""
+        self.context.reject_other(group, "expressions", "all")
+        if group.args.get("all"):
+            for item in items:
+                if item.node is None or not contains_aggregate(item.node):
+                    self._add_item(item, binder)
+        for node in group.expressions:
+            if isinstance(node, (exp.Rollup, exp.Cube, exp.GroupingSets)):
+                raise self.context.unsupported("GROUPING SETS, ROLLUP and CUBE", node)
+            if isinstance(node, exp.Tuple):
+                for part in node.expressions:
+                    self._add_node(part, items, binder)
+            else:
+                self._add_node(node, items, binder)
+
+    def _add_node(self, node: exp.Expr, items: Sequence[SelectItem], binder: ExpressionBinder) -> None:
+        position = None
+        if not (isinstance(node, exp.Literal) and node.is_string):
+            position = output_position(self.context, node, len(items), "GROUP BY")
+        if position is None:
+            self._add(binder.bind(node), node)
+        else:
+            self._add_item(items[position], binder)
+
+    def _add_item(self, item: SelectItem, binder: ExpressionBinder) -> None:
+        if item.attribute is not None:
+            self._add(AttributeRef(item.attribute), item.source)
+        elif item.node is not None:
+            self._add(binder.bind(item.node), item.source)
+
+    def _add(self, key: Expression, node: exp.Expr) -> None:
+        if isinstance(key, AttributeRef):
+            self.keys.setdefault(key, key.attribute)
+        else:
+            self.keys.setdefault(key, Attribute.fresh(node.sql("duckdb"), key.dtype))
+
+    def rewrite(self, expression: Expression, node: exp.Expr) -> Expression:
+        """``expression`` over the outputs of the aggregation; BinderError if it needs a column that is no key."""
+        rewritten = self._replace(expression)
+        allowed = {*self.keys.values(), *self.aggregates.values()}
+        for attribute in references(rewritten):
+            if attribute in self._local and attribute not in allowed:
+                raise self._not_grouped(attribute, node)
+        return rewritten
+
+    def _replace(self, expression: Expression) -> Expression:
+        key = self.keys.get(expression)
+        if key is not None:
+            return AttributeRef(key)
+        if isinstance(expression, AggregateCall):
+            attribute = self.aggregates.get(expression)
+            if attribute is None:
+                attribute = Attribute.fresh(expression.function, expression.dtype)
+                self.aggregates[expression] = attribute
+            return AttributeRef(attribute)
+        if isinstance(expression, SUBQUERY_EXPRESSIONS):
+            mapping = {a: AttributeRef(k) for e, k in self.keys.items() for a in _plain(e) if a != k}
+            expression = substitute(expression, mapping)
+        return map_children(expression, self._replace)
+
+    def _not_grouped(self, attribute: Attribute, node: exp.Expr) -> BinderError:
+        place = self.scope.nodes.get(attribute, node)
+        return self.context.error(
+            BinderError,
+            f"column must appear in GROUP BY or inside an aggregate function: {attribute.name}",
+            place,
+            hint=f"add {attribute.name} to GROUP BY, or use any_value({attribute.name})",
+        )
+
+    def check_captured(self) -> None:
+        """Subqueries above the aggregation may refer to keys only."""
+        plain = {attribute for key in self.keys for attribute in _plain(key)}
+        inside = {a for call in self.aggregates for a in references(call)}
+        for attribute, node in self.scope.captured:
+            if attribute in self._local and attribute not in plain and attribute not in inside:
+                raise self._not_grouped(attribute, node)
+
+    def aggregate(self, plan: LogicalNode) -> LogicalNode:
+        """The aggregation over ``plan``."""
+        keys = tuple((attribute, key) for key, attribute in self.keys.items())
+        calls = tuple((attribute, call) for call, attribute in self.aggregates.items())
+        return Aggregate(plan, keys, calls)
+
+
+def _plain(expression: Expression) -> tuple[Attribute, ...]:
+    return (expression.attribute,) if isinstance(expression, AttributeRef) else ()

@@ -1,0 +1,164 @@
+"""Queries: WITH, parentheses, set operations, VALUES, and the clauses that follow any of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from gpuql_planner.errors import BinderError
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, SortKey
+from gpuql_planner.logical.nodes import Limit, LogicalNode, Project, Shared, Sort
+from gpuql_planner.logical.visit import free_attributes
+from gpuql_planner.sql.bind_limit import bind_limit
+from gpuql_planner.sql.context import BindContext, CommonTable
+from gpuql_planner.sql.scope import Scope, relation_of
+
+
+@dataclass(frozen=True)
+class BoundQuery:
+    """Plan of a query and the names of its columns, one per output."""
+
+    plan: LogicalNode
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class QueryBinder:
+    """Binds queries that see ``environment`` (WITH tables) and, if correlated, the columns of ``parent``."""
+
+    context: BindContext
+    environment: dict[str, CommonTable]
+    parent: Scope | None = None
+
+    def nested(self, scope: Scope) -> QueryBinder:
+        """Binder of a subquery inside an expression over ``scope``."""
+        return replace(self, parent=scope)
+
+    def bind(self, node: exp.Expr) -> BoundQuery:
+        """Plan and column names of any query expression."""
+        with self.context.locating(node):
+            with_ = node.args.get("with_")
+            binder = self if with_ is None else self._with_tables(node, with_)
+            return binder._bind_body(node)
+
+    def _bind_body(self, node: exp.Expr) -> BoundQuery:
+        match node:
+            case exp.Select():
+                from gpuql_planner.sql.bind_select import SelectBinder
+
+                return SelectBinder(self, node).bind()
+            case exp.SetOperation():
+                from gpuql_planner.sql.bind_set_operations import bind_set_operation
+
+                return self._with_clauses(node, bind_set_operation(self, node))
+            case exp.Values():
+                from gpuql_planner.sql.bind_values import bind_values
+
+                return self._with_clauses(node, bind_values(self, node))
+            case exp.Subquery():
+                self.context.reject_other(node, "this", "alias", "with_", "order", "limit", "offset")
+                return self._with_clauses(node, self.bind(node.this))
+            case exp.Paren():
+                return self.bind(node.this)
+            case exp.Table():
+                select = exp.Select(expressions=[exp.Star()], from_=exp.From(this=node.copy()))
+                return self.bind(select)
+            case _:
+                raise self.context.unsupported(f"{type(node).__name__} as a query", node)
+
+    def _with_clauses(self, node: exp.Expr, query: BoundQuery) -> BoundQuery:
+        """ORDER BY, LIMIT and OFFSET over finished columns."""
+        order = node.args.get("order")
+        plan = query.plan
+        if order is not None:
+            plan = self._sorted(order, query)
+        limit, offset = bind_limit(self.context, node)
+        if limit is not None or offset:
+            plan = Limit(plan, limit, offset)
+        return BoundQuery(plan, query.names)
+
+    def _sorted(self, order: exp.Order, query: BoundQuery) -> LogicalNode:
+        from gpuql_planner.sql.bind_expressions import ExpressionBinder
+        from gpuql_planner.sql.bind_order import order_items
+
+        scope = Scope([relation_of("", query.names, query.plan.outputs)], parent=self.parent)
+        binder = ExpressionBinder(self.context, scope, self, "ORDER BY")
+        keys: list[SortKey] = []
+        for item in order_items(self.context, order, len(query.names)):
+            expression = (
+                binder.bind(item.node)
+                if item.position is None
+                else AttributeRef(query.plan.outputs[item.position])
+            )
+            keys.append(SortKey(expression, item.descending, item.nulls_first))
+        return Sort(query.plan, tuple(keys))
+
+    def _with_tables(self, node: exp.Expr, with_: exp.With) -> QueryBinder:
+        """This binder with the tables of a WITH clause in reach."""
+        self.context.reject_other(with_, "expressions", "recursive")
+        uses = Counter(table.name.lower() for table in node.find_all(exp.Table) if not table.args.get("db"))
+        environment = dict(self.environment)
+        for table in with_.expressions:
+            self.context.reject_other(table, "this", "alias", "materialized")
+            alias = table.args["alias"]
+            name = alias.name
+            if any(name.lower() == other.alias.lower() for other in with_.expressions if other is not table):
+                raise self.context.error(BinderError, f"WITH table defined twice: {name}", table)
+            visible = dict(environment)
+            if with_.args.get("recursive") and _refers_to(table.this, name):
+                raise self.context.unsupported("recursive WITH", table)
+            environment[name.lower()] = CommonTable(
+                name,
+                table.this,
+                tuple(column.name for column in alias.columns),
+                visible,
+                self.parent,
+                uses[name.lower()],
+            )
+        return replace(self, environment=environment)
+
+    def bind_common_table(self, table: CommonTable, node: exp.Expr) -> BoundQuery:
+        """One use of a WITH table: its plan in place, or a use of the plan shared by all."""
+        binder = QueryBinder(self.context, table.environment, table.scope)
+        if table.definition is None:
+            query = binder.bind(table.tree)
+            names = rename(self.context, query.names, table.column_names, table.name, node)
+            if table.references < 2 or free_attributes(query.plan):
+                return BoundQuery(query.plan, names)
+            table.definition, table.names = query.plan, names
+            table.new_key()
+        attributes = tuple(
+            Attribute.fresh(name, output.dtype, nullable=output.nullable)
+            for name, output in zip(table.names, table.definition.outputs, strict=True)
+        )
+        return BoundQuery(Shared(table.key, table.definition, attributes), table.names)
+
+
+def rename(
+    context: BindContext,
+    names: tuple[str, ...],
+    aliases: tuple[str, ...],
+    table: str,
+    node: exp.Expr | None,
+) -> tuple[str, ...]:
+    """``names`` with the first ones replaced by a column alias list."""
+    if len(aliases) > len(names):
+        raise context.error(
+            BinderError,
+            f"more column names than columns: {table} has {len(names)}, names given are {len(aliases)}",
+            node,
+        )
+    return (*aliases, *names[len(aliases) :])
+
+
+def keep_outputs(plan: LogicalNode, attributes: tuple[Attribute, ...]) -> LogicalNode:
+    """``plan`` with exactly these outputs, in this order."""
+    if plan.outputs == attributes:
+        return plan
+    return Project(plan, tuple((attribute, AttributeRef(attribute)) for attribute in attributes))
+
+
+def _refers_to(tree: exp.Expr, name: str) -> bool:
+    return any(table.name.lower() == name.lower() for table in tree.find_all(exp.Table))

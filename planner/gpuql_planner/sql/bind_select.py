@@ -1,0 +1,242 @@
+"""SELECT: from FROM to LIMIT, in the order in which the clauses take effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gpuql_planner.errors import BinderError
+from gpuql_planner.functions import as_condition, make_aggregate, split_conjuncts
+from gpuql_planner.logical.expressions import (
+    Attribute,
+    AttributeRef,
+    Expression,
+    Literal,
+    SortKey,
+)
+from gpuql_planner.logical.nodes import Aggregate, Filter, Limit, LogicalNode, Project, Sort
+from gpuql_planner.sql.bind_expressions import ExpressionBinder
+from gpuql_planner.sql.bind_from import bind_from
+from gpuql_planner.sql.bind_grouping import Grouping, contains_aggregate
+from gpuql_planner.sql.bind_limit import bind_limit
+from gpuql_planner.sql.bind_order import OrderItem, order_items
+from gpuql_planner.sql.bind_query import BoundQuery, keep_outputs
+from gpuql_planner.sql.bind_set_operations import distinct
+from gpuql_planner.sql.column_names import column_name
+from gpuql_planner.sql.select_list import SelectItem, expand_select_list
+
+if TYPE_CHECKING:
+    from gpuql_planner.sql.bind_query import QueryBinder
+
+_UNDERSTOOD = (
+    "with_ expressions from_ joins laterals where group having order limit offset distinct kind hint".split()
+)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """A bound select item."""
+
+    name: str
+    expression: Expression
+    attribute: Attribute
+
+
+class SelectBinder:
+    """Binds one SELECT."""
+
+    def __init__(self, queries: QueryBinder, select: exp.Select) -> None:
+        self.queries, self.context, self.select = queries, queries.context, select
+
+    def bind(self) -> BoundQuery:
+        """Plan and column names."""
+        self.context.reject_other(self.select, *_UNDERSTOOD)
+        if not self.select.expressions:
+            raise self.context.error(BinderError, "SELECT without columns", self.select)
+        source = bind_from(self.queries, self.select)
+        self.plan, self.scope = source.plan, source.scope
+        self.items = expand_select_list(self.context, self.select.expressions, self.scope)
+        self.aliases = self._aliases()
+        self._bind_where()
+        self.grouping = self._bind_grouping()
+        # Correlated references of subqueries in the clauses below must be to group keys, if there are groups.
+        self.scope.captured.clear()
+        outputs = self._outputs()
+        having = self._bind_having()
+        return self._finish(outputs, having)
+
+    def _aliases(self) -> Mapping[str, exp.Expr]:
+        aliases: dict[str, exp.Expr] = {}
+        for item in self.items:
+            if item.has_alias and item.node is not None:
+                aliases.setdefault(item.name.lower(), item.node)
+        return aliases
+
+    def _binder(self, clause: str, *, aggregates: bool) -> ExpressionBinder:
+        return ExpressionBinder(
+            self.context, self.scope, self.queries, clause, aliases=self.aliases, aggregates=aggregates
+        )
+
+    def _bind_where(self) -> None:
+        where = self.select.args.get("where")
+        if where is not None:
+            condition = self._binder("WHERE", aggregates=False).bind(where.this)
+            with self.context.locating(where.this):
+                conjuncts = split_conjuncts(as_condition(condition))
+            self.plan = Filter(self.plan, conjuncts)
+
+    def _bind_grouping(self) -> Grouping | None:
+        group = self.select.args.get("group")
+        order = self.select.args.get("order")
+        grouped = (
+            group is not None
+            or self.select.args.get("having") is not None
+            or any(item.node is not None and contains_aggregate(item.node) for item in self.items)
+            or (order is not None and contains_aggregate(order))
+        )
+        if not grouped:
+            return None
+        grouping = Grouping(self.context, self.scope)
+        if group is not None:
+            grouping.add_keys(group, self.items, self._binder("GROUP BY", aggregates=False))
+        return grouping
+
+    def _bind_item(self, item: SelectItem) -> Expression:
+        if item.attribute is not None:
+            if self.grouping is not None:
+                return self.grouping.rewrite(AttributeRef(item.attribute), item.source)
+            return AttributeRef(item.attribute)
+        assert item.node is not None, "a select item is a column of * or an expression"
+        return self._bind_output_expression(item.node, "SELECT")
+
+    def _bind_output_expression(self, node: exp.Expr, clause: str) -> Expression:
+        bound = self._binder(clause, aggregates=self.grouping is not None).bind(node)
+        return bound if self.grouping is None else self.grouping.rewrite(bound, node)
+
+    def _outputs(self) -> list[_Output]:
+        outputs: list[_Output] = []
+        used: set[Attribute] = set()
+        for item in self.items:
+            expression = self._bind_item(item)
+            attribute = _output_attribute(item.name, expression, used)
+            used.add(attribute)
+            outputs.append(_Output(item.name, expression, attribute))
+        return outputs
+
+    def _bind_having(self) -> tuple[Expression, ...]:
+        having = self.select.args.get("having")
+        if having is None:
+            return ()
+        condition = self._bind_output_expression(having.this, "HAVING")
+        with self.context.locating(having.this):
+            return split_conjuncts(as_condition(condition))
+
+    # --- from bound clauses to a plan ---
+
+    def _finish(self, outputs: list[_Output], having: tuple[Expression, ...]) -> BoundQuery:
+        hidden: list[_Output] = []
+        keys = self._sort_keys(outputs, hidden)
+        on = self._distinct_on(outputs, hidden)
+        plan = self.plan
+        if self.grouping is not None:
+            self.grouping.check_captured()
+            plan = self.grouping.aggregate(plan)
+        if having:
+            plan = Filter(plan, having)
+        plan = self._project(plan, [*outputs, *hidden])
+        visible = tuple(output.attribute for output in outputs)
+        if on is not None:
+            plan, keys = self._first_of_each(plan, on, keys)
+        elif self.select.args.get("distinct") is not None:
+            if hidden:
+                raise self.context.error(
+                    BinderError,
+                    "ORDER BY expressions of SELECT DISTINCT must be in the select list",
+                    self.select.args["order"],
+                )
+            plan = distinct(plan)
+        if keys:
+            plan = Sort(plan, keys)
+        limit, offset = bind_limit(self.context, self.select)
+        if limit is not None or offset:
+            plan = Limit(plan, limit, offset)
+        return BoundQuery(keep_outputs(plan, visible), tuple(output.name for output in outputs))
+
+    def _project(self, plan: LogicalNode, outputs: list[_Output]) -> LogicalNode:
+        expressions = tuple((output.attribute, output.expression) for output in outputs)
+        passed = all(isinstance(e, AttributeRef) and e.attribute == a for a, e in expressions)
+        if passed and plan.outputs == tuple(attribute for attribute, _ in expressions):
+            return plan
+        return Project(plan, expressions)
+
+    def _sort_keys(self, outputs: list[_Output], hidden: list[_Output]) -> tuple[SortKey, ...]:
+        order = self.select.args.get("order")
+        if order is None:
+            return ()
+        keys: list[SortKey] = []
+        for item in order_items(self.context, order, len(outputs)):
+            attribute = self._sort_attribute(item, outputs, hidden)
+            keys.append(SortKey(AttributeRef(attribute), item.descending, item.nulls_first))
+        return tuple(keys)
+
+    def _sort_attribute(self, item: OrderItem, outputs: list[_Output], hidden: list[_Output]) -> Attribute:
+        if item.position is not None:
+            return outputs[item.position].attribute
+        node = item.node
+        if isinstance(node, exp.Column) and not node.table:
+            for output in outputs:
+                if output.name.lower() == node.name.lower():
+                    return output.attribute
+        return self._computed(node, "ORDER BY", outputs, hidden)
+
+    def _computed(
+        self, node: exp.Expr, clause: str, outputs: list[_Output], hidden: list[_Output]
+    ) -> Attribute:
+        """Output that has the value of an expression; a hidden one is added if none has."""
+        expression = self._bind_output_expression(node, clause)
+        for output in (*outputs, *hidden):
+            if output.expression == expression:
+                return output.attribute
+        used = {output.attribute for output in (*outputs, *hidden)}
+        attribute = _output_attribute(column_name(node), expression, used)
+        hidden.append(_Output(attribute.name, expression, attribute))
+        return attribute
+
+    # --- DISTINCT ON ---
+
+    def _distinct_on(self, outputs: list[_Output], hidden: list[_Output]) -> list[Attribute] | None:
+        clause = self.select.args.get("distinct")
+        on = None if clause is None else clause.args.get("on")
+        if on is None:
+            return None
+        nodes = on.expressions if isinstance(on, exp.Tuple) else [on]
+        return [self._computed(node, "DISTINCT ON", outputs, hidden) for node in nodes]
+
+    def _first_of_each(
+        self, plan: LogicalNode, on: list[Attribute], keys: tuple[SortKey, ...]
+    ) -> tuple[LogicalNode, tuple[SortKey, ...]]:
+        """The first row, by the sort keys, of each combination of the ON columns; other columns keep their names."""
+        group: tuple[tuple[Attribute, Expression], ...] = tuple((a, AttributeRef(a)) for a in dict.fromkeys(on))
+        rest = [attribute for attribute in plan.outputs if attribute not in on]
+        firsts = {a: Attribute.fresh(a.name, a.dtype) for a in rest}
+        calls = tuple(
+            (firsts[a], make_aggregate("first", [AttributeRef(a)], order_by=keys)) for a in rest
+        )
+        aggregated = Aggregate(plan, group, calls)
+        back: tuple[tuple[Attribute, Expression], ...] = tuple(
+            (a, AttributeRef(firsts.get(a, a))) for a in plan.outputs
+        )
+        return Project(aggregated, back), keys
+
+
+def _output_attribute(name: str, expression: Expression, used: set[Attribute]) -> Attribute:
+    """The column itself where it is passed through for the first time, else a new attribute."""
+    if isinstance(expression, AttributeRef):
+        if expression.attribute not in used:
+            return expression.attribute
+        return Attribute.fresh(name, expression.dtype, nullable=expression.attribute.nullable)
+    nullable = not (isinstance(expression, Literal) and expression.value is not None)
+    return Attribute.fresh(name, expression.dtype, nullable=nullable)

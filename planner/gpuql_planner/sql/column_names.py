@@ -1,0 +1,121 @@
+"""Names of result columns that have no alias, in DuckDB's form: ``sum((a + b))``, ``count_star()``."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+_BINARY: dict[type[exp.Expr], str] = {
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.Div: "/",
+    exp.IntDiv: "//",
+    exp.Mod: "%",
+    exp.Pow: "**",
+    exp.EQ: "=",
+    exp.NEQ: "!=",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.DPipe: "||",
+    exp.Like: "~~",
+    exp.ILike: "~~*",
+    exp.BitwiseAnd: "&",
+    exp.BitwiseOr: "|",
+    exp.BitwiseLeftShift: "<<",
+    exp.BitwiseRightShift: ">>",
+    exp.NullSafeEQ: "IS NOT DISTINCT FROM",
+    exp.NullSafeNEQ: "IS DISTINCT FROM",
+}
+
+
+def column_name(node: exp.Expr) -> str:
+    """Name of a select item: its alias, its column's name, or its expression written out."""
+    if isinstance(node, exp.Alias):
+        return str(node.alias)
+    if isinstance(node, exp.Column):
+        return str(node.name)
+    return _written(node)
+
+
+def _list(nodes: list[exp.Expr]) -> str:
+    return ", ".join(map(_written, nodes))
+
+
+def _written(node: exp.Expr) -> str:  # noqa: PLR0911 - one return for each form
+    match node:
+        case exp.Column():
+            return ".".join(part.name for part in node.parts)
+        case exp.Paren():
+            return _written(node.this)
+        case exp.Literal():
+            return f"'{node.this}'" if node.is_string else str(node.this)
+        case exp.Null():
+            return "NULL"
+        case exp.Boolean():
+            return "true" if node.this else "false"
+        case exp.Neg():
+            inner = node.this.unnest()
+            return f"-{inner.this}" if isinstance(inner, exp.Literal) else f"(-({_written(inner)}))"
+        case exp.BitwiseNot():
+            return f"(~({_written(node.this)}))"
+        case exp.Not():
+            inner = node.this
+            if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
+                return f"({_written(inner.this)} IS NOT NULL)"
+            return f"(NOT {_written(inner)})"
+        case exp.Is():
+            return f"({_written(node.this)} IS {_written(node.expression)})"
+        case exp.And() | exp.Or():
+            word = " AND " if isinstance(node, exp.And) else " OR "
+            return f"({word.join(_written(part) for part in node.flatten())})"
+        case exp.Between():
+            low, high = _written(node.args["low"]), _written(node.args["high"])
+            return f"({_written(node.this)} BETWEEN {low} AND {high})"
+        case exp.In() if node.expressions:
+            return f"({_written(node.this)} IN ({_list(node.expressions)}))"
+        case exp.Cast():
+            word = "TRY_CAST" if isinstance(node, exp.TryCast) else "CAST"
+            return f"{word}({_written(node.this)} AS {node.to.sql('duckdb')})"
+        case exp.Case():
+            return _written_case(node)
+        case exp.Anonymous():
+            return _written_call(node)
+        case exp.Distinct():
+            return f"DISTINCT {_list(node.expressions)}"
+        case exp.Filter():
+            return f"{_written(node.this)} FILTER (WHERE {_written(node.expression.this)})"
+        case exp.Extract():
+            return f"date_part('{node.name.lower()}', {_written(node.expression)})"
+        case exp.Substring():
+            parts = [node.this, node.args.get("start"), node.args.get("length")]
+            return f"substring({_list([part for part in parts if part is not None])})"
+        case exp.Coalesce():
+            return f"COALESCE({_list([node.this, *node.expressions])})"
+        case exp.CurrentDate():
+            return "current_date"
+        case _ if type(node) in _BINARY:
+            operator = "!~~" if isinstance(node, exp.Like) and node.args.get("negate") else _BINARY[type(node)]
+            return f"({_written(node.this)} {operator} {_written(node.expression)})"
+        case _:
+            return str(node.sql("duckdb"))
+
+
+def _written_call(node: exp.Anonymous) -> str:
+    name = str(node.name).lower()
+    arguments = list(node.expressions)
+    if name == "count" and (not arguments or isinstance(arguments[0], exp.Star)):
+        return "count_star()"
+    return f"{name}({_list(arguments)})"
+
+
+def _written_case(node: exp.Case) -> str:
+    operand = f"{_written(node.this)} = " if node.this else ""
+    branches = "".join(
+        f" WHEN ({f'({operand}{_written(branch.this)})' if operand else _written(branch.this)})"
+        f" THEN ({_written(branch.args['true'])})"
+        for branch in node.args["ifs"]
+    )
+    default = node.args.get("default")
+    return f"CASE {branches} ELSE {_written(default) if default is not None else 'NULL'} END"

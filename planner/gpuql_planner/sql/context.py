@@ -1,0 +1,162 @@
+"""What binding one statement needs throughout: its text, the catalog, parameters, and CTEs in reach."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlglot import exp
+
+from gpuql_planner.catalog import Catalog
+from gpuql_planner.errors import (
+    BinderError,
+    GpuqlError,
+    InterfaceError,
+    NotSupportedError,
+    Position,
+    did_you_mean,
+)
+from gpuql_planner.functions import python_literal
+from gpuql_planner.logical.expressions import Expression, Literal
+from gpuql_planner.logical.nodes import LogicalNode
+from gpuql_planner.sql.parse import position_of_offset
+from gpuql_planner.sql.scope import Scope
+
+_shared_keys = itertools.count(1)
+
+ErrorType = TypeVar("ErrorType", bound=GpuqlError)
+
+Parameters = Sequence[object] | Mapping[str, object] | None
+
+
+@dataclass
+class CommonTable:
+    """A WITH query: its tree, the environment it was written in, and the plan once bound for sharing."""
+
+    name: str
+    tree: exp.Expr
+    column_names: tuple[str, ...]
+    environment: dict[str, CommonTable]
+    scope: Scope | None
+    references: int = 0
+    key: int = 0
+    definition: LogicalNode | None = None
+    names: tuple[str, ...] = ()
+
+    def new_key(self) -> int:
+        """Number that all uses of this definition share."""
+        self.key = next(_shared_keys)
+        return self.key
+
+
+@dataclass
+class BindContext:
+    """State of binding one statement."""
+
+    text: str
+    catalog: Catalog
+    parameters: Parameters = None
+    views: tuple[str, ...] = ()
+    integer_division: bool = False
+    volatile_values: dict[str, Expression] = field(default_factory=dict)
+    _positional_used: int = 0
+    _names_used: set[str] = field(default_factory=set)
+    _bound_placeholders: dict[int, Literal] = field(default_factory=dict)
+
+    def position(self, node: exp.Expr | None) -> Position | None:
+        """Where ``node`` begins in the text: its first token that sqlglot remembers."""
+        if node is None:
+            return None
+        start: int | None = None
+        for part in node.walk():
+            offset = part.meta.get("start") if part._meta else None
+            if isinstance(offset, int) and (start is None or offset < start):
+                start = offset
+        return None if start is None else position_of_offset(self.text, start)
+
+    def error(
+        self, kind: type[ErrorType], message: str, node: exp.Expr | None = None, *, hint: str | None = None
+    ) -> ErrorType:
+        """An error of that kind, pointing at ``node``."""
+        return kind(message, position=self.position(node), statement=self.text, hint=hint)
+
+    def unsupported(self, construct: str, node: exp.Expr | None = None) -> NotSupportedError:
+        """NotSupportedError naming a construct."""
+        return self.error(NotSupportedError, f"not supported: {construct}", node)
+
+    @contextmanager
+    def locating(self, node: exp.Expr | None) -> Iterator[None]:
+        """Give errors raised inside, which know no position, that of ``node``."""
+        try:
+            yield
+        except GpuqlError as error:
+            if error.position is None and error.statement is None:
+                error.position = self.position(node)
+                error.statement = self.text
+            raise
+
+    def reject_other(self, node: exp.Expr, *understood: str) -> None:
+        """NotSupportedError if ``node`` has a part beyond those understood, so that none is silently ignored."""
+        for key, value in node.args.items():
+            if value and key not in understood:
+                part = value if isinstance(value, exp.Expr) else node
+                raise self.unsupported(f"{key.strip('_').replace('_', ' ').upper()} here", part)
+
+    def parameter(self, node: exp.Placeholder) -> Literal:
+        """The literal for a placeholder: ``?`` in order of appearance, ``$1`` by number, ``$name`` by name."""
+        known = self._bound_placeholders.get(id(node))
+        if known is not None:  # the same tree bound again, as an alias or a GROUP BY position
+            return known
+        literal = self._resolve_parameter(node)
+        self._bound_placeholders[id(node)] = literal
+        return literal
+
+    def _resolve_parameter(self, node: exp.Placeholder) -> Literal:
+        name = str(node.this) if node.this else None
+        if self.parameters is None:
+            raise self.error(BinderError, f"parameter has no value: {_spelled(name)}", node)
+        if name is not None and not name.isdigit():
+            return self._named(name, node)
+        if isinstance(self.parameters, Mapping):
+            if name is not None:
+                return self._named(name, node)
+            raise self.error(BinderError, "parameter ? needs a sequence of values, not a mapping", node)
+        index = int(name) - 1 if name is not None else int(node.meta.get("parameter_index", 0))
+        if not 0 <= index < len(self.parameters):
+            raise self.error(
+                InterfaceError,
+                f"parameter has no value: {_spelled(name or str(index + 1))} (values given: {len(self.parameters)})",
+                node,
+            )
+        self._positional_used = max(self._positional_used, index + 1)
+        with self.locating(node):
+            return python_literal(self.parameters[index])
+
+    def check_parameters(self) -> None:
+        """InterfaceError if a value was given that no placeholder asked for."""
+        if isinstance(self.parameters, Mapping):
+            unused = [str(name) for name in self.parameters if name not in self._names_used]
+            if unused:
+                raise InterfaceError(f"no placeholder for parameter: ${unused[0]}", statement=self.text)
+        elif self.parameters is not None and len(self.parameters) > self._positional_used:
+            raise InterfaceError(
+                f"more parameter values than placeholders: {len(self.parameters)} and {self._positional_used}",
+                statement=self.text,
+            )
+
+    def _named(self, name: str, node: exp.Expr) -> Literal:
+        if not isinstance(self.parameters, Mapping):
+            raise self.error(BinderError, f"parameter ${name} needs a mapping of values, not a sequence", node)
+        if name not in self.parameters:
+            hint = did_you_mean(name, [str(key) for key in self.parameters])
+            raise self.error(InterfaceError, f"parameter has no value: ${name}", node, hint=hint)
+        self._names_used.add(name)
+        with self.locating(node):
+            return python_literal(self.parameters[name])
+
+
+def _spelled(name: str | None) -> str:
+    return "?" if name is None else f"${name}"

@@ -1,0 +1,71 @@
+"""SQL type names to data types."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from gpuql_planner import types
+from gpuql_planner.errors import BinderError
+from gpuql_planner.sql.context import BindContext
+from gpuql_planner.types import DataType
+
+_D = exp.DType
+
+_SIMPLE_TYPES: dict[exp.DType, DataType] = {
+    _D.BOOLEAN: types.BOOLEAN,
+    _D.TINYINT: types.TINYINT,
+    _D.SMALLINT: types.SMALLINT,
+    _D.INT: types.INTEGER,
+    _D.BIGINT: types.BIGINT,
+    _D.INT128: types.HUGEINT,
+    _D.UTINYINT: types.UTINYINT,
+    _D.USMALLINT: types.USMALLINT,
+    _D.UINT: types.UINTEGER,
+    _D.UBIGINT: types.UBIGINT,
+    _D.FLOAT: types.REAL,
+    _D.DOUBLE: types.DOUBLE,
+    _D.VARCHAR: types.VARCHAR,
+    _D.CHAR: types.VARCHAR,
+    _D.NCHAR: types.VARCHAR,
+    _D.NVARCHAR: types.VARCHAR,
+    _D.BPCHAR: types.VARCHAR,
+    _D.TEXT: types.VARCHAR,
+    _D.BINARY: types.BLOB,
+    _D.VARBINARY: types.BLOB,
+    _D.BLOB: types.BLOB,
+    _D.DATE: types.DATE,
+    _D.TIME: types.TIME,
+    _D.TIMESTAMP: types.TIMESTAMP,
+    _D.TIMESTAMPNTZ: types.TIMESTAMP,
+    _D.DATETIME: types.TIMESTAMP,
+    _D.TIMESTAMP_S: types.TIMESTAMP,
+    _D.TIMESTAMP_MS: types.TIMESTAMP,
+    _D.TIMESTAMP_NS: types.TIMESTAMP,
+    _D.INTERVAL: types.INTERVAL,
+}
+
+_DEFAULT_DECIMAL = (18, 3)
+
+
+def bind_type(context: BindContext, node: exp.Expr) -> DataType:
+    """Data type of a type name; NotSupportedError for types that gpuql does not have."""
+    kind = node.this if isinstance(node, exp.DataType) else None
+    if isinstance(kind, exp.Interval):
+        return types.INTERVAL
+    if kind in (_D.DECIMAL, _D.BIGDECIMAL):
+        return _bind_decimal(context, node)
+    if isinstance(kind, exp.DType) and kind in _SIMPLE_TYPES and not node.args.get("nested"):
+        return _SIMPLE_TYPES[kind]
+    raise context.unsupported(f"type {node.sql('duckdb')}", node)
+
+
+def _bind_decimal(context: BindContext, node: exp.Expr) -> DataType:
+    parameters = [str(parameter.this.this) for parameter in node.expressions]
+    if not all(parameter.isdigit() for parameter in parameters):
+        raise context.error(BinderError, f"decimal width and scale must be numbers: {node.sql('duckdb')}", node)
+    numbers = [int(parameter) for parameter in parameters]
+    width, scale = (*numbers, 0)[:2] if numbers else _DEFAULT_DECIMAL
+    try:
+        return types.decimal(width, scale)
+    except ValueError as error:
+        raise context.error(BinderError, str(error), node) from None

@@ -1,0 +1,223 @@
+"""Text to syntax trees, with sqlglot's stock DuckDB dialect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.errors import ErrorLevel, ParseError, TokenError
+from sqlglot.parsers.duckdb import DuckDBParser
+from sqlglot.tokens import Token, TokenType
+
+from gpuql_planner.errors import ParserError, Position
+from gpuql_planner.functions import VOLATILE_FUNCTIONS
+from gpuql_planner.functions.text_literals import interval_unit
+
+_DIALECT = DuckDB()
+
+#: Function calls with syntax of their own; every other call keeps its spelled name and argument order.
+_SYNTAX_FUNCTIONS = ("CAST", "TRY_CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM")
+
+_EXPLAIN_OPTIONS = re.compile(r"\s*(?:\(\s*(\w+)\s*\)|(analyze)\b)", re.IGNORECASE)
+_MISSING_END = re.compile(r"Missing (\S+) from \d+:(\d+)")
+_MISSING_KEYWORD = re.compile(r"Required keyword: '(\w+)' missing.*")
+_NOT_NEWLINE = re.compile(r"[^\n]")
+
+
+def _positioned(kind: Callable[[Any], exp.Expr]) -> Callable[[Any, Token], exp.Expr]:
+    return lambda self, token: self.expression(kind(token), token)
+
+
+class _CallKeepingParser(DuckDBParser):
+    """DuckDB's grammar, but calls are not turned into sqlglot's own function classes.
+
+    gpuql resolves functions itself; sqlglot's classes rename them and reorder arguments between dialects.
+    """
+
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+        name: DuckDBParser.FUNCTION_PARSERS[name] for name in _SYNTAX_FUNCTIONS
+    }
+    PRIMARY_PARSERS: ClassVar[dict[Any, Any]] = {
+        **DuckDBParser.PRIMARY_PARSERS,
+        TokenType.NULL: _positioned(lambda _: exp.Null()),
+        TokenType.TRUE: _positioned(lambda _: exp.Boolean(this=True)),
+        TokenType.FALSE: _positioned(lambda _: exp.Boolean(this=False)),
+    }
+    PLACEHOLDER_PARSERS: ClassVar[dict[Any, Any]] = {
+        TokenType.PLACEHOLDER: lambda self: self.expression(exp.Placeholder(), self._prev),
+        TokenType.PARAMETER: lambda self: (
+            self.expression(exp.Placeholder(this=self._prev.text), self._prev)
+            if self._match(TokenType.NUMBER) or self._match_set(self.ID_VAR_TOKENS)
+            else None
+        ),
+    }
+
+
+    def _parse_interval_span(self, this: exp.Expr, parse_function_unit: bool = True) -> exp.Interval:  # noqa: FBT001, FBT002, ARG002
+        """Keep the text as written: sqlglot's own form drops what follows the first amount."""
+        unit = None
+        if self._curr and interval_unit(self._curr.text) is not None:
+            unit = self._parse_var(any_token=True, upper=True)
+        return self.expression(exp.Interval(this=this, unit=unit))
+
+
+@dataclass(frozen=True)
+class ParsedStatement:
+    """One statement of a text. Positions of all nodes are offsets into the whole ``text``.
+
+    ``command`` is "query-like" for what sqlglot parses; "explain" wraps another statement, "reset" has no tree.
+    """
+
+    text: str
+    tokens: tuple[Token, ...]
+    command: str = "statement"
+    tree: exp.Expr | None = None
+    mode: str = ""  # of EXPLAIN: plan, analyze or codegen; of RESET: the variable
+    inner: ParsedStatement | None = None
+
+
+def position_of_offset(text: str, offset: int) -> Position:
+    """Line and column, from 1, of a character offset."""
+    before = text[:offset]
+    return Position(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
+
+
+def parse_statements(text: str) -> list[ParsedStatement]:
+    """All statements of ``text``, separated by semicolons; empty ones are left out.
+
+    Raises
+    ------
+    ParserError
+        With the line and column of the first token that does not fit.
+    """
+    return [_parse_chunk(text, chunk) for chunk in _chunks(_tokenize(text, text))]
+
+
+def _tokenize(visible: str, text: str) -> list[Token]:
+    try:
+        return list(_DIALECT.tokenize(visible))
+    except TokenError as error:
+        missing = _MISSING_END.match(str(error.__cause__))
+        reason = f"text or comment has no end: expecting {missing[1]}" if missing else "text or comment has no end"
+        position = position_of_offset(text, int(missing[2])) if missing else None
+        raise ParserError(f"syntax error: {reason}", position=position, statement=text) from None
+
+
+def _chunks(tokens: list[Token]) -> Iterator[tuple[Token, ...]]:
+    chunk: list[Token] = []
+    for token in tokens:
+        if token.token_type is TokenType.SEMICOLON:
+            if chunk:
+                yield tuple(chunk)
+            chunk = []
+        else:
+            chunk.append(token)
+    if chunk:
+        yield tuple(chunk)
+
+
+def _parse_chunk(text: str, tokens: tuple[Token, ...]) -> ParsedStatement:
+    first = tokens[0]
+    if first.token_type is TokenType.COMMAND:
+        word = first.text.lower()
+        start, end = first.end + 1, tokens[-1].end + 1
+        if word == "explain":
+            return _parse_explain(text, tokens, start, end)
+        if word == "reset":
+            name = text[start:end].strip()
+            return ParsedStatement(text, tokens, command="reset", mode=name)
+    return ParsedStatement(text, tokens, tree=_parse_tokens(text, tokens))
+
+
+def _parse_explain(text: str, tokens: tuple[Token, ...], start: int, end: int) -> ParsedStatement:
+    mode = "plan"
+    option = _EXPLAIN_OPTIONS.match(text, start, end)
+    if option is not None:
+        mode = (option[1] or option[2]).lower()
+        start = option.end()
+        if mode not in ("analyze", "codegen", "plan"):
+            raise ParserError(
+                f"unknown EXPLAIN option: {mode}",
+                position=position_of_offset(text, option.start(1)),
+                statement=text,
+                hint="options: analyze, codegen",
+            )
+    # sqlglot takes the rest of an EXPLAIN as one opaque text; blank out what stands before it and read it again,
+    # so that positions stay those of the whole text.
+    visible = _NOT_NEWLINE.sub(" ", text[:start]) + text[start:end]
+    inner = list(_chunks(_tokenize(visible, text)))
+    if not inner:
+        raise ParserError(
+            "syntax error: EXPLAIN needs a statement", position=position_of_offset(text, tokens[0].start), statement=text
+        )
+    return ParsedStatement(text, tokens, command="explain", mode=mode, inner=_parse_chunk(text, inner[0]))
+
+
+def _parse_tokens(text: str, tokens: tuple[Token, ...]) -> exp.Expr:
+    parser = _CallKeepingParser(dialect=_DIALECT, error_level=ErrorLevel.IMMEDIATE)
+    try:
+        trees = parser.parse(list(tokens), text)
+    except ParseError as error:
+        raise _parser_error(text, error) from None
+    except RecursionError:
+        raise ParserError("statement is nested too deeply", statement=text) from None
+    tree = trees[0] if trees else None
+    if tree is None:
+        raise ParserError(
+            "syntax error: no statement", position=position_of_offset(text, tokens[0].start), statement=text
+        )
+    return tree
+
+
+def _parser_error(text: str, error: ParseError) -> ParserError:
+    detail = error.errors[0] if error.errors else {}
+    description = str(detail.get("description") or "not understood").rstrip(".")
+    near = str(detail.get("highlight") or "")
+    line, end_column = detail.get("line"), detail.get("col")
+    position = None
+    if isinstance(line, int) and isinstance(end_column, int):
+        position = Position(line, max(end_column - len(near) + 1, 1))
+    where = f" near {near!r}" if near else ""
+    description = _MISSING_KEYWORD.sub("something is missing here", description)
+    description = description.replace("Invalid expression / Unexpected token", "unexpected token")
+    return ParserError(
+        f"syntax error{where}: {description[:1].lower()}{description[1:]}", position=position, statement=text
+    )
+
+
+def literal_free_text(text: str) -> tuple[str, tuple[str, ...]]:
+    """The statement's text with numbers and strings replaced by placeholders, and those literals in order.
+
+    Two texts with the same first part differ in constants only. Comments and white space do not matter. Numbers
+    and strings get different placeholders, as they mean different types.
+    """
+    shape: list[str] = []
+    literals: list[str] = []
+    for token in _tokenize(text, text):
+        if token.token_type is TokenType.NUMBER:
+            shape.append("\x00n")
+            literals.append(token.text)
+        elif token.token_type is TokenType.STRING:
+            shape.append("\x00s")
+            literals.append(token.text)
+        elif token.token_type is TokenType.IDENTIFIER:
+            shape.append(f'"{token.text}"')
+        else:
+            shape.append(token.text)
+    return " ".join(shape), tuple(literals)
+
+
+_VOLATILE_WORD = re.compile(rf"\b(?:{'|'.join(sorted(VOLATILE_FUNCTIONS))})\b", re.IGNORECASE)
+
+
+def is_volatile(text: str) -> bool:
+    """Whether the text may ask for the current time, so that its plan must not be kept.
+
+    Errs on the side of True: a column called ``now`` counts.
+    """
+    return _VOLATILE_WORD.search(text) is not None
