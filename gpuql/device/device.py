@@ -36,6 +36,9 @@ class Device:
             return np
         import cupy
 
+        from gpuql.memory.pool import open_pool
+
+        open_pool(self.ordinal)
         return cupy
 
     @cached_property

@@ -12,6 +12,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.device import Device
+from gpuql.device.transfer import Uploads, download
 from gpuql.execution.cancellation import CancelToken
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.cache import Lowered, LoweringCache
@@ -44,11 +45,11 @@ class ExecutionSettings(Protocol):
 
     @property
     def tier(self) -> str:
-        """ "auto", "interpreted" or "compiled"."""
+        """One of auto, interpreted, compiled."""
 
     @property
     def on_unsupported(self) -> str:
-        """ "fallback" or "error"."""
+        """One of fallback, error."""
 
     @property
     def batch_rows(self) -> int:
@@ -75,6 +76,7 @@ class Executor:
         self.device = device
         self.threads = threads
         self._workers = Workers(threads)
+        self._uploads = Uploads(device.xp)
         self._driver = _driver(device, self._workers)
         self._fused = LoweringCache(self._driver)
 
@@ -107,12 +109,12 @@ class Executor:
         result = context.results[len(plan.pipelines) - 1]
         assert isinstance(result, RowsResult), "the last sink keeps rows"
         metrics.elapsed_ns = time.perf_counter_ns() - started
-        return QueryResult(result.batches, plan, metrics)
+        return QueryResult([download(batch, self.device.xp) for batch in result.batches], plan, metrics)
 
     def _run(
         self, pipeline: Pipeline, context: RunContext, settings: ExecutionSettings, measured: PipelineMetrics
     ) -> RowsResult | JoinTable:
-        source = open_source(pipeline.source, context)
+        source = self._uploads.batch(open_source(pipeline.source, context))
         measured.num_source_rows = source.num_rows
         measured.num_bytes = _num_bytes(source)
         inputs = Inputs(source, context.results, partial(self._evaluate, context))

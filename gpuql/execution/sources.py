@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from gpuql.columnar.batch import Batch
-from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.construct import column_from_python, null_column
+from gpuql.columnar.table import ReadableTable
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import InternalError
-from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.physical.nodes import ResultScan, Source, TableScan, UnmatchedBuildScan, ValuesSource
-
-
-class ReadableTable(Protocol):
-    """What the executor asks of a catalog table beyond the planner's protocol."""
-
-    def read(self, names: list[str], predicates: tuple[Expression, ...]) -> tuple[dict[str, Column], int]:
-        """Columns by name, and the row count."""
 
 
 def open_source(source: Source, context: RunContext) -> Batch:
@@ -45,7 +37,8 @@ def open_source(source: Source, context: RunContext) -> Batch:
 def _scan(source: TableScan) -> Batch:
     table = cast(ReadableTable, source.table)
     names = list(dict.fromkeys(name for _, name in source.columns))
-    columns, num_rows = table.read(names, source.predicates)
+    attribute_names = {attribute.id: name for attribute, name in source.columns}
+    columns, num_rows = table.read(names, source.predicates, attribute_names)
     return Batch({attribute.id: columns[name] for attribute, name in source.columns}, num_rows)
 
 

@@ -38,9 +38,11 @@ _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": 
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*"}
 #: Functions that can give a value for NULL arguments, so they are not tabulated over the non-NULL ones.
 _NOT_STRICT = frozenset(
-    ("and", "or", "coalesce", "is_null", "is_not_null", "is_distinct_from", "is_not_distinct_from")
-    + ("concat", "concat_ws", "greatest", "least")
-)
+    {
+        "and", "or", "coalesce", "is_null", "is_not_null", "is_distinct_from", "is_not_distinct_from",
+        "concat", "concat_ws", "greatest", "least",
+    }
+)  # fmt: skip
 
 
 class ExpressionLowering:
@@ -121,7 +123,7 @@ class ExpressionLowering:
         raise NotFusible(f"literal needs more than 64 bits: {literal.value!r}")
 
     def _parameter(self, value: float, dtype: str) -> ir.Parameter:
-        return ir.Parameter(dtype, False, self.arguments.scalar(value, dtype))
+        return ir.Parameter(dtype, nullable=False, argument=self.arguments.scalar(value, dtype))
 
     def _call(self, call: Call) -> Operand:
         function = call.function
@@ -160,9 +162,9 @@ class ExpressionLowering:
 
     def _null_test(self, call: Call) -> Operand:
         operand = self.lower(call.arguments[0])
-        test: ir.Value = ir.IsNull("bool", False, operand.value)
+        test: ir.Value = ir.IsNull("bool", nullable=False, operand=operand.value)
         if call.function == "is_not_null":
-            test = ir.Not("bool", False, test)
+            test = ir.Not("bool", nullable=False, operand=test)
         return Operand(test, BOOLEAN, early=operand.early)
 
     def _coalesce(self, call: Call) -> Operand:
@@ -281,7 +283,7 @@ class ExpressionLowering:
         left, right = (self.lower(argument) for argument in call.arguments)
         if call.dtype.id is not TypeId.DOUBLE:
             raise NotFusible(f"divide of {call.dtype}")
-        value = ir.Divide("float64", True, "/", left.value, right.value)
+        value = ir.Divide("float64", nullable=True, operator="/", left=left.value, right=right.value)
         return Operand(value, call.dtype, early=left.early and right.early)
 
     # --- casts and CASE -----------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ class PipelineLowering:
 
     def _probe(self, node: HashJoinProbe) -> None:
         table = self.inputs.table(node.build)
-        if not table.encoding.packable:
+        if node.probe_keys and not table.encoding.packable:
             raise NotFusible("join keys do not fit one word")
         kind = node.kind.value
         if node.kind is JoinKind.CROSS:

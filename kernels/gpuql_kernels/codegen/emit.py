@@ -197,7 +197,7 @@ class _Emitter:
         """Nested tests, one per conjunct, so that later ones are evaluated only where earlier ones hold."""
         if isinstance(predicate, ir.Connective) and predicate.operator == "and":
             first, *others = predicate.operands
-            rest = others[0] if len(others) == 1 else ir.Connective("bool", True, "and", tuple(others))
+            rest = others[0] if len(others) == 1 else ir.Connective("bool", nullable=True, operator="and", operands=tuple(others))
             self.keep(first, lambda: self.keep(rest, body))
             return
         truth = self.truth(predicate)

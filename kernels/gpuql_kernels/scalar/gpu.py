@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import cuda
+from numba import cuda as _cuda
 
 from gpuql_kernels.codegen.program import STATUS_FULL
 from gpuql_kernels.scalar import arithmetic, hashing
 from gpuql_kernels.scalar.arithmetic import MAX_INT64, MIN_INT64, NAN, NEGATIVE_INFINITY
 from gpuql_kernels.scalar.hashing import HASH_MULTIPLIER, Array, Scalar
+
+cuda: Any = _cuda
 
 __all__ = [
     "MAX_INT64",
