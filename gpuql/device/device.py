@@ -36,9 +36,6 @@ class Device:
             return np
         import cupy
 
-        from gpuql.memory.pool import open_pool
-
-        open_pool(self.ordinal)
         return cupy
 
     @cached_property

@@ -12,7 +12,6 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.device import Device
-from gpuql.device.transfer import Uploads, download
 from gpuql.execution.cancellation import CancelToken
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.cache import Lowered, LoweringCache
@@ -21,7 +20,9 @@ from gpuql.execution.interpreted import SinkRun, run_interpreted, transform_oper
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
 from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.execution.sources import open_source
+from gpuql.execution.transfer import Uploads, download
 from gpuql.expressions.evaluate import evaluate
+from gpuql.memory.pool import prepare_memory
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Expression
@@ -75,6 +76,7 @@ class Executor:
     def __init__(self, device: Device, threads: int) -> None:
         self.device = device
         self.threads = threads
+        prepare_memory(device)
         self._workers = Workers(threads)
         self._uploads = Uploads(device.xp)
         self._driver = _driver(device, self._workers)

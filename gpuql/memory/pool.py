@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 
+from gpuql.device import Device
+
 _lock = threading.Lock()
 _devices: set[int] = set()
 
 
-def open_pool(ordinal: int) -> None:
+def prepare_memory(device: Device) -> None:
+    """Make arrays of ``device`` come from its pool; host arrays are NumPy's own."""
+    if device.name == "gpu":
+        _open_pool(device.ordinal)
+
+
+def _open_pool(ordinal: int) -> None:
     """Let CuPy and Numba allocate on CUDA device ``ordinal`` through one stream-ordered RMM pool; once a process.
 
     Stream-ordered (``cudaMallocAsync``), because freed blocks go back to the driver's pool without a device-wide
