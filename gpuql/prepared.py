@@ -101,7 +101,7 @@ class PreparedQuery:
 
         plan = optimize(self.query.plan, verify=settings.verify_plans, enabled=settings.optimizer)
         device = self._host.executor(settings).device
-        return lower(plan, self.query.names, device=device.name)
+        return lower(plan, self.query.names, device=device.name, reason=device.reason)
 
 
 class FinishedQuery:

@@ -286,7 +286,9 @@ class Connection:
         self, statement: ParsedStatement, parameters: Parameters
     ) -> tuple[Statement, tuple[Dependency, ...]]:
         catalog = RecordingCatalog(self._catalog)
-        bound = bind_statement(statement, catalog, parameters, integer_division=self._settings.integer_division)
+        bound = bind_statement(
+            statement, catalog, parameters, integer_division=self._settings.integer_division
+        )
         return bound, catalog.dependencies
 
     def _table_function(self, name: str, argument: object, options: dict[str, object]) -> DataFrame:

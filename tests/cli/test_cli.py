@@ -1,0 +1,139 @@
+"""The command line, run as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpuql.cli.formats import FORMATS
+from gpuql.cli.main import main
+from gpuql.config import SETTINGS
+
+
+def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "gpuql", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_command_prints_a_table() -> None:
+    finished = run("-c", "SELECT 1 AS a, 'x' AS b; SELECT NULL AS n")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == (
+        "┌───┬───┐\n│ a │ b │\n├───┼───┤\n│ 1 │ x │\n└───┴───┘\n1 row\n"
+        "┌──────┐\n│ n    │\n├──────┤\n│ NULL │\n└──────┘\n1 row\n"
+    )
+
+
+def test_standard_input_and_file(tmp_path: Path) -> None:
+    assert run("--format", "csv", stdin="SELECT 1 AS a;\nSELECT 2 AS a;").stdout == "a\n1\na\n2\n"
+    (tmp_path / "q.sql").write_text("CREATE TABLE t AS SELECT 'é' AS a; SELECT * FROM t;")
+    assert run("-f", str(tmp_path / "q.sql"), "--format", "csv").stdout == "Count\n1\na\né\n"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_formats(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sql = "SELECT 1.50 AS d, 'a,\"b\"' AS s, NULL AS n, '' AS e, DATE '2020-01-02' AS t, true AS b"
+    assert main(["-c", sql, "--format", form, "--device", "cpu"]) == 0
+    output = capsys.readouterr().out
+    if form == "json":
+        assert json.loads(output) == [
+            {"d": 1.5, "s": 'a,"b"', "n": None, "e": "", "t": "2020-01-02", "b": True}
+        ]
+    elif form == "jsonl":
+        assert json.loads(output)["t"] == "2020-01-02"
+    elif form == "csv":
+        assert output == 'd,s,n,e,t,b\n"1.50","a,""b""",,"","2020-01-02","true"\n'
+    elif form == "markdown":
+        assert output.splitlines()[2] == '| 1.50 | a,"b" | NULL |  | 2020-01-02 | true |'
+    else:
+        assert "2020-01-02" in output
+
+
+def test_empty_results(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-c", "SELECT 1 AS a WHERE false", "--format", "json", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("SELEC 1", "ParserError"),
+        ("SELECT nope FROM (SELECT 1 AS a) t", "BinderError"),
+        ("SELECT * FROM nowhere", "CatalogError"),
+        ("SELECT CAST('x' AS INTEGER)", "ConversionError"),
+        ("SELECT * FROM 'missing.parquet'", "InputError"),
+        ("SELECT 9223372036854775807::BIGINT + 1::BIGINT", "ArithmeticOverflowError"),
+    ],
+)
+def test_errors_are_messages(sql: str, kind: str) -> None:
+    finished = run("-c", sql)
+    assert finished.returncode == 1
+    assert finished.stdout == ""
+    assert finished.stderr.startswith(f"{kind}: ")
+    assert "Traceback" not in finished.stderr
+
+
+def test_caret_points_at_the_place() -> None:
+    lines = run("-c", "SELECT a,\n       bb\nFROM (SELECT 1 AS a) t").stderr.splitlines()
+    assert lines[1] == "LINE 2:        bb"
+    assert lines[2] == "               ^"
+
+
+def test_rows_before_an_error_are_printed() -> None:
+    finished = run("-c", "SELECT 1 AS a; SELECT nope", "--format", "csv")
+    assert (finished.returncode, finished.stdout) == (1, "a\n1\n")
+
+
+def test_wrong_arguments() -> None:
+    assert run("--format", "yaml").returncode == 2
+    assert run("bench").returncode == 2
+    finished = run("--set", "teir=auto", "-c", "SELECT 1")
+    assert finished.returncode == 1
+    assert "did you mean tier?" in finished.stderr
+    assert run("--set", "tier", "-c", "SELECT 1").returncode == 1
+
+
+def test_missing_file() -> None:
+    finished = run("-f", "no-such-file.sql")
+    assert finished.returncode == 1
+    assert "no-such-file.sql" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_help_names_every_command_and_setting() -> None:
+    text = run("--help").stdout
+    for word in ("bench", "doctor", "warmup", "--device", "--format", *SETTINGS):
+        assert word in text
+    for suite in ("tpch", "micro"):
+        assert "--json" in run("bench", suite, "--help").stdout
+
+
+def test_closed_pipe() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    union = " UNION ALL ".join(["SELECT repeat('x', 1000) AS a"] * 200)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gpuql", "--format", "csv", "-c", union],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(60), errors) == (0, b"")
+
+
+def test_version_and_doctor() -> None:
+    assert run("--version").stdout.startswith("gpuql ")
+    finished = run("doctor")
+    assert finished.returncode == 0, finished.stdout
+    assert "queries      run on" in finished.stdout
