@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from gpuql.errors import BinderError, CatalogError
-from gpuql_planner.errors import did_you_mean
+from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 
 SettingValue = str | int | bool
 

@@ -126,7 +126,7 @@ class Expr:
 
     def between(self, low: Operand, high: Operand) -> Expr:
         """``low <= self <= high``."""
-        return (self >= low) & (self <= high)
+        return call("and", call("ge", self, low), call("le", self, high))
 
     def is_in(self, options: Iterable[Operand]) -> Expr:
         """Equal to one of ``options`` (SQL IN: NULL if none is equal and one is NULL)."""
