@@ -11,7 +11,9 @@ from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.verify import verify as verify_plan
 from gpuql_planner.logical.visit import with_outputs
 from gpuql_planner.optimizer.fold_constants import fold_constants
+from gpuql_planner.optimizer.join_order import order_joins
 from gpuql_planner.optimizer.prune_columns import prune_columns
+from gpuql_planner.optimizer.push_filters import push_filters
 from gpuql_planner.optimizer.unnest_subqueries import unnest_subqueries
 
 Rule = Callable[[LogicalNode], LogicalNode]
@@ -19,10 +21,13 @@ Rule = Callable[[LogicalNode], LogicalNode]
 #: Called with the name of a rule, the plan before it and the plan after it.
 Trace = Callable[[str, LogicalNode, LogicalNode], None]
 
-#: All rules in the order in which they run, each once.
+#: All rules in the order in which they run.
 RULES: tuple[Rule, ...] = (
     fold_constants,
     unnest_subqueries,
+    push_filters,
+    prune_columns,
+    order_joins,
     prune_columns,
 )
 

@@ -126,7 +126,7 @@ def _join_rows(node: Join) -> float:
     if node.kind in (JoinKind.MARK, JoinKind.SINGLE):
         return left
     if node.kind in (JoinKind.SEMI, JoinKind.ANTI):
-        share = match_share(node)
+        share = match_share(node.conditions, (node.left,), node.right)
         return left * (share if node.kind is JoinKind.SEMI else max(1.0 - share, 0.05))
     inner = left * right * join_selectivity(node)
     if node.kind is JoinKind.LEFT:
@@ -158,18 +158,38 @@ def join_selectivity(node: Join) -> float:
     return result
 
 
-def match_share(node: Join) -> float:
-    """Share of left rows that find a partner (for SEMI and ANTI)."""
+def match_share(
+    conditions: Iterable[Expression], left_inputs: Sequence[LogicalNode], right: LogicalNode
+) -> float:
+    """Share of left rows that find a partner in ``right`` (for SEMI and ANTI)."""
     share = 1.0
-    for condition in node.conditions:
-        pair = equality_sides(condition, node)
+    right_set = output_set(right)
+    for condition in conditions:
+        pair = sides_of_equality(condition, right_set)
         if pair is None:
             share *= 0.8
             continue
-        left = expression_estimate(pair[0], (node.left,)).distinct
-        right = expression_estimate(pair[1], (node.right,)).distinct
-        share *= min(1.0, right / max(left, 1.0))
+        left_distinct = expression_estimate(pair[0], left_inputs).distinct
+        right_distinct = expression_estimate(pair[1], (right,)).distinct
+        share *= min(1.0, right_distinct / max(left_distinct, 1.0))
     return share
+
+
+def sides_of_equality(
+    condition: Expression, right_set: frozenset[Attribute]
+) -> tuple[Expression, Expression] | None:
+    """An equality as (expression over other inputs, expression over ``right_set``); None for other conditions."""
+    if not isinstance(condition, Call) or condition.function not in ("eq", "is_not_distinct_from"):
+        return None
+    one, other = condition.arguments
+    first, second = references(one), references(other)
+    if not first or not second:
+        return None
+    if second <= right_set and first.isdisjoint(right_set):
+        return one, other
+    if first <= right_set and second.isdisjoint(right_set):
+        return other, one
+    return None
 
 
 def equality_sides(condition: Expression, node: Join) -> tuple[Expression, Expression] | None:
