@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuql_kernels.group_by.contract import GroupByKernels
+from gpuql_kernels.group_table.contract import GroupTableKernels
 from gpuql_kernels.hash_table.contract import HashTableKernels
 from gpuql_kernels.sort.contract import SortKernels
 from gpuql_kernels.string_match.contract import StringMatchKernels
@@ -16,6 +17,7 @@ class KernelFamilies:
 
     hash_table: HashTableKernels
     group_by: GroupByKernels
+    group_table: GroupTableKernels
     sort: SortKernels
     string_match: StringMatchKernels
 
@@ -23,8 +25,9 @@ class KernelFamilies:
 def cpu_families() -> KernelFamilies:
     """Families over NumPy arrays. Loads no compiler: compiled loops are imported by the first large input."""
     from gpuql_kernels.group_by import cpu as group_by
+    from gpuql_kernels.group_table import cpu as group_table
     from gpuql_kernels.hash_table import cpu as hash_table
     from gpuql_kernels.sort import cpu as sort
     from gpuql_kernels.string_match import cpu as string_match
 
-    return KernelFamilies(hash_table, group_by, sort, string_match)
+    return KernelFamilies(hash_table, group_by, group_table, sort, string_match)
