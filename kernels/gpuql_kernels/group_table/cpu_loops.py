@@ -1,0 +1,18 @@
+"""Compiled loop of the group table; imported only once a table grows or is merged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from gpuql_kernels.scalar.cpu import group_slot
+
+Array = Any
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def insert(slot_keys: Array, status: Array, keys: Array, slots: Array) -> None:
+    """Slot of each key, in order."""
+    for i in range(len(keys)):
+        slots[i] = group_slot(slot_keys, status, 0, keys[i])
