@@ -20,7 +20,7 @@ from gpuql.expressions.vectors import (
 )
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ArithmeticOverflowError, NotSupportedError, OutOfRangeError
-from gpuql_planner.types import DataType, TypeId, decimal
+from gpuql_planner.types import DataType, decimal
 
 
 def _floating(name: str) -> Callable[..., Column]:

@@ -9,7 +9,13 @@ from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.strings import narrow_positions
 from gpuql.expressions.string_entries import constant_text, map_strings, per_row
 from gpuql.expressions.text_functions import FOLD_CASE, apply_text_function
-from gpuql.expressions.vectors import EvaluationContext, constant_integer, is_constant, joint_validity, make_column
+from gpuql.expressions.vectors import (
+    EvaluationContext,
+    constant_integer,
+    is_constant,
+    joint_validity,
+    make_column,
+)
 from gpuql_kernels.string_match.contract import ANY_SEQUENCE, LikePattern, parse_like
 from gpuql_planner.errors import DataError
 from gpuql_planner.types import BOOLEAN, DataType, TypeId

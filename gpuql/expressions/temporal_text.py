@@ -16,10 +16,8 @@ from gpuql_planner.errors import ConversionError, NotSupportedError
 from gpuql_planner.types import DataType, TypeId
 
 _EPOCH = datetime.datetime(1970, 1, 1)
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
 def _moment(value: int, dtype: DataType) -> datetime.datetime:

@@ -107,7 +107,7 @@ def as_wide(xp: Any, column: Column) -> Array:
 
 def from_wide(xp: Any, dtype: DataType, wide: Array, validity: Array | None, bounds: Bounds) -> Column:
     """An exact column of 128-bit words, stored in one word if ``bounds`` or the values allow it."""
-    if bounds is not None and INT64_MIN <= bounds[0] and bounds[1] <= INT64_MAX:
+    if bounds is not None and bounds[0] >= INT64_MIN and bounds[1] <= INT64_MAX:
         return make_column(xp, dtype, wide[:, 0].copy(), validity, bounds)
     if validity is not None:
         # Garbage in NULL rows must not force two words on the others.

@@ -1,4 +1,5 @@
-"""Interpreted operators, one file each: whole batches in, whole batches out, through an array module.
+"""Operators of tier 0: batches in, batches out; one file each.
 
-They are the definition of what a plan means; the fused tier must agree with them row for row.
+A pipeline's transforms and sink are built from the planner's physical nodes by ``gpuql.execution``. ``contract`` says
+how they are driven and what sinks leave behind.
 """

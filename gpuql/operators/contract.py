@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gpuql.columnar.batch import Batch
-from gpuql.columnar.column import Array
+from gpuql.columnar.column import Array, Column
 from gpuql_kernels.hash_table.contract import JoinIndex
 
 
@@ -104,6 +104,9 @@ class JoinTable:
         Build rows, with and without NULL keys.
     matched : bool (num_rows,) or None
         Set by RIGHT and FULL probes; concurrent writers only ever write True.
+    keys : tuple of Column
+        The key columns, row for row with ``payload``: a MARK probe with several keys or a residual compares them
+        where NULLs leave the result open.
     """
 
     payload: Batch
@@ -112,3 +115,4 @@ class JoinTable:
     has_null_key: bool
     num_rows: int
     matched: Array | None = None
+    keys: tuple[Column, ...] = ()

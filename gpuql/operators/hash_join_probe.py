@@ -1,0 +1,278 @@
+"""Probe side of a hash join, of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Array, Column
+from gpuql.columnar.concat import concat_batches
+from gpuql.columnar.construct import null_column
+from gpuql.expressions.comparison import compare, distinct_from
+from gpuql.expressions.evaluate import evaluate
+from gpuql.expressions.selection import referenced_attributes, select_rows
+from gpuql.expressions.vectors import joint_validity
+from gpuql.operators.contract import JoinTable, RunContext
+from gpuql.operators.keys import encode_probe
+from gpuql_planner.errors import DataError
+from gpuql_planner.logical.expressions import Call, Expression
+from gpuql_planner.logical.nodes import JoinKind
+from gpuql_planner.physical.nodes import HashJoinProbe
+from gpuql_planner.types import BOOLEAN
+
+#: Pairs looked at together, which bounds the memory that a residual condition or a cross join takes.
+CHUNK_PAIRS = 1 << 20
+
+
+class ScalarSubqueryError(DataError):
+    """A scalar subquery found a second row (SQLSTATE 21000)."""
+
+    sqlstate = "21000"
+
+
+class HashJoinProbeOperator:
+    """Runs a :class:`HashJoinProbe` against the JoinTable of its build pipeline."""
+
+    def __init__(self, node: HashJoinProbe) -> None:
+        self._node = node
+        build_ids = {attribute.id for attribute in node.build_outputs}
+        self._probe_outputs = [
+            attribute
+            for attribute in node.outputs
+            if attribute.id not in build_ids and (node.mark is None or attribute.id != node.mark.id)
+        ]
+        self._build_outputs = [attribute for attribute in node.outputs if attribute.id in build_ids]
+
+    def process(self, batch: Batch, context: RunContext) -> Batch:
+        """Rows that the kind puts out, in order of the probe rows (unmatched ones of outer joins last)."""
+        table = context.results[self._node.build]
+        assert isinstance(table, JoinTable), "a probe reads the table of a HashJoinBuild"
+        match self._node.kind:
+            case JoinKind.SEMI | JoinKind.ANTI:
+                found = self._has_match(batch, table, context)
+                if self._node.kind is JoinKind.ANTI:
+                    found = ~found
+                return batch.select(self._probe_outputs).take(context.xp.flatnonzero(found))
+            case JoinKind.MARK:
+                return self._mark(batch, table, context)
+            case _:
+                return self._pairs_out(batch, table, context)
+
+    # --- candidate pairs ---------------------------------------------------------------------------------------------
+
+    def _candidates(self, batch: Batch, table: JoinTable, context: RunContext) -> Iterator[tuple[Array, Array]]:
+        """Pairs (probe rows, build rows) with equal keys, in chunks, ordered by probe row."""
+        xp = context.xp
+        if not self._node.probe_keys:
+            yield from _all_pairs(xp, batch.num_rows, table.num_rows)
+            return
+        if table.index.num_keys == 0 or batch.num_rows == 0:
+            return
+        keys = [evaluate(key, batch, context) for key in self._node.probe_keys]
+        packed, _, known = encode_probe(keys, table.encoding, context)
+        rows = None
+        if known is not None:
+            rows = xp.flatnonzero(known)
+            if len(rows) == len(packed):
+                rows = None
+            else:
+                packed = packed[rows]
+        kernel = context.kernels.hash_table
+        step = len(packed) if table.index.unique else _probe_step(table)
+        for start in range(0, len(packed), max(step, 1)):
+            context.check_cancelled()
+            probe_rows, build_rows = kernel.probe(table.index, packed[start : start + step])
+            if start:
+                probe_rows = probe_rows + start
+            yield (probe_rows if rows is None else rows[probe_rows]), build_rows
+
+    def _matches(self, batch: Batch, table: JoinTable, context: RunContext) -> Iterator[tuple[Array, Array]]:
+        """Candidate pairs for which the residual is true."""
+        residual = self._node.residual
+        for probe_rows, build_rows in self._candidates(batch, table, context):
+            if not residual or len(probe_rows) == 0:
+                yield probe_rows, build_rows
+                continue
+            kept = select_rows(residual, _Pairs(batch, table.payload, probe_rows, build_rows).batch(residual), context)
+            yield (probe_rows, build_rows) if kept is None else (probe_rows[kept], build_rows[kept])
+
+    # --- kinds -------------------------------------------------------------------------------------------------------
+
+    def _has_match(self, batch: Batch, table: JoinTable, context: RunContext) -> Array:
+        xp = context.xp
+        if not self._node.residual:
+            if not self._node.probe_keys:
+                return xp.full(batch.num_rows, table.num_rows > 0)
+            if table.index.num_keys == 0:
+                return xp.zeros(batch.num_rows, bool)
+            keys = [evaluate(key, batch, context) for key in self._node.probe_keys]
+            packed, _, known = encode_probe(keys, table.encoding, context)
+            found = context.kernels.hash_table.contains(table.index, packed)
+            return found if known is None else found & known
+        found = xp.zeros(batch.num_rows, bool)
+        for probe_rows, _ in self._matches(batch, table, context):
+            found[probe_rows] = True
+        return found
+
+    def _mark(self, batch: Batch, table: JoinTable, context: RunContext) -> Batch:
+        """Probe rows with the three-valued truth of "the condition holds for some build row"."""
+        xp = context.xp
+        mark = self._node.mark
+        assert mark is not None, "a MARK join has a mark attribute"
+        found = self._has_match(batch, table, context)
+        unknown = self._mark_unknown(batch, table, found, context)
+        validity = None if unknown is None or not bool(unknown.any()) else ~unknown
+        columns = {a.id: batch.columns[a.id] for a in self._probe_outputs}
+        if any(a.id == mark.id for a in self._node.outputs):
+            columns[mark.id] = Column(BOOLEAN, xp.ascontiguousarray(found), validity)
+        return Batch(columns, batch.num_rows)
+
+    def _mark_unknown(self, batch: Batch, table: JoinTable, found: Array, context: RunContext) -> Array | None:
+        """Rows without a match for which some build row makes the condition NULL."""
+        xp = context.xp
+        if table.num_rows == 0:
+            return None
+        node = self._node
+        keys = [evaluate(key, batch, context) for key in node.probe_keys]
+        if len(keys) == 1 and not node.residual:
+            if 0 in node.null_safe:
+                return None
+            unknown = xp.full(batch.num_rows, table.has_null_key)
+            if keys[0].validity is not None:
+                unknown = unknown | ~keys[0].validity
+            return unknown & ~found
+        nullable = table.has_null_key or any(
+            key.validity is not None and position not in node.null_safe for position, key in enumerate(keys)
+        )
+        if not nullable and not node.residual:
+            return None
+        # Several keys or a residual: the keys as equalities over all pairs decide, for rows that need it only.
+        return self._unknown_by_pairs(batch, table, found, keys, context)
+
+    def _unknown_by_pairs(
+        self, batch: Batch, table: JoinTable, found: Array, keys: list[Column], context: RunContext
+    ) -> Array:
+        xp = context.xp
+        unknown = xp.zeros(batch.num_rows, bool)
+        open_rows = xp.flatnonzero(~found)
+        part = Batch({**batch.columns, **{-1 - i: key for i, key in enumerate(keys)}}, batch.num_rows).take(open_rows)
+        for probe_rows, build_rows in _all_pairs(xp, len(open_rows), table.num_rows):
+            context.check_cancelled()
+            false, null = self._pair_truth(part, table, probe_rows, build_rows, context)
+            unknown[open_rows[probe_rows[null & ~false]]] = True
+        return unknown
+
+    def _pair_truth(
+        self, part: Batch, table: JoinTable, probe_rows: Array, build_rows: Array, context: RunContext
+    ) -> tuple[Array, Array]:
+        """For each pair: some conjunct is false; some conjunct is NULL."""
+        xp = context.xp
+        false, null = xp.zeros(len(probe_rows), bool), xp.zeros(len(probe_rows), bool)
+        pairs = _Pairs(part, table.payload, probe_rows, build_rows)
+        for position, build_key in enumerate(table.keys):
+            left, right = part.columns[-1 - position].take(probe_rows), build_key.take(build_rows)
+            if position in self._node.null_safe:
+                false |= distinct_from(left, right, context)
+                continue
+            valid = joint_validity(left, right)
+            differ = compare("ne", left, right, context)
+            false |= differ if valid is None else differ & valid
+            if valid is not None:
+                null |= ~valid
+        if self._node.residual:
+            batch = pairs.batch(self._node.residual)
+            truth = evaluate(Call("and", self._node.residual, BOOLEAN), batch, context)
+            valid = xp.ones(len(truth), bool) if truth.validity is None else truth.validity
+            false |= valid & ~truth.values
+            null |= ~valid
+        return false, null
+
+    def _pairs_out(self, batch: Batch, table: JoinTable, context: RunContext) -> Batch:
+        """INNER, LEFT, RIGHT, FULL, SINGLE, CROSS."""
+        xp = context.xp
+        kind = self._node.kind
+        parts: list[Batch] = []
+        matched = xp.zeros(batch.num_rows, bool) if kind in _KEEPS_PROBE_ROWS else None
+        for probe_rows, build_rows in self._matches(batch, table, context):
+            if kind in (JoinKind.RIGHT, JoinKind.FULL):
+                assert table.matched is not None, "the build side keeps a mask of matched rows"
+                table.matched[build_rows] = True
+            if matched is not None:
+                self._check_single(xp, matched, probe_rows)
+                matched[probe_rows] = True
+            if len(probe_rows) == 0 and parts:
+                continue
+            parts.append(self._assemble(batch, table, probe_rows, build_rows))
+        if matched is not None and not bool(matched.all()):
+            parts.append(self._unmatched(batch, xp.flatnonzero(~matched), context))
+        if not parts:
+            return self._unmatched(batch, xp.zeros(0, xp.int64), context)
+        filled = [part for part in parts if part.num_rows] or parts[:1]
+        return filled[0] if len(filled) == 1 else concat_batches(filled, xp=xp)
+
+    def _check_single(self, xp: Any, matched: Array, probe_rows: Array) -> None:
+        if self._node.kind is not JoinKind.SINGLE or len(probe_rows) == 0:
+            return
+        # Pairs are ordered by probe row, so a repetition stands next to its twin, or in an earlier chunk.
+        repeated = bool((probe_rows[1:] == probe_rows[:-1]).any()) or bool(matched[probe_rows].any())
+        if repeated:
+            raise ScalarSubqueryError("scalar subquery returned more than one row")
+
+    def _assemble(self, batch: Batch, table: JoinTable, probe_rows: Array, build_rows: Array) -> Batch:
+        columns: dict[int, Column] = {}
+        # Every probe row found exactly once is common (a foreign key): then probe columns pass through.
+        whole = len(probe_rows) == batch.num_rows and table.index.unique and bool(self._node.probe_keys)
+        for attribute in self._probe_outputs:
+            column = batch.columns[attribute.id]
+            columns[attribute.id] = column if whole else column.take(probe_rows)
+        for attribute in self._build_outputs:
+            columns[attribute.id] = table.payload.columns[attribute.id].take(build_rows)
+        return Batch(columns, len(probe_rows))
+
+    def _unmatched(self, batch: Batch, rows: Array, context: RunContext) -> Batch:
+        columns = {a.id: batch.columns[a.id].take(rows) for a in self._probe_outputs}
+        for attribute in self._build_outputs:
+            columns[attribute.id] = null_column(attribute.dtype, len(rows), xp=context.xp)
+        return Batch(columns, len(rows))
+
+
+_KEEPS_PROBE_ROWS = (JoinKind.LEFT, JoinKind.FULL, JoinKind.SINGLE)
+
+
+class _Pairs:
+    """Columns of both sides at candidate pairs, gathered only as far as expressions read them."""
+
+    def __init__(self, probe: Batch, build: Batch, probe_rows: Array, build_rows: Array) -> None:
+        self._sides = ((probe, probe_rows), (build, build_rows))
+        self._num_rows = len(probe_rows)
+
+    def batch(self, expressions: tuple[Expression, ...]) -> Batch:
+        columns: dict[int, Column] = {}
+        for key in referenced_attributes(expressions):
+            for side, rows in self._sides:
+                if key in side.columns:
+                    columns[key] = side.columns[key].take(rows)
+                    break
+        return Batch(columns, self._num_rows)
+
+
+def _all_pairs(xp: Any, num_probe: int, num_build: int) -> Iterator[tuple[Array, Array]]:
+    """Every pair, ordered by probe row, in chunks; a very long build side is cut too."""
+    if num_probe == 0 or num_build == 0:
+        return
+    build_step = min(num_build, CHUNK_PAIRS)
+    probe_step = max(1, CHUNK_PAIRS // build_step)
+    for start in range(0, num_probe, probe_step):
+        stop = min(start + probe_step, num_probe)
+        for first in range(0, num_build, build_step):
+            last = min(first + build_step, num_build)
+            probe_rows = xp.repeat(xp.arange(start, stop), last - first)
+            build_rows = xp.tile(xp.arange(first, last), stop - start)
+            yield probe_rows, build_rows
+
+
+def _probe_step(table: JoinTable) -> int:
+    """Probe rows looked up together, so that the average number of matches stays within a chunk."""
+    average = table.index.num_keys / max(1, table.index.num_buckets if table.index.slot_keys is None else 1)
+    return max(1024, int(CHUNK_PAIRS / max(average, 1.0)))

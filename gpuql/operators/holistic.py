@@ -1,0 +1,126 @@
+"""Aggregates that need all rows of a group at once: quantiles and string_agg."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from gpuql.columnar.column import NATURAL_DTYPE, Array, Column
+from gpuql.columnar.strings import on_host
+from gpuql.expressions.cast import evaluate_cast, exact_to_float
+from gpuql.expressions.distinct_values import stored_column, string_column, text_of_entries
+from gpuql.expressions.vectors import as_wide, is_wide
+from gpuql.operators.accumulators import Rows, pick
+from gpuql.operators.contract import RunContext
+from gpuql.operators.ordering import value_words
+from gpuql_kernels.int128 import words
+from gpuql_planner.errors import BinderError, NotSupportedError
+from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal
+
+
+def _sorted_by_group(rows: Rows, words: list[Array], bits: list[int], context: RunContext) -> tuple[Array, Array, Array]:
+    """Order of rows by group and then words; start and row count of each group in that order."""
+    xp = context.xp
+    group_bits = max(1, (max(rows.num_groups, 1) - 1).bit_length())
+    order = context.kernels.sort.order([rows.ids.astype(xp.uint64), *words], [group_bits, *bits])
+    counts = context.kernels.group_by.count(rows.ids, rows.num_groups)
+    return order, xp.cumsum(counts) - counts, counts
+
+
+def _constant(expression: Expression, what: str) -> Any:
+    if not isinstance(expression, Literal):
+        raise NotSupportedError(f"{what} must be a constant")
+    return expression.value
+
+
+def quantile(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
+    """median, quantile_cont (interpolated), quantile_disc (a value of the group)."""
+    xp = context.xp
+    fraction: Any = 0.5
+    if call.function != "median":
+        fraction = _constant(call.arguments[1], "fraction of a quantile")
+    if not isinstance(fraction, int | float | Decimal) or not 0 <= fraction <= 1:
+        raise BinderError(f"fraction of a quantile must be between 0 and 1: {fraction}")
+    fraction = float(fraction)
+    column = rows.columns[0]
+    order, starts, counts = _sorted_by_group(rows, *value_words(column, context), context)
+    empty = counts == 0
+    last = xp.maximum(counts - 1, 0)
+    if call.function == "quantile_disc" or column.strings is not None:
+        if call.function == "quantile_disc":
+            index = xp.maximum(counts - xp.floor(counts - fraction * counts).astype(xp.int64), 1) - 1
+        else:
+            index = xp.floor(last * fraction).astype(xp.int64)
+        row_of_group = _rows_at(xp, order, starts + index, empty)
+        return evaluate_cast(pick(column, row_of_group, context), call.type, context)
+    position = last * fraction
+    low = xp.floor(position).astype(xp.int64)
+    high = xp.minimum(low + 1, last)
+    share = position - low
+    below = pick(column, _rows_at(xp, order, starts + low, empty), context)
+    above = pick(column, _rows_at(xp, order, starts + high, empty), context)
+    return _interpolate(call, below, above, share, context)
+
+
+def _rows_at(xp: Any, order: Array, positions: Array, empty: Array) -> Array:
+    if len(order) == 0:
+        return xp.full(len(positions), -1, xp.int64)
+    return xp.where(empty, -1, order[xp.minimum(positions, len(order) - 1)])
+
+
+def _interpolate(call: AggregateCall, below: Column, above: Column, share: Array, context: RunContext) -> Column:
+    xp = context.xp
+    dtype = call.type
+    if dtype.is_float:
+        low, high = (c.values if c.dtype.is_float else exact_to_float(xp, c) for c in (below, above))
+        # Equal ends stay exactly as they are, infinities included.
+        values = xp.where(low == high, low, low + (high - low) * share)
+        values = xp.where(share == 0, low, values)
+        return Column(dtype, values.astype(NATURAL_DTYPE[dtype.id]), below.validity)
+    low_column, high_column = (evaluate_cast(column, dtype, context) for column in (below, above))
+    if is_wide(low_column) or is_wide(high_column):
+        return _interpolate_wide(low_column, high_column, share, context)
+    low, high = low_column.values.astype(xp.int64), high_column.values.astype(xp.int64)
+    values = low + xp.trunc((high - low) * share).astype(xp.int64)
+    return Column(dtype, values, below.validity)
+
+
+def _interpolate_wide(low: Column, high: Column, share: Array, context: RunContext) -> Column:
+    xp = context.xp
+    wide = [words.to_python(as_wide(xp, column)) for column in (low, high)]
+    stored = [a + int((b - a) * part) for a, b, part in zip(*wide, share.tolist(), strict=True)]
+    column = stored_column(xp, low.dtype, stored)
+    return Column(low.dtype, column.values, low.validity, None, column.bounds)
+
+
+def string_agg(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
+    """Strings of each group joined by a constant separator, in the order of ``rows.order``."""
+    xp = context.xp
+    separator = ","
+    if len(call.arguments) > 1:
+        found = _constant(call.arguments[1], "separator of string_agg")
+        if found is None:
+            separator = ""
+        else:
+            separator = str(found)
+    order_word = rows.order.astype(xp.int64).view(xp.uint64)
+    order, _, counts = _sorted_by_group(rows, [order_word], [63], context)
+    texts = text_of_entries(xp, rows.columns[0])
+    codes = on_host(texts.codes)[on_host(order)].tolist()
+    entries, glue = texts.entries, separator.encode()
+    joined, position = [], 0
+    for count in on_host(counts).tolist():
+        joined.append(glue.join([entries[code] for code in codes[position : position + count]]))
+        position += count
+    column = string_column(xp, call.type, joined, xp.arange(len(joined)))
+    empty = counts == 0
+    return Column(call.type, column.values, ~empty if bool(empty.any()) else None, column.strings)
+
+
+HOLISTIC: dict[str, Callable[[AggregateCall, Rows, RunContext], Column]] = {
+    "median": quantile,
+    "quantile_cont": quantile,
+    "quantile_disc": quantile,
+    "string_agg": string_agg,
+}

@@ -1,0 +1,143 @@
+"""Order-preserving codes: a column as unsigned words that compare as its values do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpuql.columnar.column import Array, Column
+from gpuql.expressions.vectors import as_wide, is_wide, measured_bounds
+from gpuql.operators.contract import RunContext
+from gpuql.operators.keys import word_keys
+from gpuql_planner.types import TypeId
+
+
+def value_words(column: Column, context: RunContext) -> tuple[list[Array], list[int]]:
+    """uint64 words, most significant first, and how many low bits each uses. NULL rows hold anything.
+
+    Ascending words mean ascending values: NaN above all numbers, strings by bytes, intervals by length.
+    """
+    xp = context.xp
+    if column.strings is not None:
+        ranks, count = string_ranks(column, context)
+        return [ranks.astype(xp.uint64)], [max(1, (count - 1).bit_length())]
+    if column.dtype.is_float:
+        return [float_words(xp, column.values)], [64]
+    if column.dtype.id is TypeId.INTERVAL:
+        parts = word_keys(xp, column)
+        return [_flip_sign(xp, parts[:, 0]), _flip_sign(xp, parts[:, 1])], [64, 64]
+    if column.values.dtype == bool:
+        return [column.values.astype(xp.uint64)], [1]
+    if is_wide(column):
+        wide = as_wide(xp, column)
+        return [_flip_sign(xp, wide[:, 1]), wide[:, 0].astype(xp.int64).view(xp.uint64)], [64, 64]
+    low, high = column.bounds if column.bounds is not None else measured_bounds(xp, column)
+    values = column.values.astype(xp.int64)
+    word = (values - low).view(xp.uint64) if low else values.view(xp.uint64)
+    if column.validity is not None:
+        word = xp.where(column.validity, word, xp.uint64(0))
+    return [word], [max(1, (high - low).bit_length())]
+
+
+def _flip_sign(xp: Any, values: Array) -> Array:
+    return values.astype(xp.int64).view(xp.uint64) ^ xp.uint64(1 << 63)
+
+
+def float_words(xp: Any, values: Array) -> Array:
+    """Doubles as uint64 that compare alike; -0.0 as 0.0, every NaN above infinity."""
+    values = values.astype(xp.float64)
+    values = xp.where(values == 0, 0.0, values)
+    values = xp.where(xp.isnan(values), xp.nan, values)
+    bits = values.view(xp.uint64)
+    sign = xp.uint64(1 << 63)
+    return xp.where(bits & sign != 0, ~bits, bits | sign)
+
+
+def string_ranks(column: Column, context: RunContext) -> tuple[Array, int]:
+    """Rank of each row's string among the distinct ones (int64), and a bound above all ranks."""
+    xp = context.xp
+    strings = column.strings
+    assert strings is not None, "a string column has strings"
+    if len(strings) == 0:
+        return xp.zeros(len(column.values), xp.int64), 1
+    if strings.unique and strings.sorted:
+        return column.values.astype(xp.int64), len(strings)
+    kernel = context.kernels.string_match
+    if strings.unique and len(strings) <= 4 * max(1, len(column.values)):
+        ranks = strings.cache.get("ranks")
+        if ranks is None:
+            ranks = _ranks_of(strings, None, context)
+            strings.cache["ranks"] = ranks
+        return ranks[column.values], len(strings)
+    codes, first = kernel.factorize(strings.offsets, strings.data, column.values)
+    ranks = _ranks_of(strings, column.values[first], context)
+    return ranks[codes], len(first)
+
+
+def _ranks_of(strings: Any, rows: Array | None, context: RunContext) -> Array:
+    """Rank of each of several distinct strings, by eight bytes at a time until all are told apart."""
+    xp = context.xp
+    kernels = context.kernels
+    positions = xp.arange(len(strings)) if rows is None else rows.astype(xp.int64)
+    total = len(positions)
+    ranks = xp.empty(total, xp.int64)
+    lengths = strings.offsets[positions + 1] - strings.offsets[positions]
+    open_items, group, skip = xp.arange(total), xp.zeros(total, xp.int64), 0
+    # ``group`` is the rank of the first member of the set of items not told apart yet.
+    while len(open_items):
+        word = kernels.string_match.prefix_word(strings.offsets, strings.data, positions[open_items], skip)
+        # Zero padding makes "a" and "a\0" look alike: the bytes left, at most 8, tell them apart.
+        left = xp.clip(lengths[open_items] - skip, 0, 9)
+        bits = max(1, total.bit_length())
+        order = kernels.sort.order(
+            [group.astype(xp.uint64), word, left.astype(xp.uint64)], [bits, 64, 4]
+        )
+        items, sorted_group = open_items[order], group[order]
+        sorted_word, sorted_left = word[order], left[order]
+        fresh = xp.ones(len(items), bool)
+        fresh[1:] = (
+            (sorted_group[1:] != sorted_group[:-1])
+            | (sorted_word[1:] != sorted_word[:-1])
+            | (sorted_left[1:] != sorted_left[:-1])
+        )
+        starts = xp.flatnonzero(fresh)
+        member = xp.cumsum(fresh) - 1
+        within_old = xp.arange(len(items)) - _first_of(xp, sorted_group)
+        new_rank = sorted_group + within_old
+        group_rank = new_rank[starts][member]
+        sizes = xp.diff(xp.concatenate((starts, xp.asarray([len(items)]))))
+        tied = sizes[member] > 1
+        ranks[items] = group_rank
+        open_items, group = items[tied], group_rank[tied]
+        skip += 8
+    return ranks
+
+
+def _first_of(xp: Any, sorted_group: Array) -> Array:
+    """Position of the first row of each run of equal values."""
+    fresh = xp.ones(len(sorted_group), bool)
+    fresh[1:] = sorted_group[1:] != sorted_group[:-1]
+    starts = xp.flatnonzero(fresh)
+    return starts[xp.cumsum(fresh) - 1]
+
+
+def sort_words(
+    column: Column, context: RunContext, *, descending: bool, nulls_first: bool
+) -> tuple[list[Array], list[int]]:
+    """Words of one ORDER BY item: ascending words are the order asked for, NULLs included."""
+    xp = context.xp
+    words, bits = value_words(column, context)
+    if descending:
+        flipped = []
+        for word, size in zip(words, bits, strict=True):
+            flipped.append(xp.uint64((1 << size) - 1) - word)
+        words = flipped
+    if column.validity is None:
+        return words, bits
+    null_word = (~column.validity if not nulls_first else column.validity).astype(xp.uint64)
+    # All NULLs are alike whatever their rows hold.
+    words = [xp.where(column.validity, word, xp.uint64(0)) for word in words]
+    if bits[0] < 64:
+        words[0] = (null_word << xp.uint64(bits[0])) | words[0]
+        bits = [bits[0] + 1, *bits[1:]]
+        return words, bits
+    return [null_word, *words], [1, *bits]
