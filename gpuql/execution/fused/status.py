@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpuql.operators.hash_join_probe import ScalarSubqueryError
 from gpuql_kernels.codegen import program as ir
-from gpuql_planner.errors import ArithmeticOverflowError, DataError, InternalError
+from gpuql_planner.errors import ArithmeticOverflowError, InternalError
 
 
 def raise_status(status: int) -> None:
@@ -13,5 +14,5 @@ def raise_status(status: int) -> None:
     if status == ir.STATUS_OVERFLOW:
         raise ArithmeticOverflowError("result of an arithmetic operation is out of range of its type")
     if status == ir.STATUS_SEVERAL_ROWS:
-        raise DataError("scalar subquery returned more than one row")
+        raise ScalarSubqueryError("scalar subquery returned more than one row")
     raise InternalError(f"generated code left an unknown status: {status}")
