@@ -49,14 +49,28 @@ class JoinIndex:
         return self.first is not None
 
 
+#: A direct-address table may take this many entries for each key: one lookup costs one cache miss, not three.
+SPARSE_ENTRIES_PER_KEY = 64
+#: Up to this size; a larger table pays only if at least every fourth entry is used.
+SPARSE_TABLE_BYTES = 64 << 20
+SMALL_TABLE_BYTES = 1 << 20
+
+
+def is_dense(span: int, num_keys: int, entry_bytes: int) -> bool:
+    """Whether keys ``minimum .. minimum + span - 1`` are better addressed directly than hashed."""
+    table_bytes = span * entry_bytes
+    if span <= 4 * num_keys + 1024 or table_bytes <= SMALL_TABLE_BYTES:
+        return True
+    return table_bytes <= SPARSE_TABLE_BYTES and span <= SPARSE_ENTRIES_PER_KEY * num_keys
+
+
 class HashTableKernels(Protocol):
     """The family; implemented by ``cpu`` and ``gpu`` with equal results."""
 
     def build(self, keys: Array, rows: Array | None = None, /) -> JoinIndex:
         """Index int64 ``keys`` (n,); ``rows`` (n,) are the build rows they belong to, None for 0 .. n - 1.
 
-        Chooses direct addressing when ``max - min + 1 <= 4 * n + 1024`` or the table stays under 1 MiB, and the
-        unique form when no key repeats.
+        Chooses direct addressing by :func:`is_dense`, and the unique form when no key repeats.
         """
 
     def probe(self, index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:

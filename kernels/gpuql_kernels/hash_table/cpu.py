@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuql_kernels.hash_table.contract import JoinIndex
+from gpuql_kernels.hash_table.contract import JoinIndex, is_dense
 
 Array = Any
 
 #: Below this many keys the table is filled by a Python loop, which costs less than loading compiled code.
 SMALL_KEYS = 512
-_TABLE_BYTES = 1 << 20
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
@@ -35,7 +34,7 @@ def build(keys: Array, rows: Array | None = None, /) -> JoinIndex:
         return JoinIndex(0, 1, None, None, 0, np.full(1, -1, np.int32), None, None, 0)
     minimum, maximum = int(keys.min()), int(keys.max())
     span = maximum - minimum + 1
-    if span <= 4 * num_keys + 1024 or span * np.dtype(word).itemsize <= _TABLE_BYTES:
+    if is_dense(span, num_keys, np.dtype(word).itemsize):
         return _place(keys - minimum, rows, minimum, span, None, None, 0)
     num_buckets = 1 << (2 * num_keys - 1).bit_length()
     shift = 64 - num_buckets.bit_length() + 1
