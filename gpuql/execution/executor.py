@@ -94,7 +94,11 @@ class Executor:
         """
         started = time.perf_counter_ns()
         context = RunContext(
-            self.device.xp, self.device.kernels, cancel.check, integer_division=settings.integer_division
+            self.device.xp,
+            self.device.kernels,
+            cancel.check,
+            integer_division=settings.integer_division,
+            workers=1 if self._driver.on_grid else self.threads,
         )
         metrics = QueryMetrics()
         readers = _last_readers(plan)

@@ -17,7 +17,8 @@ class RunContext:
 
     ``xp`` is the array module (numpy or cupy), ``kernels`` the device's static kernel families,
     ``check_cancelled`` raises InterruptError once the query was cancelled (call it at least once a batch),
-    ``results`` maps the index of each finished pipeline to what its sink left.
+    ``results`` maps the index of each finished pipeline to what its sink left, ``workers`` counts the threads that
+    share a pipeline.
     """
 
     xp: Any
@@ -25,6 +26,7 @@ class RunContext:
     check_cancelled: Callable[[], None]
     results: dict[int, RowsResult | JoinTable] = field(default_factory=dict)
     integer_division: bool = False
+    workers: int = 1
 
 
 class TransformOperator(Protocol):

@@ -23,6 +23,10 @@ from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
 from gpuql_kernels.codegen.emit import CHUNK_ROWS
 
 
+#: Group tables start no larger than this, as estimates are often too high; growing fourfold moves few groups.
+INITIAL_SLOTS = 1 << 15
+
+
 @dataclass(eq=False)
 class _Call:
     """Everything that one worker passes to the generated function, but for the morsel's slices."""
@@ -246,7 +250,7 @@ def _run_hash(
 
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
-        state = _new_group_state(sink, max(1024, 2 * fused.fanout, 2 * fused.estimated_groups))
+        state = _new_group_state(sink, max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_SLOTS)))
         for morsel in morsels:
             context.check_cancelled()
             start = morsel.start
