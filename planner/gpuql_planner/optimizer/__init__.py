@@ -14,6 +14,11 @@ from gpuql_planner.optimizer.fold_constants import fold_constants
 from gpuql_planner.optimizer.join_order import order_joins
 from gpuql_planner.optimizer.prune_columns import prune_columns
 from gpuql_planner.optimizer.push_filters import push_filters
+from gpuql_planner.optimizer.push_limits import push_limits
+from gpuql_planner.optimizer.reduce_group_keys import reduce_group_keys
+from gpuql_planner.optimizer.reduce_inputs import reduce_inputs
+from gpuql_planner.optimizer.share_subplans import inline_single_uses, share_subplans
+from gpuql_planner.optimizer.split_distinct import split_distinct
 from gpuql_planner.optimizer.unnest_subqueries import unnest_subqueries
 
 Rule = Callable[[LogicalNode], LogicalNode]
@@ -25,9 +30,15 @@ Trace = Callable[[str, LogicalNode, LogicalNode], None]
 RULES: tuple[Rule, ...] = (
     fold_constants,
     unnest_subqueries,
+    inline_single_uses,
     push_filters,
     prune_columns,
     order_joins,
+    reduce_inputs,
+    reduce_group_keys,
+    split_distinct,
+    push_limits,
+    share_subplans,
     prune_columns,
 )
 

@@ -38,12 +38,13 @@ from gpuql_planner.logical.nodes import (
     Values,
 )
 from gpuql_planner.logical.visit import conjuncts, disjuncts, output_set, references
-from gpuql_planner.types import DataType
+from gpuql_planner.types import DataType, TypeId
 
 DEFAULT_ROWS = 100_000.0
 DEFAULT_DISTINCT_SHARE = 0.1
 EQUALITY_SELECTIVITY = 0.1
 RANGE_SELECTIVITY = 1 / 3
+PART_OF_TEXT_DISTINCT = 100.0
 LIKE_PREFIX_SELECTIVITY = 0.05
 LIKE_SELECTIVITY = 0.1
 OTHER_SELECTIVITY = 0.3
@@ -326,7 +327,8 @@ def expression_estimate(expression: Expression, inputs: Sequence[LogicalNode]) -
     for attribute in references(expression):
         distinct *= expression_estimate(AttributeRef(attribute), inputs).distinct
     if isinstance(expression, Call):
-        distinct = min(distinct, _FUNCTION_DISTINCT.get(expression.function, distinct))
+        few = PART_OF_TEXT_DISTINCT if expression.dtype.id is TypeId.VARCHAR else distinct
+        distinct = min(distinct, _FUNCTION_DISTINCT.get(expression.function, few))
     rows = 1.0
     for node in inputs:
         rows *= max(estimate_rows(node), 1.0)
