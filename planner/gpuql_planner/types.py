@@ -184,7 +184,7 @@ def common_type(left: DataType, right: DataType) -> DataType | None:
 
 def _common_numeric(left: DataType, right: DataType) -> DataType:
     if left.is_float or right.is_float:
-        return REAL if {left.id, right.id} == {TypeId.REAL} else DOUBLE
+        return DOUBLE if TypeId.DOUBLE in (left.id, right.id) else REAL
     if left.is_integer and right.is_integer:
         return _common_integer(left, right)
     left = integer_as_decimal(left) if left.is_integer else left

@@ -223,7 +223,7 @@ _ORDER_SENSITIVE = frozenset({"first", "last", "any_value", "string_agg", "arg_m
 def is_aggregate_function(name: str) -> bool:
     """Whether an aggregate function of that name or alias exists (case-insensitive)."""
     folded = name.lower()
-    return folded in AGGREGATE_FUNCTIONS or folded in AGGREGATE_ALIASES
+    return folded in AGGREGATE_FUNCTIONS or folded in AGGREGATE_ALIASES or folded == "approx_count_distinct"
 
 
 def make_aggregate(
@@ -231,7 +231,7 @@ def make_aggregate(
     arguments: Sequence[Expression],
     *,
     distinct: bool = False,
-    filter: Expression | None = None,  # noqa: A002 - SQL's word, and the field's name
+    filter: Expression | None = None,
     order_by: Sequence[SortKey] = (),
 ) -> AggregateCall:
     """Typed aggregate call, arguments cast to what the function takes.
@@ -247,6 +247,8 @@ def make_aggregate(
     """
     folded = name.lower()
     canonical = AGGREGATE_ALIASES.get(folded, folded)
+    if canonical == "approx_count_distinct":  # an exact count is a valid approximation
+        canonical, distinct = "count", True
     if canonical == "count" and not arguments:
         canonical = "count_star"
     resolver = AGGREGATE_FUNCTIONS.get(canonical)

@@ -31,7 +31,14 @@ from gpuql_planner.types import (
 #: Digits that one 64-bit word holds; products of two such decimals stay in one word if their scale allows.
 _WORD_DIGITS = 18
 
-_SYMBOLS = {"add": "+", "subtract": "-", "multiply": "*", "modulo": "%", "divide": "/", "integer_divide": "//"}
+_SYMBOLS = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "modulo": "%",
+    "divide": "/",
+    "integer_divide": "//",
+}
 
 
 def make_add(left: Expression, right: Expression) -> Expression:
@@ -58,7 +65,9 @@ def make_multiply(left: Expression, right: Expression) -> Expression:
     if left.dtype == INTERVAL or right.dtype == INTERVAL:
         interval, factor = (left, right) if left.dtype == INTERVAL else (right, left)
         if not (factor.dtype.is_integer or factor.dtype == NULL):
-            raise NotSupportedError(f"product of INTERVAL and {factor.dtype}: only whole multiples of intervals")
+            raise NotSupportedError(
+                f"product of INTERVAL and {factor.dtype}: only whole multiples of intervals"
+            )
         return Call("multiply", (interval, coerce(factor, BIGINT)), INTERVAL)
     dtype = _arithmetic_type("multiply", left, right)
     if not dtype.is_decimal:
@@ -114,7 +123,9 @@ def make_bit_operation(name: str, left: Expression, right: Expression) -> Expres
     left, right = _adapt_text(left, right, name)
     dtype = unified_type((left, right), construct=name)
     if not (dtype.is_integer or dtype == NULL):
-        raise BinderError(f"no operator {name} for {left.dtype} and {right.dtype}", hint="bit operators take integers")
+        raise BinderError(
+            f"no operator {name} for {left.dtype} and {right.dtype}", hint="bit operators take integers"
+        )
     return Call(name, (coerce(left, dtype), coerce(right, dtype)), dtype)
 
 
@@ -156,7 +167,11 @@ def _arithmetic_type(name: str, left: Expression, right: Expression) -> DataType
         return common_type(left.dtype, right.dtype) or NULL
     dtype = unified_type((left, right), construct=_SYMBOLS[name])
     sides = (left.dtype, right.dtype)
-    if dtype.is_integer and dtype not in sides and not (is_integer_literal(left) or is_integer_literal(right)):
+    if (
+        dtype.is_integer
+        and dtype not in sides
+        and not (is_integer_literal(left) or is_integer_literal(right))
+    ):
         return common_type(dtype, BIGINT) or dtype
     return dtype
 
@@ -182,7 +197,7 @@ def _add_temporal(left: Expression, right: Expression) -> Expression | None:
     match left.dtype.id, right.dtype.id:
         case TypeId.DATE, _ if right.dtype.is_integer:
             return Call("add", (left, coerce(right, INTEGER)), DATE)
-        case (TypeId.DATE | TypeId.TIMESTAMP), TypeId.INTERVAL:
+        case ((TypeId.DATE | TypeId.TIMESTAMP), TypeId.INTERVAL):
             return Call("add", (left, right), TIMESTAMP)
         case TypeId.TIME, TypeId.INTERVAL:
             return Call("add", (left, right), TIME)
@@ -190,7 +205,7 @@ def _add_temporal(left: Expression, right: Expression) -> Expression | None:
             return Call("add", (left, right), INTERVAL)
         case TypeId.DATE, TypeId.TIME:
             return Call("add", (left, coerce(right, INTERVAL)), TIMESTAMP)
-        case (TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL:
+        case ((TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL):
             return Literal(None, left.dtype)
         case _:
             return None
@@ -202,15 +217,15 @@ def _subtract_temporal(left: Expression, right: Expression) -> Expression | None
             return Call("subtract", (left, right), BIGINT)
         case TypeId.DATE, _ if right.dtype.is_integer:
             return Call("subtract", (left, coerce(right, INTEGER)), DATE)
-        case (TypeId.DATE | TypeId.TIMESTAMP), TypeId.INTERVAL:
+        case ((TypeId.DATE | TypeId.TIMESTAMP), TypeId.INTERVAL):
             return Call("subtract", (left, right), TIMESTAMP)
         case TypeId.TIME, TypeId.INTERVAL:
             return Call("subtract", (left, right), TIME)
-        case (TypeId.DATE | TypeId.TIMESTAMP), (TypeId.DATE | TypeId.TIMESTAMP):
+        case ((TypeId.DATE | TypeId.TIMESTAMP), (TypeId.DATE | TypeId.TIMESTAMP)):
             return Call("subtract", (coerce(left, TIMESTAMP), coerce(right, TIMESTAMP)), INTERVAL)
         case TypeId.INTERVAL, TypeId.INTERVAL:
             return Call("subtract", (left, right), INTERVAL)
-        case (TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL:
+        case ((TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL):
             return Literal(None, left.dtype)
         case _:
             return None

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from gpuql_planner.errors import BinderError, ConversionError, InterfaceError, OutOfRangeError
 from gpuql_planner.functions.text_literals import fit_decimal, parse_text, round_half_away
-from gpuql_planner.logical.expressions import Cast, Expression, Interval, Literal
+from gpuql_planner.logical.expressions import Cast, Expression, Interval, Literal, LiteralValue
 from gpuql_planner.types import (
     BIGINT,
     BLOB,
@@ -176,6 +176,9 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
     value = literal.value
     if value is None:
         return Literal(None, dtype)
+    if dtype.id is TypeId.VARCHAR:
+        text = _constant_text(value)
+        return None if text is None else Literal(text, VARCHAR)
     match value:
         case bool():
             return None
@@ -195,6 +198,21 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
             return None
 
 
+def _constant_text(value: LiteralValue) -> str | None:
+    """Text of a constant whose text form is beyond doubt."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case datetime.datetime():
+            return None
+        case datetime.date():
+            return value.isoformat()
+        case _:
+            return None
+
+
 def _convert_number(value: Decimal, dtype: DataType) -> Literal | None:
     if dtype.is_integer:
         low, high = INTEGER_LIMITS[dtype.id]
@@ -206,6 +224,8 @@ def _convert_number(value: Decimal, dtype: DataType) -> Literal | None:
         except OutOfRangeError:
             return None
         return Literal(fitted, dtype) if fitted == value else None
+    if dtype.id is TypeId.BOOLEAN:
+        return Literal(value != 0, dtype)
     if dtype.id is TypeId.DOUBLE:
         return Literal(float(value), dtype)
     if dtype.id is TypeId.REAL and math.frexp(float(value))[0] * 2**24 % 1 == 0:

@@ -26,7 +26,8 @@ def comparison_type(left: Expression, right: Expression) -> DataType:
             return other
         if other not in (VARCHAR, DataType(TypeId.NULL)):
             raise BinderError(
-                f"values cannot be compared: {types[0]} and {types[1]}", hint="add an explicit CAST to one side"
+                f"values cannot be compared: {types[0]} and {types[1]}",
+                hint="add an explicit CAST to one side",
             )
     return unified_type((left, right), construct="a comparison")
 

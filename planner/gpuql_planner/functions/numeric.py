@@ -13,9 +13,22 @@ from gpuql_planner.types import BOOLEAN, DOUBLE, INTEGER, NULL, REAL, TINYINT, d
 
 Resolver = Callable[[Sequence[Expression]], Expression]
 
-_DOUBLE_FUNCTIONS = (
-    "sqrt cbrt exp ln log2 log10 sin cos tan asin acos atan degrees radians".split()
-)
+_DOUBLE_FUNCTIONS = [
+    "sqrt",
+    "cbrt",
+    "exp",
+    "ln",
+    "log2",
+    "log10",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "degrees",
+    "radians",
+]
 _FLOAT_TESTS = ("isnan", "isinf", "isfinite")
 
 
@@ -92,7 +105,9 @@ def _round_or_trunc(name: str) -> Resolver:
 def _log(arguments: Sequence[Expression]) -> Expression:
     """``log(x)`` is base 10; ``log(b, x)`` is base ``b``."""
     if len(arguments) == 2:
-        base, value = (call_overload("log10", (a,), (Overload((DOUBLE,), DOUBLE),), spelled="log") for a in arguments)
+        base, value = (
+            call_overload("log10", (a,), (Overload((DOUBLE,), DOUBLE),), spelled="log") for a in arguments
+        )
         return Call("divide", (value, base), DOUBLE)
     return call_overload("log10", arguments, (Overload((DOUBLE,), DOUBLE),), spelled="log")
 

@@ -26,8 +26,11 @@ Resolver = Callable[[Sequence[Expression]], Expression]
 
 #: Spelled date part -> canonical function that extracts it.
 DATE_PARTS: dict[str, str] = {
-    **{name: name for name in "year month day quarter week isodow hour minute second epoch".split()},
-    **{f"{name}s": name for name in "year month day quarter week hour minute second".split()},
+    **{
+        name: name
+        for name in ["year", "month", "day", "quarter", "week", "isodow", "hour", "minute", "second", "epoch"]
+    },
+    **{f"{name}s": name for name in ["year", "month", "day", "quarter", "week", "hour", "minute", "second"]},
     **dict.fromkeys(("millisecond", "milliseconds", "ms", "msec", "msecs"), "millisecond"),
     **dict.fromkeys(("microsecond", "microseconds", "us", "usec", "usecs"), "microsecond"),
     **dict.fromkeys(("dow", "dayofweek", "weekday"), "dayofweek"),
@@ -43,7 +46,7 @@ DATE_PARTS: dict[str, str] = {
 
 #: Parts that date_trunc and date_diff count in; others (such as isodow) are no units.
 _TRUNCATION_UNITS = frozenset(
-    "year month day quarter week hour minute second millisecond microsecond".split()
+    ["year", "month", "day", "quarter", "week", "hour", "minute", "second", "millisecond", "microsecond"]
 )
 _LARGER_UNITS = frozenset({"decade", "century", "millennium"})
 
@@ -69,7 +72,9 @@ def make_date_part(part: str, argument: Expression) -> Expression:
     """``extract(part FROM argument)``: BIGINT, or DOUBLE for ``epoch``."""
     function = DATE_PARTS.get(part.lower())
     if function is None:
-        raise NotSupportedError(f"date part not supported: {part}", hint=f"parts: {', '.join(_DATE_PART_TYPES)}")
+        raise NotSupportedError(
+            f"date part not supported: {part}", hint=f"parts: {', '.join(_DATE_PART_TYPES)}"
+        )
     result = DOUBLE if function == "epoch" else BIGINT
     overloads = [Overload((dtype,), result) for dtype in _DATE_PART_TYPES[function]]
     return call_overload(function, (argument,), overloads)
@@ -103,7 +108,8 @@ def _unit(name: str, argument: Expression) -> Literal:
         unit = "day"
     if unit not in _TRUNCATION_UNITS and unit not in _LARGER_UNITS:
         raise NotSupportedError(
-            f"date part not supported by {name}: {spelled}", hint=f"parts: {', '.join(sorted(_TRUNCATION_UNITS))}"
+            f"date part not supported by {name}: {spelled}",
+            hint=f"parts: {', '.join(sorted(_TRUNCATION_UNITS))}",
         )
     return Literal(unit, VARCHAR)
 
@@ -113,7 +119,9 @@ def _date_trunc(arguments: Sequence[Expression]) -> Expression:
     overloads = (Overload((VARCHAR, TIMESTAMP), TIMESTAMP), Overload((VARCHAR, DATE), TIMESTAMP))
     overload = choose_overload("date_trunc", arguments, overloads)
     return Call(
-        "date_trunc", (_unit("date_trunc", arguments[0]), coerce(arguments[1], overload.parameters[1])), TIMESTAMP
+        "date_trunc",
+        (_unit("date_trunc", arguments[0]), coerce(arguments[1], overload.parameters[1])),
+        TIMESTAMP,
     )
 
 
@@ -174,6 +182,18 @@ def _now(arguments: Sequence[Expression]) -> Expression:
     return Literal(datetime.datetime.now(datetime.UTC).replace(tzinfo=None), TIMESTAMP)
 
 
+def _since_epoch(name: str, unit: str, factor: int = 1) -> Resolver:
+    """Whole units since 1970-01-01 of a DATE or TIMESTAMP."""
+    epoch = Literal(datetime.datetime(1970, 1, 1), TIMESTAMP)
+
+    def resolve(arguments: Sequence[Expression]) -> Expression:
+        overload = choose_overload(name, arguments, (Overload((TIMESTAMP,), BIGINT),))
+        count = _date_diff((Literal(unit, VARCHAR), epoch, coerce(arguments[0], overload.parameters[0])))
+        return count if factor == 1 else make_multiply(count, Literal(factor, BIGINT))
+
+    return resolve
+
+
 def _dated(name: str, result: DataType) -> Resolver:
     return _simple(name, Overload((DATE,), result), Overload((TIMESTAMP,), result))
 
@@ -182,12 +202,27 @@ TEMPORAL_FUNCTIONS: dict[str, Resolver] = {
     **{function: _part(function) for function in _DATE_PART_TYPES},
     **{
         f"to_{unit}s": _to_units(f"to_{unit}s", unit)
-        for unit in "year month day week hour minute second millisecond microsecond quarter decade".split()
+        for unit in [
+            "year",
+            "month",
+            "day",
+            "week",
+            "hour",
+            "minute",
+            "second",
+            "millisecond",
+            "microsecond",
+            "quarter",
+            "decade",
+        ]
     },
     "date_part": _date_part,
     "date_trunc": _date_trunc,
     "date_diff": _date_diff,
     "date_add": _date_add,
+    "epoch_ms": _since_epoch("epoch_ms", "millisecond"),
+    "epoch_us": _since_epoch("epoch_us", "microsecond"),
+    "epoch_ns": _since_epoch("epoch_ns", "microsecond", 1000),
     "make_date": _simple("make_date", Overload((BIGINT, BIGINT, BIGINT), DATE)),
     "last_day": _dated("last_day", DATE),
     "monthname": _dated("monthname", VARCHAR),
@@ -200,8 +235,16 @@ TEMPORAL_FUNCTIONS: dict[str, Resolver] = {
 
 #: Functions whose value depends on when the statement is bound: a cached plan of them must not be used again.
 VOLATILE_FUNCTIONS = frozenset(
-    "now current_date today current_timestamp get_current_timestamp transaction_timestamp "
-    "localtimestamp current_localtimestamp".split()
+    [
+        "now",
+        "current_date",
+        "today",
+        "current_timestamp",
+        "get_current_timestamp",
+        "transaction_timestamp",
+        "localtimestamp",
+        "current_localtimestamp",
+    ]
 )
 
 assert all(part in _DATE_PART_TYPES for part in DATE_PARTS.values()), "every date part has its types"

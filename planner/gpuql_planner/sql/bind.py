@@ -137,5 +137,3 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
     if name is not None:
         raise NotSupportedError(f"statement not supported: {name}", statement=context.text)
     raise ParserError("not a statement", position=context.position(tree), statement=context.text)
-
-

@@ -34,7 +34,9 @@ def bind_aggregate(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     """Typed aggregate call; BinderError where none may stand."""
     spelled = _unwrap(binder, node)
     if not binder.aggregates:
-        raise binder.context.error(BinderError, f"aggregate functions are not allowed in {binder.clause}", node)
+        raise binder.context.error(
+            BinderError, f"aggregate functions are not allowed in {binder.clause}", node
+        )
     if binder.inside_aggregate:
         raise binder.context.error(BinderError, "aggregate function calls cannot be nested", node)
     binder.inside_aggregate = True
@@ -73,7 +75,9 @@ def _ordered_set(
         if not spelled.name.endswith("_cont"):
             raise binder.context.unsupported(f"{spelled.name} with a descending order", node)
         if not isinstance(fraction, Literal) or not fraction.dtype.is_numeric or fraction.value is None:
-            raise binder.context.error(BinderError, f"fraction must be a constant number: {spelled.name}", node)
+            raise binder.context.error(
+                BinderError, f"fraction must be a constant number: {spelled.name}", node
+            )
         fraction = Literal(1 - float(fraction.value), DOUBLE)  # type: ignore[arg-type]
     return [key.expression, fraction]
 
@@ -123,7 +127,9 @@ def _unwrap_arguments(binder: ExpressionBinder, spelled: _Spelled) -> None:
             plain.extend(inner.expressions)
         elif _is_star(inner):
             if spelled.name != "count":
-                raise binder.context.error(BinderError, f"* is an argument of count only: {spelled.name}(*)", argument)
+                raise binder.context.error(
+                    BinderError, f"* is an argument of count only: {spelled.name}(*)", argument
+                )
         else:
             plain.append(inner)
     # DISTINCT may itself carry the ORDER BY of its last argument.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from gpuql_planner.catalog import Field, Table, View
 from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, ParserError, did_you_mean
@@ -170,7 +170,7 @@ def bind_insert(queries: QueryBinder, node: exp.Insert) -> Insert:
     with_ = node.args.get("with_")
     if with_ is not None:
         queries = queries._with_tables(node, with_)
-    named = [column for column in schema.expressions] if schema else None
+    named = list(schema.expressions) if schema else None
     if node.expression is None:
         raise context.unsupported("INSERT without VALUES or a query", node)
     if node.args.get("by_name"):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
@@ -14,7 +13,6 @@ from gpuql_planner.functions import (
     AGGREGATE_FUNCTIONS,
     SCALAR_FUNCTIONS,
     explicit_cast,
-    integer_literal,
     is_aggregate_function,
     is_scalar_function,
     make_and,
@@ -29,11 +27,19 @@ from gpuql_planner.functions import (
     make_or,
     make_simple_case,
 )
-from gpuql_planner.functions.coercion import decimal_literal
-from gpuql_planner.functions.temporal import VOLATILE_FUNCTIONS, to_interval
-from gpuql_planner.functions.text_literals import interval_unit, parse_interval
+from gpuql_planner.functions.temporal import VOLATILE_FUNCTIONS
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.sql.bind_aggregates import bind_aggregate
+from gpuql_planner.sql.bind_constants import (
+    bind_adjacent_texts,
+    bind_boolean,
+    bind_interval,
+    bind_literal,
+    bind_negate,
+    bind_null,
+    bind_placeholder,
+    bind_text,
+)
 from gpuql_planner.sql.bind_subqueries import (
     QuerySource,
     bind_exists,
@@ -46,12 +52,6 @@ from gpuql_planner.sql.data_types import bind_type
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.types import (
     BOOLEAN,
-    DOUBLE,
-    INTERVAL,
-    MAX_DECIMAL_WIDTH,
-    NULL,
-    VARCHAR,
-    decimal,
 )
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class ExpressionBinder:
             return handler(self, node)
         except GpuqlError as error:
             if error.position is None and error.statement is None:
-                error.position = self.context.position(node)
+                error.position = self.context.position(_culprit(node, error))
                 error.statement = self.context.text
             raise
 
@@ -154,7 +154,10 @@ class ExpressionBinder:
         schema = node.args.get("db")
         if schema is not None and schema.name.lower() != "main":
             raise self.context.error(
-                BinderError, f"schema not found: {schema.name}", node, hint="write table.column or main.table.column"
+                BinderError,
+                f"schema not found: {schema.name}",
+                node,
+                hint="write table.column or main.table.column",
             )
         return str(node.table) or None
 
@@ -165,14 +168,19 @@ class ExpressionBinder:
                 BinderError, f"table not found in FROM: {table}", node, hint=did_you_mean(table, known)
             )
         if not self.scope.relations and self.scope.parent is None:
-            hint = "there is no FROM clause; write text in single quotes" if node.this.args.get("quoted") else None
+            hint = (
+                "there is no FROM clause; write text in single quotes"
+                if node.this.args.get("quoted")
+                else None
+            )
             return self.context.error(
                 BinderError, f"column not found: {node.name}", node, hint=hint or "there is no FROM clause"
             )
-        known = [*self.scope.column_names(), *self.aliases]
-        hint = did_you_mean(node.name, known)
-        if hint is None and self.scope.relation(node.name) is not None:
-            return self.context.unsupported(f"a whole row as a value: {node.name}", node)
+        if self.scope.relation(node.name) is not None:
+            return self.context.error(
+                BinderError, f"table name used as a column: {node.name}", node, hint="gpuql has no row values"
+            )
+        hint = did_you_mean(node.name, [*self.scope.column_names(), *self.aliases])
         return self.context.error(BinderError, f"column not found: {node.name}", node, hint=hint)
 
     def expand_alias(self, name: str) -> Expression:
@@ -185,8 +193,20 @@ class ExpressionBinder:
             self._expanding.discard(folded)
 
 
+def _culprit(node: exp.Expr, error: GpuqlError) -> exp.Expr:
+    """The text constant that an error quotes, else ``node``."""
+    for operand in node.iter_expressions():
+        if (
+            isinstance(operand, exp.Literal)
+            and operand.is_string
+            and repr(str(operand.this)) in error.message
+        ):
+            return operand
+    return node
+
+
 def _construct(node: exp.Expr) -> str:
-    known = {
+    known: dict[type[exp.Expr], str] = {
         exp.Window: "window functions",
         exp.Bracket: "subscripts",
         exp.Array: "lists",
@@ -207,60 +227,6 @@ def _column(binder: ExpressionBinder, node: exp.Column) -> Expression:
         raise binder.context.unsupported(f"{node.sql('duckdb')} here", node)
     attribute = binder.attribute(node)
     return binder.expand_alias(node.name) if attribute is None else AttributeRef(attribute)
-
-
-def _literal(binder: ExpressionBinder, node: exp.Literal) -> Expression:
-    text = str(node.this)
-    return Literal(text, VARCHAR) if node.is_string else _number(text)
-
-
-def _number(text: str) -> Literal:
-    """Constant as DuckDB types it: digits with a point are DECIMAL, an exponent makes DOUBLE."""
-    if "e" in text.lower():
-        return Literal(float(text), DOUBLE)
-    if "." not in text:
-        return integer_literal(int(text))
-    width = sum(character.isdigit() for character in text)
-    if width > MAX_DECIMAL_WIDTH:
-        return decimal_literal(Decimal(text))
-    scale = len(text) - text.index(".") - 1
-    return Literal(Decimal(text), decimal(max(width, 1), scale))
-
-
-def _negate(binder: ExpressionBinder, node: exp.Neg) -> Expression:
-    operand = node.this
-    while isinstance(operand, exp.Paren):
-        operand = operand.this
-    if isinstance(operand, exp.Literal) and not operand.is_string:
-        literal = _number(str(operand.this))
-        value = literal.value
-        if isinstance(value, int):
-            return integer_literal(-value)
-        assert isinstance(value, (float, Decimal)), "numbers are int, float or Decimal"
-        return Literal(-value, literal.type)
-    return make_call("negate", (binder.bind(node.this),))
-
-
-def _null(binder: ExpressionBinder, node: exp.Null) -> Expression:
-    return Literal(None, NULL)
-
-
-def _boolean(binder: ExpressionBinder, node: exp.Boolean) -> Expression:
-    return Literal(bool(node.this), BOOLEAN)
-
-
-def _text(binder: ExpressionBinder, node: exp.Expr) -> Expression:
-    return Literal(str(node.this), VARCHAR)
-
-
-def _adjacent_texts(binder: ExpressionBinder, node: exp.Concat) -> Expression:
-    """``'a' 'b'`` is one text."""
-    parts = [binder.bind(part) for part in node.expressions]
-    return make_call("concat", parts)
-
-
-def _placeholder(binder: ExpressionBinder, node: exp.Placeholder) -> Expression:
-    return binder.context.parameter(node)
 
 
 def _paren(binder: ExpressionBinder, node: exp.Paren) -> Expression:
@@ -392,32 +358,18 @@ def _extract(binder: ExpressionBinder, node: exp.Extract) -> Expression:
     return make_date_part(str(node.this.this), binder.bind(node.expression))
 
 
-def _interval(binder: ExpressionBinder, node: exp.Interval) -> Expression:
-    amount, unit_node = node.this, node.args.get("unit")
-    if unit_node is None:
-        if isinstance(amount, exp.Literal) and amount.is_string:
-            return Literal(parse_interval(str(amount.this)), INTERVAL)
-        raise binder.context.error(BinderError, "interval without a unit", node, hint="write INTERVAL 3 DAY")
-    unit = interval_unit(unit_node.name)
-    if unit is None:
-        raise binder.context.error(BinderError, f"unknown interval unit: {unit_node.name}", node)
-    if isinstance(amount, exp.Literal):
-        text = str(amount.this)
-        try:
-            return to_interval(unit, Literal(int(Decimal(text)), integer_literal(0).type))
-        except ArithmeticError:
-            raise binder.context.error(BinderError, f"interval amount is not a number: {text!r}", node) from None
-    return to_interval(unit, binder.bind(amount))
-
-
 def _substring(binder: ExpressionBinder, node: exp.Substring) -> Expression:
-    parts = (node.this, node.args.get("start") or exp.Literal.number(1), node.args.get("length"))
+    length = node.args.get("length")
+    start = node.args.get("start") or (exp.Literal.number(1) if length is not None else None)
+    parts = (node.this, start, length)
     return make_call("substring", [binder.bind(part) for part in parts if part is not None])
 
 
 def _trim(binder: ExpressionBinder, node: exp.Trim) -> Expression:
     binder.context.reject_other(node, "this", "expression", "position")
-    name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or "BOTH").upper(), "trim")
+    name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(
+        str(node.args.get("position") or "BOTH").upper(), "trim"
+    )
     parts = [part for part in (node.this, node.expression) if part is not None]
     return make_call(name, [binder.bind(part) for part in parts])
 
@@ -448,7 +400,10 @@ def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
         return bind_aggregate(binder, node)
     if not is_scalar_function(name):
         raise binder.context.error(
-            CatalogError, f"function does not exist: {name}", node, hint=did_you_mean(name, [*SCALAR_FUNCTIONS, *AGGREGATE_FUNCTIONS])
+            CatalogError,
+            f"function does not exist: {name}",
+            node,
+            hint=did_you_mean(name, [*SCALAR_FUNCTIONS, *AGGREGATE_FUNCTIONS]),
         )
     if name.lower() in VOLATILE_FUNCTIONS and not node.expressions:
         return _volatile(binder, name.lower())
@@ -467,16 +422,16 @@ def _aggregate(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     return bind_aggregate(binder, node)
 
 
-_HANDLERS: dict[type[exp.Expr], Callable[[ExpressionBinder, exp.Expr], Expression]] = {
+_HANDLERS: dict[type[exp.Expr], Callable[[ExpressionBinder, Any], Expression]] = {
     exp.Column: _column,
-    exp.Literal: _literal,
-    exp.Neg: _negate,
-    exp.Null: _null,
-    exp.Boolean: _boolean,
-    exp.RawString: _text,
-    exp.ByteString: _text,
-    exp.Concat: _adjacent_texts,
-    exp.Placeholder: _placeholder,
+    exp.Literal: bind_literal,
+    exp.Neg: bind_negate,
+    exp.Null: bind_null,
+    exp.Boolean: bind_boolean,
+    exp.RawString: bind_text,
+    exp.ByteString: bind_text,
+    exp.Concat: bind_adjacent_texts,
+    exp.Placeholder: bind_placeholder,
     exp.Paren: _paren,
     exp.And: _and,
     exp.Or: _or,
@@ -493,7 +448,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[ExpressionBinder, exp.Expr], Expressio
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.Extract: _extract,
-    exp.Interval: _interval,
+    exp.Interval: bind_interval,
     exp.Substring: _substring,
     exp.Trim: _trim,
     exp.StrPosition: _strpos,

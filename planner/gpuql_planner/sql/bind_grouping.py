@@ -16,9 +16,10 @@ from gpuql_planner.logical.expressions import (
     Expression,
 )
 from gpuql_planner.logical.nodes import Aggregate, LogicalNode
-from gpuql_planner.logical.visit import map_children, references, substitute
+from gpuql_planner.logical.visit import map_children, references, substitute, walk
 from gpuql_planner.sql.bind_expressions import ExpressionBinder
 from gpuql_planner.sql.bind_order import output_position
+from gpuql_planner.sql.column_names import column_name
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.sql.select_list import SelectItem
@@ -63,21 +64,21 @@ class Grouping:
         if not (isinstance(node, exp.Literal) and node.is_string):
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
-            self._add(binder.bind(node), node)
+            self._add(binder.bind(node), column_name(node))
         else:
             self._add_item(items[position], binder)
 
     def _add_item(self, item: SelectItem, binder: ExpressionBinder) -> None:
         if item.attribute is not None:
-            self._add(AttributeRef(item.attribute), item.source)
+            self._add(AttributeRef(item.attribute), item.name)
         elif item.node is not None:
-            self._add(binder.bind(item.node), item.source)
+            self._add(binder.bind(item.node), item.name)
 
-    def _add(self, key: Expression, node: exp.Expr) -> None:
+    def _add(self, key: Expression, name: str) -> None:
         if isinstance(key, AttributeRef):
             self.keys.setdefault(key, key.attribute)
         else:
-            self.keys.setdefault(key, Attribute.fresh(node.sql("duckdb"), key.dtype))
+            self.keys.setdefault(key, Attribute.fresh(name, key.dtype))
 
     def rewrite(self, expression: Expression, node: exp.Expr) -> Expression:
         """``expression`` over the outputs of the aggregation; BinderError if it needs a column that is no key."""
@@ -85,8 +86,14 @@ class Grouping:
         allowed = {*self.keys.values(), *self.aggregates.values()}
         for attribute in references(rewritten):
             if attribute in self._local and attribute not in allowed:
-                raise self._not_grouped(attribute, node)
+                direct = any(part == AttributeRef(attribute) for part in walk(rewritten))
+                place = self.scope.nodes.get(attribute) if direct else self._capturing(attribute)
+                raise self._not_grouped(attribute, place or node)
         return rewritten
+
+    def _capturing(self, attribute: Attribute) -> exp.Expr | None:
+        """Where a subquery names the attribute."""
+        return next((node for captured, node in reversed(self.scope.captured) if captured == attribute), None)
 
     def _replace(self, expression: Expression) -> Expression:
         key = self.keys.get(expression)
@@ -104,11 +111,10 @@ class Grouping:
         return map_children(expression, self._replace)
 
     def _not_grouped(self, attribute: Attribute, node: exp.Expr) -> BinderError:
-        place = self.scope.nodes.get(attribute, node)
         return self.context.error(
             BinderError,
             f"column must appear in GROUP BY or inside an aggregate function: {attribute.name}",
-            place,
+            node,
             hint=f"add {attribute.name} to GROUP BY, or use any_value({attribute.name})",
         )
 

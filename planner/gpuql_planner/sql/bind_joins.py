@@ -107,7 +107,9 @@ class _Joiner:
         right = {name.lower() for name in _visible_names(self.right.scope)}
         names = list(dict.fromkeys(n for n in _visible_names(self.left.scope) if n.lower() in right))
         if not names:
-            raise self.context.error(BinderError, "natural join of tables with no column name in common", self.node)
+            raise self.context.error(
+                BinderError, "natural join of tables with no column name in common", self.node
+            )
         return names
 
     def _using_side(self, item: FromItem, name: str) -> Attribute:

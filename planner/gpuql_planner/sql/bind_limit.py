@@ -56,12 +56,20 @@ def _evaluate(context: BindContext, node: exp.Expr) -> int | float | Decimal | s
             return None if value is None or isinstance(value, str) else -value
         case exp.Placeholder():
             parameter = context.parameter(node).value
-            if parameter is None or (isinstance(parameter, (int, float, Decimal)) and not isinstance(parameter, bool)):
+            if parameter is None or (
+                isinstance(parameter, (int, float, Decimal)) and not isinstance(parameter, bool)
+            ):
                 return parameter
         case exp.Add() | exp.Sub() | exp.Mul():
             left, right = _evaluate(context, node.this), _evaluate(context, node.expression)
             if left is None or right is None or isinstance(left, str) or isinstance(right, str):
                 return None
             left, right = Decimal(left), Decimal(right)
-            return left + right if isinstance(node, exp.Add) else left - right if isinstance(node, exp.Sub) else left * right
+            return (
+                left + right
+                if isinstance(node, exp.Add)
+                else left - right
+                if isinstance(node, exp.Sub)
+                else left * right
+            )
     raise context.unsupported("LIMIT and OFFSET that are not constant numbers", node)

@@ -29,8 +29,8 @@ def order_items(context: BindContext, order: exp.Order, num_outputs: int) -> Ite
         node = ordered.this
         descending, nulls_first = bool(ordered.args.get("desc")), bool(ordered.args.get("nulls_first"))
         if isinstance(node, exp.Var) and node.name.upper() == "ALL":
-            for position in range(num_outputs):
-                yield OrderItem(node, position, descending, nulls_first)
+            for output in range(num_outputs):
+                yield OrderItem(node, output, descending, nulls_first)
         else:
             position = output_position(context, node, num_outputs, "ORDER BY")
             yield OrderItem(node, position, descending, nulls_first)

@@ -96,7 +96,7 @@ class QueryBinder:
         return Sort(query.plan, tuple(keys))
 
     def _with_tables(self, node: exp.Expr, with_: exp.With) -> QueryBinder:
-        """This binder with the tables of a WITH clause in reach."""
+        """Binder that also sees the tables of a WITH clause."""
         self.context.reject_other(with_, "expressions", "recursive")
         uses = Counter(table.name.lower() for table in node.find_all(exp.Table) if not table.args.get("db"))
         environment = dict(self.environment)

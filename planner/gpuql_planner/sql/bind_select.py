@@ -31,9 +31,22 @@ from gpuql_planner.sql.select_list import SelectItem, expand_select_list
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import QueryBinder
 
-_UNDERSTOOD = (
-    "with_ expressions from_ joins laterals where group having order limit offset distinct kind hint".split()
-)
+_UNDERSTOOD = [
+    "with_",
+    "expressions",
+    "from_",
+    "joins",
+    "laterals",
+    "where",
+    "group",
+    "having",
+    "order",
+    "limit",
+    "offset",
+    "distinct",
+    "kind",
+    "hint",
+]
 
 
 @dataclass(frozen=True)
@@ -219,12 +232,12 @@ class SelectBinder:
         self, plan: LogicalNode, on: list[Attribute], keys: tuple[SortKey, ...]
     ) -> tuple[LogicalNode, tuple[SortKey, ...]]:
         """The first row, by the sort keys, of each combination of the ON columns; other columns keep their names."""
-        group: tuple[tuple[Attribute, Expression], ...] = tuple((a, AttributeRef(a)) for a in dict.fromkeys(on))
+        group: tuple[tuple[Attribute, Expression], ...] = tuple(
+            (a, AttributeRef(a)) for a in dict.fromkeys(on)
+        )
         rest = [attribute for attribute in plan.outputs if attribute not in on]
         firsts = {a: Attribute.fresh(a.name, a.dtype) for a in rest}
-        calls = tuple(
-            (firsts[a], make_aggregate("first", [AttributeRef(a)], order_by=keys)) for a in rest
-        )
+        calls = tuple((firsts[a], make_aggregate("first", [AttributeRef(a)], order_by=keys)) for a in rest)
         aggregated = Aggregate(plan, group, calls)
         back: tuple[tuple[Attribute, Expression], ...] = tuple(
             (a, AttributeRef(firsts.get(a, a))) for a in plan.outputs

@@ -36,7 +36,9 @@ def bind_set_operation(queries: QueryBinder, node: exp.SetOperation) -> BoundQue
             node.expression,
         )
     with context.locating(node.expression):
-        types = [_column_type(a.dtype, b.dtype) for a, b in zip(left.plan.outputs, right.plan.outputs, strict=True)]
+        types = [
+            _column_type(a.dtype, b.dtype) for a, b in zip(left.plan.outputs, right.plan.outputs, strict=True)
+        ]
     sides = (_cast_outputs(left.plan, types), _cast_outputs(right.plan, types))
     keep_duplicates = not node.args.get("distinct")
     if isinstance(node, exp.Union):
@@ -63,7 +65,10 @@ def _align_by_name(left: BoundQuery, right: BoundQuery) -> tuple[BoundQuery, Bou
 def _pick(side: BoundQuery, other: BoundQuery, names: tuple[str, ...]) -> BoundQuery:
     from gpuql_planner.sql.bind_query import BoundQuery
 
-    own = {name.lower(): output for name, output in reversed(list(zip(side.names, side.plan.outputs, strict=True)))}
+    own = {
+        name.lower(): output
+        for name, output in reversed(list(zip(side.names, side.plan.outputs, strict=True)))
+    }
     foreign = {name.lower(): output for name, output in zip(other.names, other.plan.outputs, strict=True)}
     items: list[tuple[Attribute, Expression]] = []
     for name in names:
@@ -98,7 +103,11 @@ def _fresh_columns(names: tuple[str, ...], types: list[DataType]) -> tuple[Attri
 
 
 def _union(
-    sides: tuple[LogicalNode, LogicalNode], names: tuple[str, ...], types: list[DataType], *, keep_duplicates: bool
+    sides: tuple[LogicalNode, LogicalNode],
+    names: tuple[str, ...],
+    types: list[DataType],
+    *,
+    keep_duplicates: bool,
 ) -> LogicalNode:
     sources: list[LogicalNode] = []
     for side in sides:  # a UNION ALL of a UNION ALL is one node of several sources
@@ -131,7 +140,8 @@ def _counted(
     )
     keys: tuple[tuple[Attribute, Expression], ...] = tuple((a, AttributeRef(a)) for a in columns)
     calls = tuple(
-        (count, make_aggregate("count", [AttributeRef(mark)])) for count, mark in zip(counts, marks, strict=True)
+        (count, make_aggregate("count", [AttributeRef(mark)]))
+        for count, mark in zip(counts, marks, strict=True)
     )
     counted = Aggregate(tagged, keys, calls)
     left, right = (AttributeRef(count) for count in counts)

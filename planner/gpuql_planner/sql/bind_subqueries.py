@@ -87,9 +87,7 @@ def _quantified(
     return QuantifiedComparison(tuple(arguments), comparison, quantifier, plan)
 
 
-def _same_types(
-    arguments: Sequence[Expression], plan: LogicalNode
-) -> tuple[list[Expression], LogicalNode]:
+def _same_types(arguments: Sequence[Expression], plan: LogicalNode) -> tuple[list[Expression], LogicalNode]:
     """Cast arguments and the plan's outputs to the types in which they are compared."""
     left: list[Expression] = []
     right: list[tuple[Attribute, Expression]] = []

@@ -86,5 +86,3 @@ def _plan(rows: list[list[Expression]], attributes: tuple[Attribute, ...]) -> Lo
         fresh = (Attribute.fresh(a.name, a.dtype) for a in attributes)
         sources.append(Project(ONE_ROW, tuple(zip(fresh, row, strict=True))))
     return UnionAll(tuple(sources), attributes)
-
-

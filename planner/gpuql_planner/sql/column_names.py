@@ -30,6 +30,9 @@ _BINARY: dict[type[exp.Expr], str] = {
 }
 
 
+_TYPE_NAMES = {"INT": "INTEGER", "TEXT": "VARCHAR", "REAL": "FLOAT", "INT128": "HUGEINT"}
+
+
 def column_name(node: exp.Expr) -> str:
     """Name of a select item: its alias, its column's name, or its expression written out."""
     if isinstance(node, exp.Alias):
@@ -39,11 +42,16 @@ def column_name(node: exp.Expr) -> str:
     return _written(node)
 
 
+def _type_name(node: exp.Expr) -> str:
+    name = node.sql("duckdb")
+    return _TYPE_NAMES.get(name, name)
+
+
 def _list(nodes: list[exp.Expr]) -> str:
     return ", ".join(map(_written, nodes))
 
 
-def _written(node: exp.Expr) -> str:  # noqa: PLR0911 - one return for each form
+def _written(node: exp.Expr) -> str:
     match node:
         case exp.Column():
             return ".".join(part.name for part in node.parts)
@@ -77,7 +85,7 @@ def _written(node: exp.Expr) -> str:  # noqa: PLR0911 - one return for each form
             return f"({_written(node.this)} IN ({_list(node.expressions)}))"
         case exp.Cast():
             word = "TRY_CAST" if isinstance(node, exp.TryCast) else "CAST"
-            return f"{word}({_written(node.this)} AS {node.to.sql('duckdb')})"
+            return f"{word}({_written(node.this)} AS {_type_name(node.to)})"
         case exp.Case():
             return _written_case(node)
         case exp.Anonymous():
@@ -93,13 +101,21 @@ def _written(node: exp.Expr) -> str:  # noqa: PLR0911 - one return for each form
             return f"substring({_list([part for part in parts if part is not None])})"
         case exp.Coalesce():
             return f"COALESCE({_list([node.this, *node.expressions])})"
+        case exp.Trim() if str(node.args.get("position") or "BOTH") == "BOTH":
+            return f"trim({_list([part for part in (node.this, node.expression) if part is not None])})"
+        case exp.StrPosition():
+            return f"position({_list([node.this, node.args['substr']])})"
+        case exp.RegexpLike():
+            return f"regexp_matches({_list([node.this, node.expression])})"
         case exp.CurrentDate():
             return "current_date"
         case _ if type(node) in _BINARY:
-            operator = "!~~" if isinstance(node, exp.Like) and node.args.get("negate") else _BINARY[type(node)]
+            operator = (
+                "!~~" if isinstance(node, exp.Like) and node.args.get("negate") else _BINARY[type(node)]
+            )
             return f"({_written(node.this)} {operator} {_written(node.expression)})"
         case _:
-            return str(node.sql("duckdb"))
+            return str(node.sql("duckdb", normalize_functions=False))
 
 
 def _written_call(node: exp.Anonymous) -> str:
@@ -107,7 +123,7 @@ def _written_call(node: exp.Anonymous) -> str:
     arguments = list(node.expressions)
     if name == "count" and (not arguments or isinstance(arguments[0], exp.Star)):
         return "count_star()"
-    return f"{name}({_list(arguments)})"
+    return f"{'COALESCE' if name in ('coalesce', 'ifnull') else name}({_list(arguments)})"
 
 
 def _written_case(node: exp.Case) -> str:

@@ -149,7 +149,9 @@ class BindContext:
 
     def _named(self, name: str, node: exp.Expr) -> Literal:
         if not isinstance(self.parameters, Mapping):
-            raise self.error(BinderError, f"parameter ${name} needs a mapping of values, not a sequence", node)
+            raise self.error(
+                BinderError, f"parameter ${name} needs a mapping of values, not a sequence", node
+            )
         if name not in self.parameters:
             hint = did_you_mean(name, [str(key) for key in self.parameters])
             raise self.error(InterfaceError, f"parameter has no value: ${name}", node, hint=hint)

@@ -62,7 +62,9 @@ def bind_type(context: BindContext, node: exp.Expr) -> DataType:
 def _bind_decimal(context: BindContext, node: exp.Expr) -> DataType:
     parameters = [str(parameter.this.this) for parameter in node.expressions]
     if not all(parameter.isdigit() for parameter in parameters):
-        raise context.error(BinderError, f"decimal width and scale must be numbers: {node.sql('duckdb')}", node)
+        raise context.error(
+            BinderError, f"decimal width and scale must be numbers: {node.sql('duckdb')}", node
+        )
     numbers = [int(parameter) for parameter in parameters]
     width, scale = (*numbers, 0)[:2] if numbers else _DEFAULT_DECIMAL
     try:

@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.parsers.duckdb import DuckDBParser
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from gpuql_planner.errors import ParserError, Position
 from gpuql_planner.functions import VOLATILE_FUNCTIONS
@@ -57,8 +57,7 @@ class _CallKeepingParser(DuckDBParser):
         ),
     }
 
-
-    def _parse_interval_span(self, this: exp.Expr, parse_function_unit: bool = True) -> exp.Interval:  # noqa: FBT001, FBT002, ARG002
+    def _parse_interval_span(self, this: exp.Expr, parse_function_unit: bool = True) -> exp.Interval:  # noqa: FBT001, FBT002
         """Keep the text as written: sqlglot's own form drops what follows the first amount."""
         unit = None
         if self._curr and interval_unit(self._curr.text) is not None:
@@ -103,7 +102,9 @@ def _tokenize(visible: str, text: str) -> list[Token]:
         return list(_DIALECT.tokenize(visible))
     except TokenError as error:
         missing = _MISSING_END.match(str(error.__cause__))
-        reason = f"text or comment has no end: expecting {missing[1]}" if missing else "text or comment has no end"
+        reason = (
+            f"text or comment has no end: expecting {missing[1]}" if missing else "text or comment has no end"
+        )
         position = position_of_offset(text, int(missing[2])) if missing else None
         raise ParserError(f"syntax error: {reason}", position=position, statement=text) from None
 
@@ -153,7 +154,9 @@ def _parse_explain(text: str, tokens: tuple[Token, ...], start: int, end: int) -
     inner = list(_chunks(_tokenize(visible, text)))
     if not inner:
         raise ParserError(
-            "syntax error: EXPLAIN needs a statement", position=position_of_offset(text, tokens[0].start), statement=text
+            "syntax error: EXPLAIN needs a statement",
+            position=position_of_offset(text, tokens[0].start),
+            statement=text,
         )
     return ParsedStatement(text, tokens, command="explain", mode=mode, inner=_parse_chunk(text, inner[0]))
 

@@ -36,9 +36,7 @@ class Relation:
 
     def as_nullable(self) -> Relation:
         """The relation as seen above an outer join that may fill it with NULLs."""
-        columns = tuple(
-            ScopeColumn(c.name, replace(c.attribute, nullable=True)) for c in self.columns
-        )
+        columns = tuple(ScopeColumn(c.name, replace(c.attribute, nullable=True)) for c in self.columns)
         return Relation(self.name, columns, self.hidden)
 
 
@@ -66,9 +64,7 @@ class Scope:
         if folded in self.merged:
             return self.merged[folded]
         matches = [
-            (relation, column)
-            for relation in self.relations
-            if (column := relation.find(folded)) is not None
+            (relation, column) for relation in self.relations if (column := relation.find(folded)) is not None
         ]
         if len(matches) > 1:
             options = [f"{relation.name}.{name}" for relation, _ in matches]
@@ -82,7 +78,8 @@ class Scope:
                 if column is None:
                     known = [c.name for c in relation.columns]
                     raise BinderError(
-                        f"column not found in table {relation.name}: {folded}", hint=did_you_mean(folded, known)
+                        f"column not found in table {relation.name}: {folded}",
+                        hint=did_you_mean(folded, known),
                     )
                 return column.attribute
         return None

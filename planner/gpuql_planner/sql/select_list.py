@@ -26,9 +26,7 @@ class SelectItem:
     has_alias: bool = False
 
 
-def expand_select_list(
-    context: BindContext, nodes: Sequence[exp.Expr], scope: Scope
-) -> list[SelectItem]:
+def expand_select_list(context: BindContext, nodes: Sequence[exp.Expr], scope: Scope) -> list[SelectItem]:
     """Items in order; ``*``, ``t.*`` and COLUMNS(...) give one for each column."""
     items: list[SelectItem] = []
     for node in nodes:
@@ -42,9 +40,21 @@ def expand_select_list(
             items.append(SelectItem(node.alias, node.this, None, node, has_alias=True))
         elif isinstance(node, exp.Aliases):
             raise context.unsupported("several aliases of one expression", node)
+        elif isinstance(node, exp.Column):
+            items.append(SelectItem(_name_as_created(node, scope), node, None, node))
         else:
             items.append(SelectItem(column_name(node), node, None, node))
     return items
+
+
+def _name_as_created(node: exp.Column, scope: Scope) -> str:
+    """The column's name in the letters of its creator, however the query spells it."""
+    for relation in scope.relations:
+        if not node.table or relation.name.lower() == node.table.lower():
+            column = relation.find(node.name.lower())
+            if column is not None:
+                return column.name
+    return str(node.name)
 
 
 def _relations(context: BindContext, scope: Scope, table: str | None, node: exp.Expr) -> list[Relation]:
@@ -86,7 +96,9 @@ def _star(
             items.append(SelectItem(name, None, attribute, node))
     for name, part in unused.items():
         hint = did_you_mean(name, scope.column_names())
-        raise context.error(BinderError, f"column of EXCLUDE, REPLACE or RENAME not found: {name}", part, hint=hint)
+        raise context.error(
+            BinderError, f"column of EXCLUDE, REPLACE or RENAME not found: {name}", part, hint=hint
+        )
     if not items:
         raise context.error(BinderError, "select list is empty after EXCLUDE", node)
     return items

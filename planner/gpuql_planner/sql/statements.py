@@ -83,6 +83,4 @@ class SetVariable:
     value: object
 
 
-Statement = (
-    Query | CreateTable | CreateView | Drop | Insert | Explain | Describe | ShowTables | SetVariable
-)
+Statement = Query | CreateTable | CreateView | Drop | Insert | Explain | Describe | ShowTables | SetVariable

@@ -1,0 +1,80 @@
+import pytest
+
+from gpuql_planner.errors import ParserError, Position
+from gpuql_planner.sql.parse import is_volatile, literal_free_text, parse_statements
+
+
+def test_statements_are_split_at_semicolons() -> None:
+    parsed = parse_statements("SELECT 1; ;\nSELECT ';' -- two; comments\n; /* ; */")
+    assert [statement.command for statement in parsed] == ["statement", "statement"]
+
+
+@pytest.mark.parametrize("text", ["", "  \n", ";", " ; ; ", "-- nothing", "/* nothing */"])
+def test_empty_text_has_no_statements(text: str) -> None:
+    assert parse_statements(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("EXPLAIN SELECT 1", "plan"),
+        ("explain analyze select 1", "analyze"),
+        ("EXPLAIN (CODEGEN)\n SELECT 1", "codegen"),
+        ("explain (analyze) select 1", "analyze"),
+    ],
+)
+def test_explain_modes(text: str, mode: str) -> None:
+    [parsed] = parse_statements(text)
+    assert (parsed.command, parsed.mode) == ("explain", mode)
+    assert parsed.inner is not None
+    assert parsed.inner.command == "statement"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("SELECT * FROM t WHERE\n  x = = 1", 2, 7),
+        ("SELECT 1 FROM t WHERE", 1, 17),
+        ("SELECT (1", 1, 9),
+        ("SELECT 1;\nSELECT 'abc", 2, 8),
+        ('SELECT "abc', 1, 8),
+        ("EXPLAIN ANALYZE\nSELECT 1 FROM t WHERE x = = 2", 2, 27),
+    ],
+)
+def test_syntax_errors_point_at_the_place(text: str, line: int, column: int) -> None:
+    with pytest.raises(ParserError) as raised:
+        parse_statements(text)
+    assert raised.value.position == Position(line, column)
+    assert str(raised.value).splitlines()[2].endswith("^")
+
+
+@pytest.mark.parametrize("text", ["EXPLAIN", "EXPLAIN ANALYZE", "EXPLAIN (FOO) SELECT 1", "SELECT /* open"])
+def test_other_syntax_errors(text: str) -> None:
+    with pytest.raises(ParserError):
+        parse_statements(text)
+
+
+def test_deep_nesting_is_an_error_and_no_crash() -> None:
+    with pytest.raises(ParserError, match="nested too deeply"):
+        parse_statements("SELECT " + "(" * 20_000 + "1" + ")" * 20_000)
+
+
+def test_texts_that_differ_in_constants_share_a_shape() -> None:
+    first = literal_free_text("SELECT a + 1 FROM t WHERE s = 'x' -- comment")
+    second = literal_free_text("SELECT  a + 27\nFROM t WHERE s = 'it''s'")
+    assert first[0] == second[0]
+    assert first[1] == ("1", "x")
+    assert second[1] == ("27", "it's")
+
+
+@pytest.mark.parametrize(
+    "other", ["SELECT a + '1' FROM t", "SELECT b + 1 FROM t", 'SELECT "a" + 1 FROM t', "SELECT a - 1 FROM t"]
+)
+def test_other_texts_have_another_shape(other: str) -> None:
+    assert literal_free_text("SELECT a + 1 FROM t")[0] != literal_free_text(other)[0]
+
+
+def test_texts_that_ask_for_the_time_are_volatile() -> None:
+    assert is_volatile("SELECT now()")
+    assert is_volatile("select Current_Date")
+    assert not is_volatile("SELECT known FROM t")
