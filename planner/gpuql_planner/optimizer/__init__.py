@@ -10,6 +10,8 @@ from collections.abc import Callable
 from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.verify import verify as verify_plan
 from gpuql_planner.logical.visit import with_outputs
+from gpuql_planner.optimizer.aggregate_before_join import aggregate_before_join
+from gpuql_planner.optimizer.count_rows import count_rows
 from gpuql_planner.optimizer.fold_constants import fold_constants
 from gpuql_planner.optimizer.join_order import order_joins
 from gpuql_planner.optimizer.prune_columns import prune_columns
@@ -34,9 +36,11 @@ RULES: tuple[Rule, ...] = (
     push_filters,
     prune_columns,
     order_joins,
+    aggregate_before_join,
     reduce_inputs,
     reduce_group_keys,
     split_distinct,
+    count_rows,
     push_limits,
     share_subplans,
     prune_columns,

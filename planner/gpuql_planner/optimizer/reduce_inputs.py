@@ -161,6 +161,8 @@ def _reduce_build(node: Join) -> Join:
     keys = [pair for c, pair in pairs if pair is not None and isinstance(c, Call) and c.function == "eq"]
     if not keys or (len(keys) == len(pairs) and node.kind in (JoinKind.SEMI, JoinKind.ANTI)):
         return node  # without residual only keys are kept, which costs no more than the reduction
+    if not any(_selects(probe, build, node) for probe, build in keys):
+        return node
     left, copy, names = _twice(node.left)
     columns, conditions = [], []
     for probe_key, build_key in keys:
@@ -169,6 +171,12 @@ def _reduce_build(node: Join) -> Join:
         conditions.append(Call("eq", (build_key, AttributeRef(column)), BOOLEAN))
     reduced = Join(node.right, Project(copy, tuple(columns)), JoinKind.SEMI, tuple(conditions))
     return replace(node, left=left, right=reduced)
+
+
+def _selects(probe_key: Expression, build_key: Expression, node: Join) -> bool:
+    """The probe side has few of the keys of the build side."""
+    wanted = expression_estimate(probe_key, (node.left,)).distinct
+    return wanted <= MAX_SHARE * expression_estimate(build_key, (node.right,)).distinct
 
 
 def _twice(plan: LogicalNode) -> tuple[LogicalNode, LogicalNode, dict[Attribute, Expression]]:

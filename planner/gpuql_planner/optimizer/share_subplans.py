@@ -28,6 +28,8 @@ from gpuql_planner.optimizer.dependent_domain import fresh_like, fresh_shared_ke
 
 #: Keeping a row and reading it again costs about as much as reading this many rows of the inputs.
 _KEEP_COST = 4.0
+#: A plan that reads fewer rows than this takes no time worth saving.
+_MIN_ROWS_READ = 20_000.0
 
 
 def inline_single_uses(plan: LogicalNode) -> LogicalNode:
@@ -209,4 +211,4 @@ class _Widener:
 
 def _pays(node: LogicalNode) -> bool:
     read = sum(estimate_rows(n) for n in walk_plan(node) if isinstance(n, (Scan, Join)))
-    return read > _KEEP_COST * estimate_rows(node)
+    return read > _MIN_ROWS_READ and read > _KEEP_COST * estimate_rows(node)
