@@ -78,11 +78,17 @@ class AggregateOperator:
         """Reduce the batch, or keep its evaluated arguments."""
         if batch.num_rows == 0:
             return
-        kept = self._collected(batch, context) if self._collects else self._reduced(state, batch, sequence, context)
+        kept = (
+            self._collected(batch, context)
+            if self._collects
+            else self._reduced(state, batch, sequence, context)
+        )
         state.batches.append((sequence, kept))
         state.num_rows += kept.num_rows
-        if not self._collects and not state.lifts_rows and state.num_rows > max(
-            _MERGE_ROWS, 2 * state.rows_after_merge
+        if (
+            not self._collects
+            and not state.lifts_rows
+            and state.num_rows > max(_MERGE_ROWS, 2 * state.rows_after_merge)
         ):
             self._merge_state(state, context)
 

@@ -106,6 +106,8 @@ class JoinTable:
         Build rows, with and without NULL keys.
     matched : bool (num_rows,) or None
         Set by RIGHT and FULL probes; concurrent writers only ever write True.
+    filters : tuple of uint8 bitmaps or None, one per key column
+        Which codes occur among the build keys; a probe may skip rows that miss one. See ``key_filters``.
     keys : tuple of Column
         The key columns, row for row with ``payload``: a MARK probe with several keys or a residual compares them
         where NULLs leave the result open.
@@ -117,4 +119,5 @@ class JoinTable:
     has_null_key: bool
     num_rows: int
     matched: Array | None = None
+    filters: tuple[Array | None, ...] = ()
     keys: tuple[Column, ...] = ()

@@ -8,6 +8,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.concat import concat_batches
 from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.contract import JoinTable, KeyEncoding, RunContext
+from gpuql.operators.key_filters import key_filters
 from gpuql.operators.keys import encode_build
 from gpuql_kernels.hash_table.contract import JoinIndex
 from gpuql_planner.logical.expressions import AttributeRef
@@ -65,14 +66,16 @@ class HashJoinBuildOperator:
         has_null = valid is not None and not bool(valid.all())
         if has_null:
             kept = xp.flatnonzero(valid)
-            index = kernel.build(packed[kept], kept)
+            packed = packed[kept]
+            index = kernel.build(packed, kept)
         else:
             index = kernel.build(packed)
-        return JoinTable(payload, encoding, index, has_null, rows.num_rows, matched, tuple(keys))
+        filters = key_filters(encoding, index, packed, xp)
+        return JoinTable(
+            payload, encoding, index, has_null, rows.num_rows, matched, keys=tuple(keys), filters=filters
+        )
 
 
 def _no_index(context: RunContext) -> JoinIndex:
     index: JoinIndex = context.kernels.hash_table.build(context.xp.zeros(0, context.xp.int64))
     return index
-
-

@@ -61,7 +61,9 @@ class HashJoinProbeOperator:
 
     # --- candidate pairs ---------------------------------------------------------------------------------------------
 
-    def _candidates(self, batch: Batch, table: JoinTable, context: RunContext) -> Iterator[tuple[Array, Array]]:
+    def _candidates(
+        self, batch: Batch, table: JoinTable, context: RunContext
+    ) -> Iterator[tuple[Array, Array]]:
         """Pairs (probe rows, build rows) with equal keys, in chunks, ordered by probe row."""
         xp = context.xp
         if not self._node.probe_keys:
@@ -94,7 +96,9 @@ class HashJoinProbeOperator:
             if not residual or len(probe_rows) == 0:
                 yield probe_rows, build_rows
                 continue
-            kept = select_rows(residual, _Pairs(batch, table.payload, probe_rows, build_rows).batch(residual), context)
+            kept = select_rows(
+                residual, _Pairs(batch, table.payload, probe_rows, build_rows).batch(residual), context
+            )
             yield (probe_rows, build_rows) if kept is None else (probe_rows[kept], build_rows[kept])
 
     # --- kinds -------------------------------------------------------------------------------------------------------
@@ -128,7 +132,9 @@ class HashJoinProbeOperator:
             columns[mark.id] = Column(BOOLEAN, xp.ascontiguousarray(found), validity)
         return Batch(columns, batch.num_rows)
 
-    def _mark_unknown(self, batch: Batch, table: JoinTable, found: Array, context: RunContext) -> Array | None:
+    def _mark_unknown(
+        self, batch: Batch, table: JoinTable, found: Array, context: RunContext
+    ) -> Array | None:
         """Rows without a match for which some build row makes the condition NULL."""
         xp = context.xp
         if table.num_rows == 0:
@@ -156,7 +162,9 @@ class HashJoinProbeOperator:
         xp = context.xp
         unknown = xp.zeros(batch.num_rows, bool)
         open_rows = xp.flatnonzero(~found)
-        part = Batch({**batch.columns, **{-1 - i: key for i, key in enumerate(keys)}}, batch.num_rows).take(open_rows)
+        part = Batch({**batch.columns, **{-1 - i: key for i, key in enumerate(keys)}}, batch.num_rows).take(
+            open_rows
+        )
         for probe_rows, build_rows in _all_pairs(xp, len(open_rows), table.num_rows):
             context.check_cancelled()
             false, null = self._pair_truth(part, table, probe_rows, build_rows, context)

@@ -19,7 +19,9 @@ from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal
 
 
-def _sorted_by_group(rows: Rows, words: list[Array], bits: list[int], context: RunContext) -> tuple[Array, Array, Array]:
+def _sorted_by_group(
+    rows: Rows, words: list[Array], bits: list[int], context: RunContext
+) -> tuple[Array, Array, Array]:
     """Order of rows by group and then words; start and row count of each group in that order."""
     xp = context.xp
     group_bits = max(1, (max(rows.num_groups, 1) - 1).bit_length())
@@ -69,7 +71,9 @@ def _rows_at(xp: Any, order: Array, positions: Array, empty: Array) -> Array:
     return xp.where(empty, -1, order[xp.minimum(positions, len(order) - 1)])
 
 
-def _interpolate(call: AggregateCall, below: Column, above: Column, share: Array, context: RunContext) -> Column:
+def _interpolate(
+    call: AggregateCall, below: Column, above: Column, share: Array, context: RunContext
+) -> Column:
     xp = context.xp
     dtype = call.type
     if dtype.is_float:

@@ -88,9 +88,7 @@ def _ranks_of(strings: Any, rows: Array | None, context: RunContext) -> Array:
         # Zero padding makes "a" and "a\0" look alike: the bytes left, at most 8, tell them apart.
         left = xp.clip(lengths[open_items] - skip, 0, 9)
         bits = max(1, total.bit_length())
-        order = kernels.sort.order(
-            [group.astype(xp.uint64), word, left.astype(xp.uint64)], [bits, 64, 4]
-        )
+        order = kernels.sort.order([group.astype(xp.uint64), word, left.astype(xp.uint64)], [bits, 64, 4])
         items, sorted_group = open_items[order], group[order]
         sorted_word, sorted_left = word[order], left[order]
         fresh = xp.ones(len(items), bool)

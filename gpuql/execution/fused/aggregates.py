@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuql.columnar.column import Array, Column
-from gpuql.columnar.construct import narrowest_dtype
+from gpuql.columnar.construct import narrowest_dtype, null_column
+from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.expressions import INT64, ExpressionLowering
 from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
@@ -18,7 +19,7 @@ from gpuql_planner.logical.expressions import AggregateCall
 from gpuql_planner.types import BOOLEAN, DataType, TypeId
 
 #: From state arrays (already cut to the groups put out) to the result column.
-Assembler = Callable[[list[Array], Any], Column]
+Assembler = Callable[[list[Array], Inputs, Any], Column]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ class AggregateLowering:
         self.may_be_empty = may_be_empty
         self.accumulators: list[ir.Accumulator] = []
         self._positions: dict[tuple[Any, ...], int] = {}
+        self._build_rows: dict[int, ir.BuildRow] = {}
 
     def lower(self, calls: list[AggregateCall], *, count_rows: bool) -> LoweredAggregates:
         """Lower all; ``count_rows`` asks for an accumulator that is positive where a group exists."""
@@ -102,7 +104,7 @@ class AggregateLowering:
 
     @staticmethod
     def _count(position: int) -> Assembler:
-        def assemble(states: list[Array], xp: Any) -> Column:
+        def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
             counts = states[position].astype("int64")
             return Column(DataType(TypeId.BIGINT), counts, None, None, _reach(counts))
 
@@ -131,7 +133,7 @@ class AggregateLowering:
         if operand.dtype.is_float:
             position = self._accumulator("sum", operand.value, keep, "float64")
 
-            def assemble_float(states: list[Array], xp: Any) -> Column:
+            def assemble_float(states: list[Array], inputs: Inputs, xp: Any) -> Column:
                 return Column(dtype, states[position], _present(states, presence))
 
             return assemble_float
@@ -140,7 +142,7 @@ class AggregateLowering:
         halves = self._halves(operand, keep)
         reach = self._sum_bounds(operand)
 
-        def assemble(states: list[Array], xp: Any) -> Column:
+        def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
             validity = _present(states, presence)
             if len(halves) == 1:
                 return Column(dtype, states[halves[0]], validity, None, reach)
@@ -164,7 +166,7 @@ class AggregateLowering:
         else:
             raise NotFusible(f"avg of {operand.dtype}")
 
-        def assemble(states: list[Array], xp: Any) -> Column:
+        def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
             counts = states[count]
             total = (
                 states[halves[0]] if len(halves) == 1 else words.to_float64(xp, _joined(states, halves, xp))
@@ -188,13 +190,38 @@ class AggregateLowering:
     def _any(self, operand: Operand, keep: ir.Value | None) -> Assembler:
         if operand.value.dtype == "uint64":
             raise NotFusible("any_value of UBIGINT")
+        if operand.build is not None and not operand.value.nullable:
+            return self._from_build(operand, keep)
         dtype = _state_dtype(operand)
         position = self._accumulator("any", operand.value, keep, dtype)
         return self._value_assembler(operand, position, self._presence(operand, keep))
 
+    def _from_build(self, operand: Operand, keep: ir.Value | None) -> Assembler:
+        """Keep the build row, once for all columns of that side, and fetch the value at the end."""
+        value = operand.value
+        assert isinstance(value, ir.Gather), "columns of a build side are gathered"
+        assert operand.build is not None, "the caller checked"
+        build, attribute = operand.build
+        row = self._build_rows.setdefault(
+            value.probe, ir.BuildRow("int64", nullable=False, probe=value.probe)
+        )
+        position = self._accumulator(
+            "any", row, keep, "int32" if self.expressions.max_build_rows < 2**31 else "int64"
+        )
+        presence = self._presence(operand, keep)
+
+        def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
+            column = inputs.table(build).payload[attribute]
+            if len(column) == 0:
+                return null_column(column.dtype, len(states[position]), xp=xp)
+            taken = column.take(states[position])
+            return Column(taken.dtype, taken.values, _present(states, presence), taken.strings, taken.bounds)
+
+        return assemble
+
     @staticmethod
     def _value_assembler(operand: Operand, position: int, presence: int | None) -> Assembler:
-        def assemble(states: list[Array], xp: Any) -> Column:
+        def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
             validity = _present(states, presence)
             values = states[position]
             if validity is not None:

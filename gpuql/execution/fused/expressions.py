@@ -15,7 +15,7 @@ from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.expressions import bounds as ranges
 from gpuql.expressions.evaluate import evaluate
-from gpuql.operators.contract import RunContext
+from gpuql.operators.contract import JoinTable, RunContext
 from gpuql_kernels.codegen import program as ir
 from gpuql_planner.errors import GpuqlError
 from gpuql_planner.logical.expressions import (
@@ -52,6 +52,8 @@ class ExpressionLowering:
         self.arguments = arguments
         self.context = context
         self.inputs = inputs
+        tables = [result for result in inputs.results.values() if isinstance(result, JoinTable)]
+        self.max_build_rows = max((table.num_rows for table in tables), default=0)
         self._environment: dict[int, Callable[[], Operand]] = {}
         self._attributes: dict[int, Operand] = {}
         self._memo: dict[int, tuple[Expression, Operand]] = {}

@@ -152,7 +152,8 @@ class PipelineLowering:
             )
         outer = node.kind in (JoinKind.LEFT, JoinKind.FULL, JoinKind.SINGLE)
         value = ir.Gather(str(column.values.dtype), outer or validity is not None, step, array, validity)
-        return Operand(value, column.dtype, _usable_bounds(column), column.strings, early=False)
+        origin = (build, attribute)
+        return Operand(value, column.dtype, _usable_bounds(column), column.strings, early=False, build=origin)
 
     # --- transforms ---------------------------------------------------------------------------------------------
 
@@ -271,6 +272,14 @@ class PipelineLowering:
             field("stride", lambda t: t.encoding.strides[position]),
             null_code,
             translation,
+            self._filter(build, position, table),
+        )
+
+    def _filter(self, build: int, position: int, table: JoinTable) -> int | None:
+        if position >= len(table.filters) or table.filters[position] is None:
+            return None
+        return self.arguments.add(
+            ("filter", build, position), "array", "uint8", lambda run: run.table(build).filters[position]
         )
 
     def _translation(self, operand: Operand, column: KeyColumn) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gpuql.columnar.column import StringArray
 from gpuql_kernels.codegen import program as ir
+from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.types import DataType
 
 
@@ -14,7 +15,8 @@ class Operand:
     """A row expression of the program.
 
     ``bounds`` is a range of the stored integers (None if unknown or not an integer); ``strings`` is what the values
-    point into for VARCHAR; ``early`` says that it reads source columns alone and cannot raise.
+    point into for VARCHAR; ``early`` says that it reads source columns alone and cannot raise. ``build`` names the
+    build pipeline and attribute that a plain column of a build side comes from.
     """
 
     value: ir.Value
@@ -22,6 +24,7 @@ class Operand:
     bounds: tuple[int, int] | None = None
     strings: StringArray | None = None
     early: bool = True
+    build: tuple[int, Attribute] | None = None
 
     @property
     def is_integer(self) -> bool:

@@ -22,7 +22,6 @@ from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
 from gpuql_kernels.codegen.emit import CHUNK_ROWS
 
-
 #: Group tables start no larger than this, as estimates are often too high; growing fourfold moves few groups.
 INITIAL_SLOTS = 1 << 15
 
@@ -212,7 +211,7 @@ def _run_aggregate(
     if shared is None:
         for other in states[1:]:
             merge(sink.accumulators, merged, other, slice(None), np)
-    return RowsResult([_dense_result(fused, merged)])
+    return RowsResult([_dense_result(fused, inputs, merged)])
 
 
 def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Morsel]:
@@ -227,14 +226,14 @@ def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Mor
     return cut_at(sorted(cuts | {0, num_rows})) or morsels
 
 
-def _dense_result(fused: FusedPipeline, states: list[Array]) -> Batch:
+def _dense_result(fused: FusedPipeline, inputs: Inputs, states: list[Array]) -> Batch:
     assert fused.aggregates is not None, "an aggregating sink"
     if fused.aggregates.row_count is None:
-        return result_batch(fused, None, states, np)
+        return result_batch(fused, inputs, None, states, np)
     packed = np.flatnonzero(states[fused.aggregates.row_count])
     if len(packed) < fused.domain:
         states = [state[packed] for state in states]
-    return result_batch(fused, packed, states, np)
+    return result_batch(fused, inputs, packed, states, np)
 
 
 def _run_hash(
@@ -272,7 +271,9 @@ def _run_hash(
     assert merged.slot_keys is not None, "a hash table"
     slots = np.flatnonzero(merged.slot_keys >= 0)
     packed = merged.slot_keys[slots]
-    return RowsResult([result_batch(fused, packed, [array[slots] for array in merged.accumulators], np)])
+    return RowsResult(
+        [result_batch(fused, inputs, packed, [array[slots] for array in merged.accumulators], np)]
+    )
 
 
 def _new_group_state(sink: ir.GroupHash, at_least_slots: int) -> GroupState:

@@ -141,9 +141,9 @@ def _run_aggregate(
     states = new_arrays(sink.accumulators, fused.domain, xp)
     _launch(fused, compiled, inputs, context, 0, xp.zeros(3, np.int64), states)
     if fused.aggregates.row_count is None:
-        return RowsResult([result_batch(fused, None, states, xp)])
+        return RowsResult([result_batch(fused, inputs, None, states, xp)])
     packed = xp.flatnonzero(states[fused.aggregates.row_count])
-    return RowsResult([result_batch(fused, packed, [state[packed] for state in states], xp)])
+    return RowsResult([result_batch(fused, inputs, packed, [state[packed] for state in states], xp)])
 
 
 def _run_hash(
@@ -161,4 +161,4 @@ def _run_hash(
             break
         bits += 2
     slots = xp.flatnonzero(slot_keys >= 0)
-    return RowsResult([result_batch(fused, slot_keys[slots], [state[slots] for state in states], xp)])
+    return RowsResult([result_batch(fused, inputs, slot_keys[slots], [state[slots] for state in states], xp)])

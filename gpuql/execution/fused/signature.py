@@ -35,4 +35,14 @@ def _table(table: JoinTable) -> Hashable:
     payload = tuple((key, _column(column)) for key, column in table.payload.columns.items())
     form = (index.slot_keys is None, index.first is None, str(getattr(index.first, "dtype", "")))
     size = (table.num_rows, index.num_keys)
-    return keys, table.encoding.packable, payload, form, size, table.has_null_key, table.matched is None
+    filters = tuple(one is None for one in table.filters)
+    return (
+        keys,
+        table.encoding.packable,
+        payload,
+        form,
+        size,
+        table.has_null_key,
+        table.matched is None,
+        filters,
+    )

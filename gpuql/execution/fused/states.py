@@ -8,6 +8,7 @@ from typing import Any
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.construct import narrowest_dtype
+from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.lower import FusedPipeline, GroupKey
 from gpuql_kernels.codegen import program as ir
 
@@ -78,7 +79,9 @@ def merge(
         left[slots] = held
 
 
-def result_batch(fused: FusedPipeline, packed: Array | None, states: list[Array], xp: Any) -> Batch:
+def result_batch(
+    fused: FusedPipeline, inputs: Inputs, packed: Array | None, states: list[Array], xp: Any
+) -> Batch:
     """Rows of the aggregate: key columns from packed keys, then the aggregates."""
     assert fused.aggregates is not None, "an aggregating sink"
     num_rows = 1 if packed is None else len(packed)
@@ -87,7 +90,7 @@ def result_batch(fused: FusedPipeline, packed: Array | None, states: list[Array]
         for key in fused.group_keys:
             columns[key.attribute.id] = _key_column(key, packed, single=len(fused.group_keys) == 1, xp=xp)
     for attribute, assemble in zip(fused.aggregate_attributes, fused.aggregates.assemblers, strict=True):
-        columns[attribute.id] = assemble(states, xp)
+        columns[attribute.id] = assemble(states, inputs, xp)
     return Batch(columns, num_rows)
 
 

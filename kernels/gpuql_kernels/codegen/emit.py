@@ -197,7 +197,11 @@ class _Emitter:
         """Nested tests, one per conjunct, so that later ones are evaluated only where earlier ones hold."""
         if isinstance(predicate, ir.Connective) and predicate.operator == "and":
             first, *others = predicate.operands
-            rest = others[0] if len(others) == 1 else ir.Connective("bool", nullable=True, operator="and", operands=tuple(others))
+            rest = (
+                others[0]
+                if len(others) == 1
+                else ir.Connective("bool", nullable=True, operator="and", operands=tuple(others))
+            )
             self.keep(first, lambda: self.keep(rest, body))
             return
         truth = self.truth(predicate)
@@ -261,12 +265,14 @@ class _Emitter:
         else:
             self.line(f"{code} = np.int64(a{part.table}[{value}])")
             tests.append(f"{code} >= 0")
-        if checked and part.table is None:
+        if (checked or part.filter is not None) and part.table is None:
             tests.append(f"{code} >= 0 and {code} < a{part.cardinality}")
+        if part.filter is not None:
+            tests.append(f"(a{part.filter}[{code} >> 3] >> ({code} & 7)) & 1")
         test = " and ".join(tests) or None
         if valid is not None and part.null_code is not None:
             found = self.fresh("found")
-            self.line(f"{found} = {test or 'True'}")
+            self.line(f"{found} = bool({test or True})")
             with self.block(f"if not {valid}:"):
                 self.line(f"{code} = a{part.null_code}")
                 self.line(f"{found} = {code} >= 0")
@@ -569,6 +575,8 @@ class _Emitter:
                 return self.lookup(node)
             case ir.Parameter():
                 return f"a{node.argument}", None
+            case ir.BuildRow():
+                return f"r{node.probe}", None
             case ir.RowNumber():
                 return "i", None
             case ir.Null():

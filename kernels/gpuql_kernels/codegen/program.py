@@ -37,6 +37,13 @@ class Gather(Value):
 
 
 @dataclass(frozen=True, eq=False)
+class BuildRow(Value):
+    """Number of the build row that step ``probe`` matched."""
+
+    probe: int
+
+
+@dataclass(frozen=True, eq=False)
 class Lookup(Value):
     """``array[index - offset]``: a function tabulated over a dictionary or a small domain.
 
@@ -183,6 +190,7 @@ class KeyPart:
     code = ``table[value - table_offset]`` if ``table`` is given (a translation of dictionary positions, -1 for "no
     such key"), else ``value - minimum``; out of ``0 .. cardinality - 1`` means no match. NULL has code ``null_code``
     (a scalar argument) if ``null_safe``, else it matches nothing. The packed key is the sum of code * stride.
+    ``filter`` is a bitmap (uint8) of the codes that the index holds.
     All of ``minimum``, ``cardinality``, ``stride``, ``null_code`` are int64 scalar arguments.
     """
 
@@ -192,6 +200,7 @@ class KeyPart:
     stride: int
     null_code: int | None
     table: int | None = None
+    filter: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,7 +50,7 @@ class JoinIndex:
 
 
 #: A direct-address table may take this many entries for each key: one lookup costs one cache miss, not three.
-SPARSE_ENTRIES_PER_KEY = 64
+SPARSE_ENTRIES_PER_KEY = 256
 #: Up to this size; a larger table pays only if at least every fourth entry is used.
 SPARSE_TABLE_BYTES = 64 << 20
 SMALL_TABLE_BYTES = 1 << 20
