@@ -70,7 +70,7 @@ def parse_text(text: str, dtype: DataType) -> LiteralValue:
         return _parse_blob(text)
     stripped = text.strip()
     if dtype.id is TypeId.BOOLEAN:
-        return _parse_boolean(stripped)
+        return _parse_boolean(text)
     if dtype.is_integer:
         return parse_integer(stripped, dtype)
     if dtype.is_decimal:
