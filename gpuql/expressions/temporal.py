@@ -199,8 +199,9 @@ def epoch(dtype: DataType, arguments: list[Column], context: EvaluationContext) 
         years, rest = xp.fix(months / 12), xp.fmod(months, 12)
         seconds = years * 31_557_600.0 + rest * 2_592_000.0 + days * 86_400.0 + microseconds / 1e6
         return make_column(xp, dtype, seconds, column.validity)
-    days, clock = split_days(xp, column)
-    return make_column(xp, dtype, days * 86_400.0 + clock / 1e6, column.validity)
+    values = column.values.astype(xp.int64)
+    seconds = values * 86_400.0 if column.dtype.id is TypeId.DATE else values / 1e6
+    return make_column(xp, dtype, seconds, column.validity)
 
 
 def _truncate(xp: Any, part: str, days: Array, clock: Array) -> Array:

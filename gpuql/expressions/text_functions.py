@@ -77,7 +77,9 @@ def _pad(text: str, size: int, fill: str, *, before: bool) -> str:
 
 def _split_part(text: str, separator: str, index: int) -> str:
     parts = text.split(separator) if separator else [text]
-    position = index - 1 if index > 0 else len(parts) + index if index < 0 else 0
+    if index == 0:
+        return ""
+    position = index - 1 if index > 0 else len(parts) + index
     return parts[position] if 0 <= position < len(parts) else ""
 
 

@@ -231,8 +231,12 @@ class Average:
             wide = as_wide(xp, total)
             if self._argument.id is TypeId.DATE:
                 wide, _ = words.multiply(xp, wide, words.from_python(xp, [86_400_000_000]))
-            quotient, _ = words.divide(xp, wide, words.from_int64(xp, some))
-            return Column(self._dtype, quotient[:, 0].copy(), total.validity)
+            quotient, rest = words.divide(xp, wide, words.from_int64(xp, some))
+            # To the nearest microsecond, half to even. The remainder is smaller than the count, so one word holds it.
+            nearest, twice = quotient[:, 0].copy(), 2 * rest[:, 0]
+            nearest += (twice > some) | ((twice == some) & (nearest & 1 == 1))
+            nearest -= (twice < -some) | ((twice == -some) & (nearest & 1 == 1))
+            return Column(self._dtype, nearest, total.validity)
         values = total.values if total.dtype.is_float else exact_to_float(xp, total)
         return Column(self._dtype, (values / some).astype(NATURAL_DTYPE[self._dtype.id]), total.validity)
 
