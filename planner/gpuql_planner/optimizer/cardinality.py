@@ -139,24 +139,57 @@ def _join_rows(node: Join) -> float:
 
 def join_selectivity(node: Join) -> float:
     """Share of the pairs of rows that meet all conditions."""
-    left_product = right_product = 1.0
-    keys = 0
+    result = 1.0
+    keys = []
     rest = []
     for condition in node.conditions:
         pair = equality_sides(condition, node)
         if pair is None:
             rest.append(condition)
             continue
-        keys += 1
-        left_product *= expression_estimate(pair[0], (node.left,)).distinct
-        right_product *= expression_estimate(pair[1], (node.right,)).distinct
-    result = selectivity(rest, (node.left, node.right)) if rest else 1.0
-    if keys:
-        left_cap = min(left_product, estimate_rows(node.left))
-        right_cap = min(right_product, estimate_rows(node.right))
-        capped = keys > 1 and (left_cap < left_product or right_cap < right_product)
-        result /= max(min(left_cap, right_cap) if capped else max(left_product, right_product), 1.0)
-    return result
+        keys.append(pair)
+        left = expression_estimate(pair[0], (node.left,)).distinct
+        result /= max(left, expression_estimate(pair[1], (node.right,)).distinct, 1.0)
+    if len(keys) > 1:
+        left_keys, right_keys = [left for left, _ in keys], [right for _, right in keys]
+        result *= max(_combination_factor(node.left, left_keys), _combination_factor(node.right, right_keys))
+    if rest:
+        result *= selectivity(rest, (node.left, node.right))
+    return min(result, 1.0)
+
+
+def _combination_factor(node: LogicalNode, keys: Sequence[Expression]) -> float:
+    """By how much fewer combinations of the keys there are than the product of their distinct values.
+
+    The combinations in the table, or group, that the keys come from are at most its rows.
+    """
+    product = 1.0
+    base: LogicalNode | None = None
+    for key in keys:
+        found = _base_column(node, key.attribute) if isinstance(key, AttributeRef) else None
+        if found is None or (base is not None and base is not found[0]):
+            return 1.0
+        base = found[0]
+        product *= column_estimate(*found).distinct
+    return 1.0 if base is None else max(1.0, product / max(estimate_rows(base), 1.0))
+
+
+def _base_column(node: LogicalNode, attribute: Attribute) -> tuple[LogicalNode, Attribute] | None:
+    """The scan or aggregate that a column comes from unchanged, and its name there."""
+    while True:
+        if isinstance(node, (Scan, Aggregate)):
+            return node, attribute
+        if isinstance(node, Project):
+            expression = dict(node.expressions)[attribute]
+            if not isinstance(expression, AttributeRef):
+                return None
+            attribute = expression.attribute
+        elif not isinstance(node, (Filter, Join, Sort, Limit, Repeat)):
+            return None
+        inside = [child for child in node.inputs if attribute in output_set(child)]
+        if not inside:
+            return None
+        node = inside[0]
 
 
 def match_share(

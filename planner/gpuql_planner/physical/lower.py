@@ -195,15 +195,25 @@ class _Lowering:
 
     def lower_union(self, node: UnionAll, required: Required, rows: float) -> _Draft:
         positions = [i for i, attribute in enumerate(node.attributes) if attribute in required]
-        indices = []
+        indices: list[int] = []
+        origins: list[tuple[Attribute, ...]] = []
         for source in node.sources:
             wanted = tuple(source.outputs[i] for i in positions)
             draft = self.lower(source, frozenset(wanted))
-            known = self.unchanged_result(draft, wanted)
-            indices.append(
-                self.finish(draft, CollectSink(tuple(dict.fromkeys(wanted)))) if known is None else known
-            )
-        columns = tuple((node.attributes[i], tuple(s.outputs[i] for s in node.sources)) for i in positions)
+            if (
+                isinstance(draft.source, ResultScan) and not draft.transforms
+            ):  # already kept: read it from there
+                taken = dict(draft.source.columns)
+                for part, pipeline in enumerate(draft.source.pipelines):
+                    indices.append(pipeline)
+                    origins.append(tuple(taken[a][part] for a in wanted))
+            else:
+                indices.append(self.finish(draft, CollectSink(tuple(dict.fromkeys(wanted)))))
+                origins.append(wanted)
+        columns = tuple(
+            (node.attributes[position], tuple(origin[i] for origin in origins))
+            for i, position in enumerate(positions)
+        )
         return _Draft(ResultScan(tuple(indices), columns), (), rows)
 
     def lower_shared(self, node: Shared, required: Required, rows: float) -> _Draft:
