@@ -69,12 +69,12 @@ class Grouping:
                 return AttributeRef(attribute)
         return None
 
-    def result_of(self, call: AggregateCall, name: str) -> AttributeRef:
+    def result_of(self, call: AggregateCall) -> AttributeRef:
         """The output of ``call``, computed once however often it is written."""
         for attribute, known in self.aggregates:
             if known == call:
                 return AttributeRef(attribute)
-        attribute = Attribute.fresh(name, call.dtype)
+        attribute = Attribute.fresh(call.function, call.dtype)
         self.aggregates.append((attribute, call))
         return AttributeRef(attribute)
 
@@ -151,7 +151,7 @@ def bind(expression: Expr, scope: Scope, grouping: Grouping | None = None) -> Ex
         case AggregateExpr():
             if grouping is None:
                 raise BinderError(f"aggregate is not allowed here: {expression.function}")
-            return grouping.result_of(bind_aggregate(expression, scope), output_name(expression))
+            return grouping.result_of(bind_aggregate(expression, scope))
     raise TypeError(f"not an expression: {expression!r}")
 
 

@@ -180,10 +180,10 @@ class DataFrame:
         keys: list[tuple[Attribute, Expression]] = []
         others: list[tuple[Attribute, AggregateCall]] = []
         for position, attribute in enumerate(outputs):
-            fresh = Attribute.fresh(attribute.name, attribute.dtype, nullable=attribute.nullable)
             if position in positions:
-                keys.append((fresh, AttributeRef(attribute)))
+                keys.append((attribute, AttributeRef(attribute)))
             else:
+                fresh = Attribute.fresh(attribute.name, attribute.dtype)
                 others.append((fresh, functions.make_aggregate("first", [AttributeRef(attribute)])))
         plan: LogicalNode = Aggregate(self.plan, tuple(keys), tuple(others))
         if others:
@@ -320,7 +320,7 @@ class DataFrame:
         return self._with_plan(plan, [name for name, _ in wanted])
 
     def _aggregate(self, keys: Sequence[Named], wanted: Sequence[Named]) -> DataFrame:
-        grouping = Grouping([_fresh(name, bind(key, self._scope)) for name, key in keys])
+        grouping = Grouping(list(_assignments([(name, bind(key, self._scope)) for name, key in keys])))
         results = [
             *(
                 (name, AttributeRef(attribute))

@@ -305,8 +305,8 @@ def test_many_threads_one_connection(connection: Connection) -> None:
 
 
 def test_interrupt_leaves_the_connection_usable(connection: Connection) -> None:
-    connection.register("n", {"a": np.arange(3_000)})
-    slow = "SELECT sum(x.a * y.a % 7) FROM n x, n y, n z WHERE x.a + y.a + z.a > 1"
+    connection.register("n", {"a": np.arange(100_000)})
+    slow = "SELECT sum(x.a * y.a % 7) FROM n x, n y WHERE x.a + y.a > 1"
     outcome: list[BaseException] = []
 
     def run() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
@@ -152,9 +153,12 @@ def test_same_rows_and_names_as_sql(name: str, connection: Connection) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_same_plan_as_sql(name: str, connection: Connection) -> None:
     build, sql = CASES[name]
-    assert format_logical(optimize(build(connection).plan)) == format_logical(
-        optimize(connection.sql(sql).plan)
-    )
+    assert plan_text(build(connection)) == plan_text(connection.sql(sql))
+
+
+def plan_text(frame: DataFrame) -> str:
+    """The optimised plan; names of computed columns, which only the result's names follow, are left out."""
+    return re.sub(r" AS \S[^#,]*#", " AS #", format_logical(optimize(frame.plan)))
 
 
 @pytest.mark.parametrize("how", ["inner", "left", "right", "full", "semi", "anti", "cross"])
