@@ -64,13 +64,19 @@ def is_dense(span: int, num_keys: int, entry_bytes: int) -> bool:
     return table_bytes <= SPARSE_TABLE_BYTES and span <= SPARSE_ENTRIES_PER_KEY * num_keys
 
 
+def is_dense_when_repeated(span: int, num_keys: int) -> bool:
+    """Whether repeated keys are better addressed directly: their buckets are counted and summed, used or not."""
+    return span <= 8 * num_keys + 1024
+
+
 class HashTableKernels(Protocol):
     """The family; implemented by ``cpu`` and ``gpu`` with equal results."""
 
     def build(self, keys: Array, rows: Array | None = None, /) -> JoinIndex:
         """Index int64 ``keys`` (n,); ``rows`` (n,) are the build rows they belong to, None for 0 .. n - 1.
 
-        Chooses direct addressing by :func:`is_dense`, and the unique form when no key repeats.
+        Chooses direct addressing by :func:`is_dense` (and :func:`is_dense_when_repeated`), and the unique form when
+        no key repeats.
         """
 
     def probe(self, index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuql_kernels.hash_table.contract import JoinIndex, is_dense
+from gpuql_kernels.hash_table.contract import JoinIndex, is_dense, is_dense_when_repeated
 
 Array = Any
 
@@ -35,14 +35,22 @@ def build(keys: Array, rows: Array | None = None, /) -> JoinIndex:
     minimum, maximum = int(keys.min()), int(keys.max())
     span = maximum - minimum + 1
     if is_dense(span, num_keys, np.dtype(word).itemsize):
-        return _place(keys - minimum, rows, minimum, span, None, None, 0)
+        buckets = keys - minimum
+        first = _unique_rows(buckets, rows, span)
+        if first is not None:
+            return JoinIndex(minimum, span, None, None, 0, first, None, None, num_keys)
+        if is_dense_when_repeated(span, num_keys):
+            return _repeated(buckets, rows, minimum, span, None, None, 0)
     num_buckets = 1 << (2 * num_keys - 1).bit_length()
     shift = 64 - num_buckets.bit_length() + 1
     if num_keys < SMALL_KEYS:
         slot_keys, slot_used, buckets = _insert_few(keys, num_buckets, shift)
     else:
         slot_keys, slot_used, buckets = _loops().insert(np.ascontiguousarray(keys), num_buckets, shift)
-    return _place(buckets, rows, 0, num_buckets, slot_keys, slot_used, shift)
+    first = _unique_rows(buckets, rows, num_buckets)
+    if first is not None:
+        return JoinIndex(0, num_buckets, slot_keys, slot_used, shift, first, None, None, num_keys)
+    return _repeated(buckets, rows, 0, num_buckets, slot_keys, slot_used, shift)
 
 
 def _insert_few(keys: Array, num_buckets: int, shift: int) -> tuple[Array, Array, Array]:
@@ -62,7 +70,17 @@ def _insert_few(keys: Array, num_buckets: int, shift: int) -> tuple[Array, Array
     return slot_keys, slot_used, buckets
 
 
-def _place(
+def _unique_rows(buckets: Array, rows: Array, num_buckets: int) -> Array | None:
+    """Row of each bucket, -1 when empty; None if some bucket gets two."""
+    if len(rows) < SMALL_KEYS:
+        first = np.full(num_buckets, -1, rows.dtype)
+        first[buckets] = rows
+        return first if bool((first[buckets] == rows).all()) else None
+    first, unique = _loops().place_unique(buckets, rows, num_buckets)
+    return first if unique else None
+
+
+def _repeated(
     buckets: Array,
     rows: Array,
     minimum: int,
@@ -71,16 +89,8 @@ def _place(
     slot_used: Array | None,
     shift: int,
 ) -> JoinIndex:
-    """Put rows into their buckets, in the unique form if no bucket gets two."""
+    """Rows grouped by bucket."""
     num_keys = len(rows)
-    if num_keys < SMALL_KEYS:
-        first = np.full(num_buckets, -1, rows.dtype)
-        first[buckets] = rows
-        unique = bool((first[buckets] == rows).all())
-    else:
-        first, unique = _loops().place_unique(buckets, rows, num_buckets)
-    if unique:
-        return JoinIndex(minimum, num_buckets, slot_keys, slot_used, shift, first, None, None, num_keys)
     if num_keys < SMALL_KEYS:
         starts = np.zeros(num_buckets + 1, rows.dtype)
         np.cumsum(np.bincount(buckets, minlength=num_buckets), out=starts[1:])
