@@ -77,7 +77,7 @@ class DuckDbEngine:
 
     def execute(self, sql: str) -> Any:
         """A ``pyarrow.Table``."""
-        return self._connection.execute(sql).to_arrow_table()
+        return self._connection.sql(sql).to_arrow_table()
 
     def rows(self, result: Any) -> Sequence[Row]:
         """Rows."""
