@@ -78,7 +78,9 @@ def _wide_operation(xp: Any, function: str, left: Array, right: Array) -> tuple[
     return (quotient if function == "integer_divide" else rest), None
 
 
-def exact_binary(function: str, dtype: DataType, left: Column, right: Column, context: EvaluationContext) -> Column:
+def exact_binary(
+    function: str, dtype: DataType, left: Column, right: Column, context: EvaluationContext
+) -> Column:
     """An arithmetic function on stored integers, checked against the limits of ``dtype``."""
     xp = context.xp
     validity = joint_validity(left, right)
@@ -126,7 +128,11 @@ def _raise_if_any(flagged: Array, validity: Array | None, function: str, dtype: 
 def _binary(function: str) -> Callable[..., Column]:
     def apply(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
         left, right = arguments
-        if left.dtype.is_temporal or right.dtype.is_temporal or TypeId.INTERVAL in (left.dtype.id, right.dtype.id):
+        if (
+            left.dtype.is_temporal
+            or right.dtype.is_temporal
+            or TypeId.INTERVAL in (left.dtype.id, right.dtype.id)
+        ):
             return temporal_arithmetic.apply(function, dtype, left, right, context)
         if dtype.is_float:
             values = _narrow_operation(context.xp, function, *_floats(dtype, left, right, context))

@@ -33,7 +33,9 @@ _TEXT = (TypeId.VARCHAR, TypeId.BLOB)
 _INT64 = (INT64_MIN, INT64_MAX)
 
 
-def evaluate_cast(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool = False) -> Column:
+def evaluate_cast(
+    column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool = False
+) -> Column:
     """``column`` as ``dtype``; rows that do not fit raise ConversionError, or become NULL if ``try_`` is set."""
     source = column.dtype
     if source == dtype:
@@ -78,7 +80,14 @@ def exact_to_float(xp: Any, column: Column) -> Array:
 
 
 def _keep_valid(
-    xp: Any, wrong: Array, validity: Array | None, dtype: DataType, source: DataType, describe: Any, *, try_: bool
+    xp: Any,
+    wrong: Array,
+    validity: Array | None,
+    dtype: DataType,
+    source: DataType,
+    describe: Any,
+    *,
+    try_: bool,
 ) -> Array | None:
     """Validity without rows of ``wrong``; raises if there are any and they may not become NULL."""
     if validity is not None:

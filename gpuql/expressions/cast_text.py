@@ -37,7 +37,9 @@ def cast(column: Column, dtype: DataType, context: EvaluationContext, *, try_: b
             return _between_text(xp, column, dtype)
         parse = parser(dtype)
         texts = text_of_entries(xp, column)
-        return values_of_entries(xp, dtype, column, texts, parse, f"could not cast text to {dtype}", try_=try_)
+        return values_of_entries(
+            xp, dtype, column, texts, parse, f"could not cast text to {dtype}", try_=try_
+        )
     if dtype.id is TypeId.BLOB:
         raise NotSupportedError(f"cast is not supported: {source} to BLOB")
     return strings_of_distinct(xp, dtype, column, formatter(column))
@@ -299,7 +301,9 @@ _UNITS: dict[str, tuple[int, int, int]] = {
     "microsecond": (0, 0, 1),
     "us": (0, 0, 1),
 }
-_INTERVAL_ITEM = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-z]+)|\s*([+-]?)(\d+:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)")
+_INTERVAL_ITEM = re.compile(
+    r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-z]+)|\s*([+-]?)(\d+:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)"
+)
 
 
 def parse_interval(text: str) -> tuple[int, int, int] | None:

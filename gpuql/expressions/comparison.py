@@ -187,12 +187,12 @@ def distinct_from(left: Column, right: Column, context: EvaluationContext) -> Ar
 
 def is_distinct_from(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
     """IS DISTINCT FROM: never NULL."""
-    return Column(BOOLEAN, distinct_from(*arguments, context))
+    return Column(BOOLEAN, distinct_from(arguments[0], arguments[1], context))
 
 
 def is_not_distinct_from(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
     """IS NOT DISTINCT FROM: never NULL."""
-    return Column(BOOLEAN, ~distinct_from(*arguments, context))
+    return Column(BOOLEAN, ~distinct_from(arguments[0], arguments[1], context))
 
 
 FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Column]] = {

@@ -27,9 +27,7 @@ def distinct_rows(xp: Any, values: Array) -> tuple[Array, Array]:
     return xp.asarray(host), xp.asarray(inverse.reshape(-1))
 
 
-def strings_of_distinct(
-    xp: Any, dtype: DataType, column: Column, function: Callable[[Any], str]
-) -> Column:
+def strings_of_distinct(xp: Any, dtype: DataType, column: Column, function: Callable[[Any], str]) -> Column:
     """Text of each value. ``function`` takes the stored value as int, float, or list of words."""
     values = column.values
     if column.validity is not None:

@@ -123,9 +123,9 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | temporal.FUNCTIONS
         )
         _function_tables.append((special, null_aware, strict))
-    tables: tuple[
-        dict[str, SpecialFunction], dict[str, StrictFunction], dict[str, StrictFunction]
-    ] = _function_tables[0]
+    tables: tuple[dict[str, SpecialFunction], dict[str, StrictFunction], dict[str, StrictFunction]] = (
+        _function_tables[0]
+    )
     return tables
 
 

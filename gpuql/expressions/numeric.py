@@ -133,7 +133,9 @@ def _step(name: str) -> Callable[..., Column]:
             digits = found
         if column.dtype.is_float:
             unit = 10.0**digits
-            values = getattr(xp, name)(column.values * unit) / unit if digits else getattr(xp, name)(column.values)
+            values = (
+                getattr(xp, name)(column.values * unit) / unit if digits else getattr(xp, name)(column.values)
+            )
             return make_column(xp, dtype, values.astype(NATURAL_DTYPE[dtype.id]), column.validity)
         if dtype.is_float:
             values = getattr(xp, name)(exact_to_float(xp, column))

@@ -73,7 +73,9 @@ def evaluate_where(expression: Expression, batch: Batch, mask: Array, context: E
     rows = xp.flatnonzero(mask)
     if needed == 0:
         return evaluation.null_of(expression.dtype, context)
-    part = expand(xp, evaluation.evaluate_operand(expression, gather(batch, rows, (expression,)), context), needed)
+    part = expand(
+        xp, evaluation.evaluate_operand(expression, gather(batch, rows, (expression,)), context), needed
+    )
     return scatter(xp, part, rows, batch.num_rows)
 
 

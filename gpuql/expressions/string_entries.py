@@ -28,7 +28,11 @@ def constant_text(column: Column) -> str:
 
 
 def per_row(
-    xp: Any, column: Column, key: Hashable, compute: Callable[[StringArray, Array | None], Array], default: Any
+    xp: Any,
+    column: Column,
+    key: Hashable,
+    compute: Callable[[StringArray, Array | None], Array],
+    default: Any,
 ) -> Array:
     """One value for each row, as ``compute(strings, positions)`` gives for positions (None: all entries).
 

@@ -16,7 +16,20 @@ from gpuql_planner.errors import ConversionError, NotSupportedError
 from gpuql_planner.types import DataType, TypeId
 
 _EPOCH = datetime.datetime(1970, 1, 1)
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 

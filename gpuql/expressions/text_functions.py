@@ -229,7 +229,9 @@ def apply_text_function(
             present = Column(sole.dtype, sole.values[kept], None, sole.strings)
             chosen = [present if argument is sole else argument for argument in arguments]
             return _scatter(xp, apply_text_function(name, dtype, chosen, context), kept, sole.validity)
-    constants = [None if index in varying else _constant(argument) for index, argument in enumerate(arguments)]
+    constants = [
+        None if index in varying else _constant(argument) for index, argument in enumerate(arguments)
+    ]
     slot = varying[0]
     key = (name, tuple(constants), slot, dtype)
 

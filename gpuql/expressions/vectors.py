@@ -97,7 +97,7 @@ def match_length(xp: Any, validity: Array | None, num_rows: int) -> Array | None
 
 def is_wide(column: Column) -> bool:
     """Exact values that take two words or a uint64, which plain int64 arithmetic cannot read."""
-    return column.values.ndim == 2 or column.values.dtype == np.uint64
+    return bool(column.values.ndim == 2 or column.values.dtype == np.uint64)
 
 
 def as_wide(xp: Any, column: Column) -> Array:

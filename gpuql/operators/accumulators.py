@@ -15,7 +15,7 @@ from gpuql.columnar.column import NATURAL_DTYPE, Array, Column
 from gpuql.expressions.cast import exact_to_float
 from gpuql.expressions.vectors import as_wide, from_wide, is_wide, measured_bounds
 from gpuql.operators.contract import RunContext
-from gpuql.operators.ordering import float_words, value_words
+from gpuql.operators.ordering import value_words
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ArithmeticOverflowError
 from gpuql_planner.types import BIGINT, DOUBLE, HUGEINT, DataType, TypeId, decimal
@@ -266,10 +266,7 @@ class Extreme:
             if validity is not None:
                 best = xp.where(validity, best, values.dtype.type(0))
             return [Column(self._dtype, best, validity, None, column.bounds)]
-        if column.dtype.is_float:
-            word = float_words(xp, values)
-        else:
-            word = rank_word(column, context)
+        word = rank_word(column, context)
         if self._largest:
             word = ~word
         picked = pick(column, row_with_smallest(word, rows, context), context)

@@ -17,7 +17,7 @@ from gpuql_planner.physical.nodes import HashJoinBuild
 
 @dataclass(eq=False)
 class BuildState:
-    """Batches of one worker: payload columns under their ids, computed keys under -1, -2, …"""
+    """Batches of one worker: payload columns under their ids, computed keys under -1, -2 and so on."""
 
     batches: list[tuple[int, Batch]] = field(default_factory=list)
 
@@ -52,11 +52,21 @@ class HashJoinBuildOperator:
         rows = concat_batches(filled, xp=xp)
         matched = xp.zeros(rows.num_rows, bool)
         if not filled:
-            return JoinTable(rows, KeyEncoding((), (), packable=False), _no_index(context), False, 0, matched)
+            no_keys = KeyEncoding((), (), packable=False)
+            return JoinTable(
+                rows, no_keys, _no_index(context), has_null_key=False, num_rows=0, matched=matched
+            )
         payload = rows.select(self._node.payload)
         if not self._node.keys:
             encoding = KeyEncoding((), (), packable=False)
-            return JoinTable(payload, encoding, _no_index(context), False, rows.num_rows, matched)
+            return JoinTable(
+                payload,
+                encoding,
+                _no_index(context),
+                has_null_key=False,
+                num_rows=rows.num_rows,
+                matched=matched,
+            )
         keys = [
             rows.columns[key.attribute.id if isinstance(key, AttributeRef) else -1 - position]
             for position, key in enumerate(self._node.keys)

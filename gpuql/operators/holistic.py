@@ -104,10 +104,7 @@ def string_agg(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
     separator = ","
     if len(call.arguments) > 1:
         found = _constant(call.arguments[1], "separator of string_agg")
-        if found is None:
-            separator = ""
-        else:
-            separator = str(found)
+        separator = "" if found is None else str(found)
     order_word = rows.order.astype(xp.int64).view(xp.uint64)
     order, _, counts = _sorted_by_group(rows, [order_word], [63], context)
     texts = text_of_entries(xp, rows.columns[0])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuql_kernels.int128 import words
+
+# A loaded machine makes drawing slow, which says nothing about the arithmetic.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 LOW, HIGH = -(2**127), 2**127 - 1
 wide_ints = st.one_of(
@@ -32,7 +36,9 @@ def test_add_subtract_multiply_compare(pairs: list[tuple[int, int]]) -> None:
         result, overflow = function(np, left, right)
         fits = [LOW <= value <= HIGH for value in exact]
         # A product of exactly -2**127 may be reported as overflow: no SQL type reaches it through DECIMAL's limits.
-        for value, got, flagged, fit in zip(exact, words.to_python(result), overflow.tolist(), fits, strict=True):
+        for value, got, flagged, fit in zip(
+            exact, words.to_python(result), overflow.tolist(), fits, strict=True
+        ):
             assert flagged is not fit or value == LOW
             if not flagged:
                 assert got == value

@@ -40,7 +40,18 @@ sum(id) FILTER (WHERE b) | count(*) FILTER (WHERE id > 10) | count(DISTINCT k) F
 sum(sparse * 1000000000) | sum(amount * amount) | max(sparse) | min(sparse) | sum(b::INTEGER) | count(DISTINCT huge)
 """
 
-KEYS = ("", "k", "s", "k, s", "f", "unique_text", "sparse", "d, b", "huge, k", "id, unique_text, sparse, f, huge")
+KEYS = (
+    "",
+    "k",
+    "s",
+    "k, s",
+    "f",
+    "unique_text",
+    "sparse",
+    "d, b",
+    "huge, k",
+    "id, unique_text, sparse, f, huge",
+)
 
 JOINS = (
     "SELECT a.id, b.id FROM t a JOIN u b ON a.k = b.k AND a.s = b.s",
@@ -146,7 +157,9 @@ def test_sort(engines: Any, order: str, limit: str) -> None:
 
 def test_limit_without_order(engines: Any) -> None:
     engine, _ = engines
-    assert len(engine.sql("SELECT id FROM t LIMIT 5").fetchall()) == min(5, len(engine.sql("SELECT id FROM t").fetchall()))
+    assert len(engine.sql("SELECT id FROM t LIMIT 5").fetchall()) == min(
+        5, len(engine.sql("SELECT id FROM t").fetchall())
+    )
 
 
 @pytest.mark.parametrize("keys", ["k", "s, k", "f", "unique_text, sparse"])

@@ -21,7 +21,8 @@ def _loops() -> Any:
 def factorize(keys: Array, /) -> tuple[Array, Array]:
     """Number distinct keys."""
     if len(keys) >= SMALL_ROWS:
-        return _loops().factorize(np.ascontiguousarray(keys, np.int64))
+        codes, firsts = _loops().factorize(np.ascontiguousarray(keys, np.int64))
+        return codes, firsts
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     # np.unique numbers by value; renumber by first occurrence.
     order = np.argsort(first, kind="stable")
@@ -56,7 +57,12 @@ def sum_words(values: Array, groups: Array, num_groups: int, /) -> Array:
     # Four sums of 32-bit parts cannot overflow for so few rows; carries are added up at the end.
     parts = np.zeros((num_groups, 4), np.int64)
     for index, part in enumerate(
-        (values[:, 0] & 0xFFFFFFFF, (values[:, 0] >> 32) & 0xFFFFFFFF, values[:, 1] & 0xFFFFFFFF, values[:, 1] >> 32)
+        (
+            values[:, 0] & 0xFFFFFFFF,
+            (values[:, 0] >> 32) & 0xFFFFFFFF,
+            values[:, 1] & 0xFFFFFFFF,
+            values[:, 1] >> 32,
+        )
     ):
         np.add.at(parts[:, index], groups, part)
     parts[:, 1] += parts[:, 0] >> 32

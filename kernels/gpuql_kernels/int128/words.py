@@ -127,7 +127,11 @@ def multiply(xp: Any, left: Array, right: Array) -> tuple[Array, Array]:
     total2 = total + cross_b
     carried |= total2 < cross_b
     overflow = (
-        ((high_a != 0) & (high_b != 0)) | (overflow_a != 0) | (overflow_b != 0) | carried | (total2 >> xp.uint64(63) != 0)
+        ((high_a != 0) & (high_b != 0))
+        | (overflow_a != 0)
+        | (overflow_b != 0)
+        | carried
+        | (total2 >> xp.uint64(63) != 0)
     )
     product = _join(xp, low, total2.view(xp.int64))
     flipped, _ = negate(xp, product)
@@ -155,7 +159,9 @@ def less(xp: Any, left: Array, right: Array) -> Array:
 def to_float64(xp: Any, wide: Array) -> Array:
     """Nearest double of each row, up to one rounding of the low word."""
     magnitude, _ = absolute(xp, wide)
-    size = _high(magnitude).view(xp.uint64).astype(xp.float64) * 2.0**64 + _low(xp, magnitude).astype(xp.float64)
+    size = _high(magnitude).view(xp.uint64).astype(xp.float64) * 2.0**64 + _low(xp, magnitude).astype(
+        xp.float64
+    )
     narrow = wide[..., 0].astype(xp.float64)
     return xp.where(fits_int64(wide), narrow, xp.where(negative(wide), -size, size))
 
@@ -190,7 +196,10 @@ def _divide_unsigned(xp: Any, magnitude: Array, divisor: Array) -> tuple[Array, 
     magnitude, divisor = xp.broadcast_arrays(magnitude, divisor)
     one, top = xp.uint64(1), xp.uint64(63)
     low, high = _low(xp, xp.ascontiguousarray(magnitude)), magnitude[..., 1].astype(xp.int64).view(xp.uint64)
-    by_low, by_high = _low(xp, xp.ascontiguousarray(divisor)), divisor[..., 1].astype(xp.int64).view(xp.uint64)
+    by_low, by_high = (
+        _low(xp, xp.ascontiguousarray(divisor)),
+        divisor[..., 1].astype(xp.int64).view(xp.uint64),
+    )
     rest_low, rest_high = xp.zeros_like(low), xp.zeros_like(low)
     low, high = low.copy(), high.copy()
     for _ in range(128):

@@ -63,7 +63,14 @@ class StringMatchKernels(Protocol):
     """The family."""
 
     def compare(
-        self, offsets: Array, data: Array, rows: Array, other_offsets: Array, other_data: Array, other_rows: Array, /
+        self,
+        offsets: Array,
+        data: Array,
+        rows: Array,
+        other_offsets: Array,
+        other_data: Array,
+        other_rows: Array,
+        /,
     ) -> Array:
         """Order of each string against its partner by unsigned bytes: int8 -1, 0 or 1."""
 
@@ -91,12 +98,20 @@ class StringMatchKernels(Protocol):
         """Copy byte ranges into new strings: offsets int64, data."""
 
     def factorize(self, offsets: Array, data: Array, rows: Array | None, /) -> tuple[Array, Array]:
-        """Number equal strings equally: codes int64 from 0 by first occurrence, and the row number (index into
-        ``rows``) at which each code first occurs.
+        """Number equal strings equally.
+
+        Returns codes int64 from 0 by first occurrence, and for each code the index into ``rows`` where it first
+        occurs.
         """
 
     def lookup(
-        self, offsets: Array, data: Array, other_offsets: Array, other_data: Array, other_rows: Array | None, /
+        self,
+        offsets: Array,
+        data: Array,
+        other_offsets: Array,
+        other_data: Array,
+        other_rows: Array | None,
+        /,
     ) -> Array:
         """Position, among the distinct strings ``offsets``/``data``, of each other string; -1 if absent: int64."""
 

@@ -27,7 +27,7 @@ def _all_rows(offsets: Array, rows: Array | None) -> Array:
 
 
 def _strings(offsets: Array, data: Array, rows: Array | None) -> Iterator[bytes]:
-    raw = memoryview(np.ascontiguousarray(data))
+    raw = np.ascontiguousarray(data).data
     if rows is None:
         starts, ends = offsets[:-1], offsets[1:]
     else:
@@ -48,7 +48,9 @@ def compare(
 ) -> Array:
     """Order of string pairs."""
     if len(rows) < SMALL_ROWS:
-        pairs = zip(_strings(offsets, data, rows), _strings(other_offsets, other_data, other_rows), strict=True)
+        pairs = zip(
+            _strings(offsets, data, rows), _strings(other_offsets, other_data, other_rows), strict=True
+        )
         return np.fromiter(((a > b) - (a < b) for a, b in pairs), np.int8, len(rows))
     return _loops().compare(offsets, data, rows, other_offsets, other_data, other_rows)
 
@@ -110,13 +112,14 @@ def character_range(
     start, length = max(-limit, min(limit, start)), max(-limit, min(limit, length))
     rows = _all_rows(offsets, rows)
     if len(rows) >= SMALL_ROWS:
-        return _loops().character_range(offsets, data, rows, start, length)
+        low, high = _loops().character_range(offsets, data, rows, start, length)
+        return low, high
     starts, ends = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     for index, row in enumerate(rows.tolist()):
         begin, end = int(offsets[row]), int(offsets[row + 1])
         first = [i for i in range(begin, end) if data[i] & 0xC0 != 0x80] + [end]
-        low, high = substring_positions(len(first) - 1, start, length)
-        starts[index], ends[index] = first[low], first[high]
+        from_, to = substring_positions(len(first) - 1, start, length)
+        starts[index], ends[index] = first[from_], first[to]
     return starts, ends
 
 
@@ -142,7 +145,7 @@ def gather(data: Array, starts: Array, ends: Array, /) -> tuple[Array, Array]:
     np.cumsum(ends - starts, out=offsets[1:])
     if len(starts) >= SMALL_ROWS:
         return offsets, _loops().gather(data, starts, offsets)
-    raw = memoryview(np.ascontiguousarray(data))
+    raw = np.ascontiguousarray(data).data
     joined = b"".join(raw[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
     return offsets, np.frombuffer(joined, np.uint8).copy()
 
@@ -150,7 +153,8 @@ def gather(data: Array, starts: Array, ends: Array, /) -> tuple[Array, Array]:
 def factorize(offsets: Array, data: Array, rows: Array | None, /) -> tuple[Array, Array]:
     """Number distinct strings."""
     if not _is_small(offsets, rows):
-        return _loops().factorize(offsets, data, _all_rows(offsets, rows))
+        many_codes, many_first = _loops().factorize(offsets, data, _all_rows(offsets, rows))
+        return many_codes, many_first
     numbers: dict[bytes, int] = {}
     first: list[int] = []
     codes = np.zeros(len(offsets) - 1 if rows is None else len(rows), np.int64)

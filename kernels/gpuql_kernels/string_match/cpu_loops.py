@@ -7,23 +7,21 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from gpuql_kernels.string_match import bytewise
+
 Array = Any
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _order(data_a: Array, begin_a: int, end_a: int, data_b: Array, begin_b: int, end_b: int) -> int:
-    shared = min(end_a - begin_a, end_b - begin_b)
-    for i in range(shared):
-        a, b = data_a[begin_a + i], data_b[begin_b + i]
-        if a != b:
-            return -1 if a < b else 1
-    if end_a - begin_a == end_b - begin_b:
-        return 0
-    return -1 if end_a - begin_a < end_b - begin_b else 1
+_compile = njit(cache=True, nogil=True, error_model="numpy")
+_order = _compile(bytewise.order)
+_find_bytes = _compile(bytewise.find_bytes)
+_skip_character = _compile(bytewise.skip_character)
+_hash = _compile(bytewise.hash_bytes)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def compare(offsets: Array, data: Array, rows: Array, offsets_b: Array, data_b: Array, rows_b: Array) -> Array:
+def compare(
+    offsets: Array, data: Array, rows: Array, offsets_b: Array, data_b: Array, rows_b: Array
+) -> Array:
     """Order of pairs."""
     result = np.empty(len(rows), np.int8)
     for i in range(len(rows)):
@@ -40,30 +38,6 @@ def compare_literal(offsets: Array, data: Array, rows: Array, literal: Array) ->
         a = rows[i]
         result[i] = _order(data, offsets[a], offsets[a + 1], literal, 0, len(literal))
     return result
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _find_bytes(data: Array, begin: int, end: int, literal: Array, low: int, high: int) -> int:
-    """Position of ``literal[low:high]`` in ``data[begin:end]``, or -1."""
-    size = high - low
-    if size == 0:
-        return begin
-    first = literal[low]
-    last = literal[high - 1]
-    position = begin
-    stop = end - size
-    while position <= stop:
-        # Testing both ends first rejects nearly all positions in one step.
-        if data[position] == first and data[position + size - 1] == last:
-            matched = True
-            for k in range(1, size - 1):
-                if data[position + k] != literal[low + k]:
-                    matched = False
-                    break
-            if matched:
-                return position
-        position += 1
-    return -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -105,14 +79,6 @@ def like_segments(offsets: Array, data: Array, rows: Array, bounds: Array, liter
             position = found + bounds[segment + 1] - bounds[segment]
         result[i] = matched
     return result
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _skip_character(data: Array, position: int, end: int) -> int:
-    position += 1
-    while position < end and data[position] & 0xC0 == 0x80:
-        position += 1
-    return position
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -201,16 +167,6 @@ def gather(data: Array, starts: Array, offsets: Array) -> Array:
         for k in range(offsets[i + 1] - target):
             result[target + k] = data[source + k]
     return result
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _hash(data: Array, begin: int, end: int) -> np.uint64:
-    value = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(end - begin)
-    for k in range(begin, end):
-        value = (value ^ np.uint64(data[k])) * np.uint64(0x100000001B3)
-    value ^= value >> np.uint64(32)
-    value *= np.uint64(0x9E3779B97F4A7C15)
-    return value ^ (value >> np.uint64(29))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
