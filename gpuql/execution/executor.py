@@ -27,12 +27,12 @@ from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.physical.nodes import (
+    BuildScan,
     CollectSink,
     LimitSink,
     PhysicalPlan,
     Pipeline,
     ResultScan,
-    UnmatchedBuildScan,
 )
 
 #: Fewer source rows than this are interpreted unless their generated code is loaded already.
@@ -214,7 +214,7 @@ def _reads(pipeline: Pipeline) -> list[int]:
     reads = [transform.build for transform in pipeline.transforms if hasattr(transform, "build")]
     if isinstance(pipeline.source, ResultScan):
         reads.extend(pipeline.source.pipelines)
-    if isinstance(pipeline.source, UnmatchedBuildScan):
+    if isinstance(pipeline.source, BuildScan):
         reads.append(pipeline.source.build)
     return reads
 

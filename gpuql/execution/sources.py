@@ -10,7 +10,7 @@ from gpuql.columnar.construct import column_from_python, null_column
 from gpuql.columnar.table import ReadableTable
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import InternalError
-from gpuql_planner.physical.nodes import ResultScan, Source, TableScan, UnmatchedBuildScan, ValuesSource
+from gpuql_planner.physical.nodes import BuildScan, ResultScan, Source, TableScan, ValuesSource
 
 
 def open_source(source: Source, context: RunContext) -> Batch:
@@ -29,8 +29,8 @@ def open_source(source: Source, context: RunContext) -> Batch:
             return Batch(columns, len(source.rows))
         case ResultScan():
             return _results(source, context)
-        case UnmatchedBuildScan():
-            return _unmatched(source, context)
+        case BuildScan():
+            return _build_rows(source, context)
     raise InternalError(f"source is not known to the executor: {type(source).__name__}")
 
 
@@ -55,11 +55,11 @@ def _results(source: ResultScan, context: RunContext) -> Batch:
     return concat_batches(parts, xp=context.xp)
 
 
-def _unmatched(source: UnmatchedBuildScan, context: RunContext) -> Batch:
+def _build_rows(source: BuildScan, context: RunContext) -> Batch:
     table = context.results[source.build]
-    assert isinstance(table, JoinTable), "an UnmatchedBuildScan reads a join table"
-    assert table.matched is not None, "RIGHT and FULL joins remember their matches"
-    rows = context.xp.flatnonzero(~table.matched)
+    assert isinstance(table, JoinTable), "a BuildScan reads a join table"
+    assert table.matched is not None, "probes remember their matches"
+    rows = context.xp.flatnonzero(table.matched if source.matched else ~table.matched)
     taken = table.payload.select(source.build_attributes).take(rows)
     columns: dict[int, Any] = dict(taken.columns)
     for attribute in source.null_attributes:

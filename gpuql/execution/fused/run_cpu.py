@@ -127,7 +127,8 @@ def _run_emit(
 ) -> None:
     make_call = _calls(fused, compiled, inputs)
     num_rows = inputs.batch.num_rows
-    capacity = max(fused.fanout, min(1 << 17, max(num_rows, 1)))
+    # Without output columns rows are only counted, and a buffer of nothing is never full.
+    capacity = max(fused.fanout, min(1 << 17, max(num_rows, 1))) if fused.outputs else 1 << 62
 
     def work(morsels: Iterator[Morsel]) -> None:
         call, consume = make_call(), new_consumer()

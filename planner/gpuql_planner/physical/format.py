@@ -14,6 +14,7 @@ from gpuql_planner.logical.format import (
 )
 from gpuql_planner.physical.nodes import (
     AggregateSink,
+    BuildScan,
     CollectSink,
     FilterExec,
     HashJoinBuild,
@@ -29,7 +30,6 @@ from gpuql_planner.physical.nodes import (
     Source,
     TableScan,
     Transform,
-    UnmatchedBuildScan,
     ValuesSource,
 )
 
@@ -94,8 +94,9 @@ def _source(source: Source, name: AttributeNamer) -> str:
                 for a, origins in columns
             ]
             return f"Result of {', '.join(map(str, pipelines))} ({', '.join(renamed) or 'no columns'})"
-        case UnmatchedBuildScan(build, build_attributes):
-            return f"Unmatched build rows of {build} ({_columns(build_attributes, name)})"
+        case BuildScan(build, build_attributes, _, matched):
+            which = "Matched" if matched else "Unmatched"
+            return f"{which} build rows of {build} ({_columns(build_attributes, name)})"
 
 
 def _transform(transform: Transform, name: AttributeNamer) -> str:

@@ -33,6 +33,7 @@ from gpuql_planner.optimizer.cost import evaluation_order
 from gpuql_planner.optimizer.statistics import is_unique
 from gpuql_planner.physical.nodes import (
     AggregateSink,
+    BuildScan,
     CollectSink,
     FilterExec,
     HashJoinBuild,
@@ -48,7 +49,6 @@ from gpuql_planner.physical.nodes import (
     Source,
     TableScan,
     Transform,
-    UnmatchedBuildScan,
     ValuesSource,
 )
 from gpuql_planner.physical.placement import Refusal, place
@@ -235,6 +235,8 @@ class _Lowering:
         if node.kind is JoinKind.MARK and node.mark not in required:
             return self.lower(node.left, required)  # a mark that nobody reads changes nothing
         keys, null_safe, residual = split_conditions(node)
+        if node.kind in (JoinKind.SEMI, JoinKind.ANTI) and keys and _left_is_smaller(node):
+            return self.lower_existence(node, keys, null_safe, residual, required, rows)
         residual_uses: Required = frozenset().union(*map(references, residual))
         left_set, right_set = output_set(node.left), output_set(node.right)
         probe_keys = tuple(left for left, _ in keys)
@@ -266,9 +268,42 @@ class _Lowering:
             return draft
         matched = self.finish(draft, CollectSink(outputs))
         null_attributes = tuple(a for a in outputs if a not in right_set)
-        rest = _Draft(UnmatchedBuildScan(build_index, build_outputs, null_attributes), (), rows)
+        rest = _Draft(BuildScan(build_index, build_outputs, null_attributes, matched=False), (), rows)
         unmatched = self.finish(rest, CollectSink(outputs))
         return _Draft(ResultScan((matched, unmatched), tuple((a, (a, a)) for a in outputs)), (), rows)
+
+    def lower_existence(
+        self,
+        node: Join,
+        keys: list[tuple[Expression, Expression]],
+        null_safe: frozenset[int],
+        residual: tuple[Expression, ...],
+        required: Required,
+        rows: float,
+    ) -> _Draft:
+        """SEMI or ANTI with the left side built: right rows mark what they match, then the left rows are read."""
+        residual_uses: Required = frozenset().union(*map(references, residual))
+        left_set, right_set = output_set(node.left), output_set(node.right)
+        build_keys = tuple(left for left, _ in keys)
+        probe_keys = tuple(right for _, right in keys)
+        payload = _ordered(node.left.outputs, required | (residual_uses & left_set))
+        build_draft = self.lower(node.left, frozenset(payload).union(*map(references, build_keys)))
+        unique = _keys_unique(node.left, build_keys)
+        build_index = self.finish(build_draft, HashJoinBuild(build_keys, payload, null_safe, unique=unique))
+        draft = self.lower(node.right, (residual_uses & right_set).union(*map(references, probe_keys)))
+        probe = HashJoinProbe(build_index, JoinKind.RIGHT, probe_keys, residual, (), (), None, null_safe)
+        self.finish(draft.then(probe, draft.rows), CollectSink(()))
+        kept = _ordered(node.left.outputs, required)
+        return _Draft(BuildScan(build_index, kept, (), matched=node.kind is JoinKind.SEMI), (), rows)
+
+
+#: A SEMI or ANTI join builds its left side when the right one is this many times larger: marking a row costs a probe,
+#: which is about half of inserting it.
+_EXISTENCE_RATIO = 2.0
+
+
+def _left_is_smaller(node: Join) -> bool:
+    return estimate_rows(node.right) > _EXISTENCE_RATIO * estimate_rows(node.left)
 
 
 def split_conditions(

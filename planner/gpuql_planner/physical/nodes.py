@@ -61,15 +61,18 @@ class ResultScan:
 
 
 @dataclass(frozen=True)
-class UnmatchedBuildScan:
-    """Build rows of join ``build`` that no probe row matched (RIGHT and FULL); probe-side outputs are NULL.
+class BuildScan:
+    """Build rows of join ``build`` that some probe row matched, or that none did.
 
-    Runs after the pipeline that probes. ``null_attributes`` are the probe-side attributes, all NULL here.
+    Unmatched rows complete RIGHT and FULL joins: ``null_attributes`` are the probe-side attributes, all NULL here.
+    Either kind answers SEMI and ANTI joins whose left side was built, because it is the smaller. Runs after the
+    pipeline that probes.
     """
 
     build: int
     build_attributes: tuple[Attribute, ...]
     null_attributes: tuple[Attribute, ...]
+    matched: bool
 
     @property
     def outputs(self) -> tuple[Attribute, ...]:
@@ -77,7 +80,7 @@ class UnmatchedBuildScan:
         return (*self.null_attributes, *self.build_attributes)
 
 
-Source = TableScan | ValuesSource | ResultScan | UnmatchedBuildScan
+Source = TableScan | ValuesSource | ResultScan | BuildScan
 
 # --- transforms ------------------------------------------------------------------------------------------------------
 
@@ -105,7 +108,7 @@ class HashJoinProbe:
 
     kind
         INNER, LEFT, SINGLE: probe attributes and the build attributes in ``build_outputs``; RIGHT, FULL: likewise,
-        and build rows matched are remembered for an UnmatchedBuildScan; SEMI, ANTI: probe rows only; MARK: probe
+        and build rows matched are remembered for a BuildScan; SEMI, ANTI: probe rows only; MARK: probe
         rows and ``mark`` (three-valued over keys and residual, as in ``logical.nodes.Join``).
     outputs
         Attributes that later transforms or the sink use, a subset of what the kind puts out.

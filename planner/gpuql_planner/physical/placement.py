@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gpuql_planner.physical.nodes import HashJoinProbe, Pipeline, UnmatchedBuildScan
+from gpuql_planner.physical.nodes import BuildScan, HashJoinProbe, Pipeline
 
 #: Says why a pipeline cannot run on the chosen device (None if it can). Data about kernels, given by the session.
 Refusal = Callable[[Pipeline], str | None]
@@ -50,5 +50,5 @@ def _follow_joins(pipelines: Sequence[Pipeline], refused: dict[int, str]) -> Non
 
 def builds_read(pipeline: Pipeline) -> tuple[int, ...]:
     """Pipelines whose join tables this one probes or scans."""
-    own = (pipeline.source.build,) if isinstance(pipeline.source, UnmatchedBuildScan) else ()
+    own = (pipeline.source.build,) if isinstance(pipeline.source, BuildScan) else ()
     return (*own, *(step.build for step in pipeline.transforms if isinstance(step, HashJoinProbe)))

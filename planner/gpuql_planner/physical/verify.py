@@ -10,6 +10,7 @@ from gpuql_planner.logical.nodes import JoinKind
 from gpuql_planner.logical.visit import references
 from gpuql_planner.physical.nodes import (
     AggregateSink,
+    BuildScan,
     FilterExec,
     HashJoinBuild,
     HashJoinProbe,
@@ -21,7 +22,6 @@ from gpuql_planner.physical.nodes import (
     Sink,
     SortSink,
     TableScan,
-    UnmatchedBuildScan,
 )
 
 Available = frozenset[Attribute]
@@ -79,7 +79,7 @@ def _verify_source(plan: PhysicalPlan, index: int, pipeline: Pipeline) -> Availa
             _believe(len(taken) == len(source.pipelines), "a column lacks a source", index)
             for read, attribute in zip(source.pipelines, taken, strict=True):
                 _contains(sink_outputs(plan.pipelines[read].sink), (attribute,), "result scan", index)
-    elif isinstance(source, UnmatchedBuildScan):
+    elif isinstance(source, BuildScan):
         build = _build_of(plan, index, source.build)
         _contains(build.payload, source.build_attributes, "unmatched build rows", index)
     elif isinstance(source, TableScan):
