@@ -31,3 +31,14 @@ def cpu_families() -> KernelFamilies:
     from gpuql_kernels.string_match import cpu as string_match
 
     return KernelFamilies(hash_table, group_by, group_table, sort, string_match)
+
+
+def gpu_families() -> KernelFamilies:
+    """Families over CuPy arrays, or over NumPy arrays under Numba's simulator. Compiled at their first launch."""
+    from gpuql_kernels.group_by import gpu as group_by
+    from gpuql_kernels.group_table import gpu as group_table
+    from gpuql_kernels.hash_table import gpu as hash_table
+    from gpuql_kernels.sort import gpu as sort
+    from gpuql_kernels.string_match import gpu as string_match
+
+    return KernelFamilies(hash_table, group_by, group_table, sort, string_match)

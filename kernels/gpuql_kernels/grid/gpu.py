@@ -1,0 +1,114 @@
+"""Kernels that stride over positions 0 … n - 1, launched on CuPy's stream or run by Numba's CUDA simulator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import config as _numba_config
+from numba import cuda as _cuda
+from numba.cuda.core import config as _cuda_config
+
+cuda: Any = _cuda
+numba_config: Any = _numba_config
+cuda_config: Any = _cuda_config
+Array = Any
+Scalar = Any
+
+SIMULATED = bool(numba_config.ENABLE_CUDASIM)
+_THREADS_PER_BLOCK = 256
+#: Sixteen blocks on each multiprocessor of the largest GPUs: more would only wait.
+_MAX_BLOCKS = 132 * 16
+#: The simulator runs every CUDA thread as a Python thread: few, but enough to stride and to meet in atomics.
+_SIMULATED_GRID = (2, 2)
+#: For kernels whose device functions use ``cuda`` in another module: the simulator swaps
+#: that name in and out around each call, so that only one thread may run at a time.
+_SIMULATED_SERIAL_GRID = (3, 1)
+
+# A kernel over few rows has a small grid; Numba would warn of that at every launch.
+cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+
+
+class GridKernel:
+    """A kernel whose first parameter is the number of positions, and the types that it is launched with.
+
+    ``signatures`` are Numba types of all parameters as text: one kernel is compiled for each. Nothing is compiled
+    before the first launch.
+    """
+
+    def __init__(self, function: Callable[..., None], signatures: tuple[str, ...], *, serial: bool) -> None:
+        self.function = function
+        self.signatures = signatures
+        self._dispatcher = cuda.jit(function)
+        self._simulated_grid = _SIMULATED_SERIAL_GRID if serial else _SIMULATED_GRID
+
+    def __call__(self, num_positions: int, *arguments: Any) -> None:
+        """Run for positions ``0 … num_positions - 1``; asynchronous on a GPU. Arrays are contiguous."""
+        if num_positions == 0:
+            return
+        if SIMULATED:
+            self._simulate(num_positions, arguments)
+            return
+        # Views made here skip the stream synchronisation that Numba does for foreign arrays: kernels run on the
+        # stream on which CuPy works, so they are ordered anyway.
+        views = [
+            cuda.as_cuda_array(argument, sync=False)
+            if hasattr(argument, "__cuda_array_interface__")
+            else argument
+            for argument in arguments
+        ]
+        blocks = min(_MAX_BLOCKS, -(-num_positions // _THREADS_PER_BLOCK))
+        self._dispatcher[blocks, _THREADS_PER_BLOCK, _current_stream()](num_positions, *views)
+
+    def _simulate(self, num_positions: int, arguments: tuple[Any, ...]) -> None:
+        described = ", ".join(_numba_type(argument) for argument in (num_positions, *arguments))
+        assert described in self.signatures, f"declared types of {self.function.__name__}: {described}"
+        # The simulator copies arrays back after a launch, which read-only ones (literals, mapped files) refuse.
+        passed = [
+            cuda.to_device(argument)
+            if isinstance(argument, np.ndarray) and not argument.flags.writeable
+            else argument
+            for argument in arguments
+        ]
+        with warnings.catch_warnings():
+            # Hashes and two-word sums wrap by design; NumPy scalars in the simulator's threads warn of it.
+            warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
+            self._dispatcher[self._simulated_grid](np.int64(num_positions), *passed)
+
+
+def grid_kernel(*signatures: str, serial: bool = False) -> Callable[[Callable[..., None]], GridKernel]:
+    """Decorator that makes a :class:`GridKernel`; ``serial`` asks the simulator for one thread at a time."""
+    return lambda function: GridKernel(function, signatures, serial=serial)
+
+
+def _numba_type(argument: Any) -> str:
+    if isinstance(argument, np.ndarray):
+        assert argument.flags.c_contiguous, "kernels take contiguous arrays"
+        name = "boolean" if argument.dtype == np.bool_ else argument.dtype.name
+        return f"{name}[{':,' * (argument.ndim - 1)}::1]"
+    if isinstance(argument, bool | np.bool_):
+        return "boolean"
+    return "int64" if isinstance(argument, int) else str(argument.dtype.name)
+
+
+def _current_stream() -> Any:
+    """CuPy's current stream for Numba; 0, the default stream, is the default of both."""
+    import cupy
+
+    pointer = cupy.cuda.get_current_stream().ptr
+    return cuda.external_stream(pointer) if pointer else 0
+
+
+@cuda.jit(device=True, inline="always")
+def upper_bound(ends: Array, value: Scalar) -> Scalar:
+    """First position in ascending ``ends`` (int64) that holds more than ``value``; there is one."""
+    low, high = np.int64(0), np.int64(len(ends) - 1)
+    while low < high:
+        middle = (low + high) >> 1
+        if ends[middle] > value:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -1,0 +1,28 @@
+"""Insertion on a GPU or under the simulator; see ``contract``. All threads share the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpuql_kernels.array_module import array_module
+from gpuql_kernels.grid.gpu import cuda, grid_kernel
+from gpuql_kernels.scalar.gpu import group_slot
+
+Array = Any
+
+
+@grid_kernel("int64, int64[::1], int64[::1], int64[::1], int64[::1]", serial=True)
+def _insert(n: int, slot_keys: Array, status: Array, keys: Array, slots: Array) -> None:
+    capacity = np.int64(len(slot_keys))
+    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+        slots[i] = group_slot(slot_keys, status, capacity, keys[i])
+
+
+def insert(slot_keys: Array, status: Array, keys: Array, /) -> Array:
+    """See ``contract.GroupTableKernels.insert``."""
+    xp = array_module(keys)
+    slots = xp.empty(len(keys), np.int64)
+    _insert(len(keys), slot_keys, status, xp.ascontiguousarray(keys, dtype=np.int64), slots)
+    return slots
