@@ -1,8 +1,8 @@
 """Golden plans: what each rule does to a query, and what it leaves alone.
 
 A ``.test`` file holds cases: ``==== title``, the SQL, then sections ``---- name`` with the bound plan, the plan after
-each rule that changed it, and the pipelines. Set ``GPUQL_UPDATE_PLANS=1`` to write what the optimizer does now; read the
-difference before keeping it.
+each rule that changed it, and the pipelines. Set ``GPUQL_UPDATE_PLANS=1`` to write what the optimizer does now; read
+the difference before keeping it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.plans.catalogs import FixedCatalog, tpch_catalog
-from tests.plans.small_data import small_catalog
 
 from gpuql_planner.logical.format import format_logical
 from gpuql_planner.logical.nodes import LogicalNode
@@ -22,6 +20,8 @@ from gpuql_planner.physical.lower import lower
 from gpuql_planner.physical.verify import verify
 from gpuql_planner.sql.bind import bind_statements
 from gpuql_planner.sql.statements import Query
+from tests.plans.catalogs import FixedCatalog, tpch_catalog
+from tests.plans.small_data import small_catalog
 
 FOLDER = Path(__file__).parents[1] / "plans"
 UPDATE = os.environ.get("GPUQL_UPDATE_PLANS") == "1"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.plans.small_data import create_small_tables, small_catalog
-from tests.plans.to_sql import plan_to_sql
 
 from gpuql_planner.optimizer import optimize
 from gpuql_planner.physical.lower import lower
 from gpuql_planner.physical.verify import verify
 from gpuql_planner.sql.bind import bind_statements
 from gpuql_planner.sql.statements import Query
+from tests.plans.small_data import create_small_tables, small_catalog
+from tests.plans.to_sql import plan_to_sql
 
 _TEXT = (Path(__file__).parents[1] / "plans" / "queries.sql").read_text()
 QUERIES = [text.strip() for text in re.sub(r"(?m)^--.*$", "", _TEXT).split(";") if text.strip()]

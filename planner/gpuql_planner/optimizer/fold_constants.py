@@ -45,10 +45,8 @@ def _fold(node: LogicalNode) -> LogicalNode:
     if isinstance(node, Filter):
         return _fold_filter(node)
     if isinstance(node, (Join, DependentJoin)):
-        node = _fold_join(node)
-    else:
-        node = map_expressions(node, _fold_expression)
-    return _drop_empty(node)
+        return _drop_empty(_fold_join(node))
+    return _drop_empty(map_expressions(node, _fold_expression))
 
 
 def _fold_expression(expression: Expression) -> Expression:

@@ -101,9 +101,8 @@ class _Pruner:
     def prune_join(self, node: Join, required: Required) -> LogicalNode:
         if node.kind is JoinKind.MARK and node.mark not in required:
             return self.prune(node.left, required)
-        if node.kind is JoinKind.LEFT and required.isdisjoint(output_set(node.right)):
-            if is_unique(node.right, equality_attributes(node)[1]):
-                return self.prune(node.left, required)
+        if node.kind is JoinKind.LEFT and _adds_nothing(node, required):
+            return self.prune(node.left, required)
         used = required.union(*map(references, node.conditions))
         left = self.prune(node.left, used & output_set(node.left))
         right = self.prune(node.right, used & output_set(node.right))
@@ -124,6 +123,11 @@ class _Pruner:
             kept = tuple(source.outputs[i] for i in positions)
             sources.append(with_outputs(self.prune(source, frozenset(kept)), kept))
         return UnionAll(tuple(sources), tuple(node.attributes[i] for i in positions))
+
+
+def _adds_nothing(node: Join, required: Required) -> bool:
+    """No column of the right side is read, and it neither drops nor repeats a left row."""
+    return required.isdisjoint(output_set(node.right)) and is_unique(node.right, equality_attributes(node)[1])
 
 
 def _prune_scan(node: Scan, required: Required) -> Scan:

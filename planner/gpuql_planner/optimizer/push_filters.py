@@ -305,9 +305,7 @@ def _mirror_back(node: LogicalNode) -> LogicalNode:
 
 
 def _part_over(predicate: Expression, side: frozenset[Attribute]) -> Expression | None:
-    """What an OR over both sides says about one: the OR of each branch's conjuncts over it; None if a branch
-    has none.
-    """
+    """What an OR says about one side: the OR of each branch's conjuncts over it, or None if a branch has none."""
     branches = disjuncts(predicate)
     if len(branches) < 2:
         return None

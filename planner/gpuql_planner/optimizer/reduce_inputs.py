@@ -4,8 +4,8 @@ Two cases, both by a SEMI join with the keys of the other side:
 
 - a join with groups: only groups that can find a partner are computed (magic sets; Mumick and Pirahesh, "Implementation
   of Magic-sets in a Relational Database System", SIGMOD 1994);
-- a SEMI, ANTI, LEFT or SINGLE join whose build side is far larger than its probe side: only build rows whose key occurs
-  on the probe side are kept.
+- a LEFT or SINGLE join whose build side is far larger than its probe side: only build rows whose key occurs on the
+  probe side are kept. (SEMI and ANTI joins build the smaller side instead: see ``physical.lower``.)
 
 Before: ``Join inner on p = k <- (Filter <- Scan part, Aggregate by k <- Scan lineitem)``; after: the aggregate reads
 ``Join semi on k = p <- (Scan lineitem, Filter <- Scan part)``.
@@ -43,8 +43,8 @@ MIN_ROWS = 20_000.0
 #: A build side must be this many times larger than the probe side.
 MIN_BUILD_RATIO = 8.0
 
-_BUILD_REDUCIBLE = (JoinKind.SEMI, JoinKind.ANTI, JoinKind.LEFT, JoinKind.SINGLE)
-_GROUPS_ON_RIGHT = (JoinKind.INNER, *_BUILD_REDUCIBLE)
+_BUILD_REDUCIBLE = (JoinKind.LEFT, JoinKind.SINGLE)
+_GROUPS_ON_RIGHT = (JoinKind.INNER, JoinKind.SEMI, JoinKind.ANTI, *_BUILD_REDUCIBLE)
 
 
 def reduce_inputs(plan: LogicalNode) -> LogicalNode:
@@ -159,9 +159,7 @@ def _reduce_build(node: Join) -> Join:
         return node
     pairs = [(c, equality_sides(c, node)) for c in node.conditions]
     keys = [pair for c, pair in pairs if pair is not None and isinstance(c, Call) and c.function == "eq"]
-    if not keys or (len(keys) == len(pairs) and node.kind in (JoinKind.SEMI, JoinKind.ANTI)):
-        return node  # without residual only keys are kept, which costs no more than the reduction
-    if not any(_selects(probe, build, node) for probe, build in keys):
+    if not keys or not any(_selects(probe, build, node) for probe, build in keys):
         return node
     left, copy, names = _twice(node.left)
     columns, conditions = [], []

@@ -93,9 +93,7 @@ def _signature(node: LogicalNode) -> str:
 
 
 class _Naming:
-    """Canonical text of a sub-plan: attributes are named after the table occurrence and column, or the expression,
-    they come from.
-    """
+    """Canonical text of a sub-plan: attributes are named after the column, or expression, they come from."""
 
     def __init__(self) -> None:
         self.origins: dict[Attribute, str] = {}

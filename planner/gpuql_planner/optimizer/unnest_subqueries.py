@@ -233,12 +233,11 @@ def _comparisons(part: QuantifiedComparison, right: LogicalNode) -> tuple[Expres
 def _existence(plan: LogicalNode) -> LogicalNode:
     """What decides whether ``plan`` has a row: without columns, order, and limits that leave a row."""
     while True:
-        if isinstance(plan, Project) or (isinstance(plan, Sort) and plan.offset == 0 and plan.limit != 0):
-            plan = plan.input
-        elif isinstance(plan, Limit) and plan.offset == 0 and plan.limit != 0:
-            plan = plan.input
-        else:
+        if isinstance(plan, (Sort, Limit)) and (plan.offset or plan.limit == 0):
             return plan
+        if not isinstance(plan, (Project, Sort, Limit)):
+            return plan
+        plan = plan.input
 
 
 def _subquery_references(expression: Expression) -> frozenset[Attribute]:
