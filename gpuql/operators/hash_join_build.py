@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Array
 from gpuql.columnar.concat import concat_batches
 from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.contract import JoinTable, KeyEncoding, RunContext
@@ -74,16 +76,29 @@ class HashJoinBuildOperator:
         encoding, packed, valid = encode_build(keys, self._node.null_safe, context)
         kernel = context.kernels.hash_table
         has_null = valid is not None and not bool(valid.all())
+        rows_of_keys = None
         if has_null:
-            kept = xp.flatnonzero(valid)
-            packed = packed[kept]
-            index = kernel.build(packed, kept)
-        else:
-            index = kernel.build(packed)
+            rows_of_keys = xp.flatnonzero(valid)
+            packed = packed[rows_of_keys]
+        if self._node.existence_only:
+            packed, rows_of_keys = distinct_keys(xp, packed), None
+        index = kernel.build(packed) if rows_of_keys is None else kernel.build(packed, rows_of_keys)
         filters = key_filters(encoding, index, packed, xp)
         return JoinTable(
             payload, encoding, index, has_null, rows.num_rows, matched, keys=tuple(keys), filters=filters
         )
+
+
+def distinct_keys(xp: Any, packed: Array) -> Array:
+    """Each key once, where marking them in a table is cheap: to know a key exists, its rows need not be sorted."""
+    if len(packed) == 0:
+        return packed
+    low, high = int(packed.min()), int(packed.max())
+    if high - low >= 8 * len(packed):
+        return packed
+    marks = xp.zeros(high - low + 1, bool)
+    marks[packed - low] = True
+    return xp.flatnonzero(marks) + low
 
 
 def _no_index(context: RunContext) -> JoinIndex:

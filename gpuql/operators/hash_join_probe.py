@@ -72,14 +72,8 @@ class HashJoinProbeOperator:
         if table.index.num_keys == 0 or batch.num_rows == 0:
             return
         keys = [evaluate(key, batch, context) for key in self._node.probe_keys]
-        packed, _, known = encode_probe(keys, table.encoding, context)
-        rows = None
-        if known is not None:
-            rows = xp.flatnonzero(known)
-            if len(rows) == len(packed):
-                rows = None
-            else:
-                packed = packed[rows]
+        # Keys unknown to the build side are packed as -1, which no table holds.
+        packed, _, _ = encode_probe(keys, table.encoding, context)
         kernel = context.kernels.hash_table
         step = len(packed) if table.index.unique else _probe_step(table)
         for start in range(0, len(packed), max(step, 1)):
@@ -87,7 +81,7 @@ class HashJoinProbeOperator:
             probe_rows, build_rows = kernel.probe(table.index, packed[start : start + step])
             if start:
                 probe_rows = probe_rows + start
-            yield (probe_rows if rows is None else rows[probe_rows]), build_rows
+            yield probe_rows, build_rows
 
     def _matches(self, batch: Batch, table: JoinTable, context: RunContext) -> Iterator[tuple[Array, Array]]:
         """Candidate pairs for which the residual is true."""
@@ -111,9 +105,8 @@ class HashJoinProbeOperator:
             if table.index.num_keys == 0:
                 return xp.zeros(batch.num_rows, bool)
             keys = [evaluate(key, batch, context) for key in self._node.probe_keys]
-            packed, _, known = encode_probe(keys, table.encoding, context)
-            found = context.kernels.hash_table.contains(table.index, packed)
-            return found if known is None else found & known
+            packed, _, _ = encode_probe(keys, table.encoding, context)
+            return context.kernels.hash_table.contains(table.index, packed)
         found = xp.zeros(batch.num_rows, bool)
         for probe_rows, _ in self._matches(batch, table, context):
             found[probe_rows] = True

@@ -121,6 +121,10 @@ def _buckets(index: JoinIndex, keys: Array) -> Array:
 
 def probe(index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:
     """All pairs."""
+    many = len(keys) >= SMALL_KEYS
+    if many and index.slot_keys is None and index.first is not None:
+        probe_rows, build_rows = _loops().probe_unique_direct(keys, index.minimum, index.first)
+        return probe_rows, build_rows
     buckets = _buckets(index, keys)
     if index.first is not None:
         rows = index.first[buckets]
@@ -128,6 +132,9 @@ def probe(index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:
         return hits, rows[hits].astype(np.int64)
     assert index.starts is not None, "repeated keys have starts"
     assert index.rows is not None, "repeated keys have rows"
+    if many:
+        probe_rows, build_rows = _loops().probe_repeated(buckets, index.starts, index.rows)
+        return probe_rows, build_rows
     found = np.flatnonzero(buckets >= 0)
     at = buckets[found]
     begin = index.starts[at].astype(np.int64)
@@ -140,6 +147,8 @@ def probe(index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:
 
 def contains(index: JoinIndex, keys: Array, /) -> Array:
     """Whether each key has a build row."""
+    if len(keys) >= SMALL_KEYS and index.slot_keys is None and index.first is not None:
+        return _loops().contains_unique_direct(keys, index.minimum, index.first)
     buckets = _buckets(index, keys)
     hit = buckets >= 0
     if index.slot_keys is not None:

@@ -69,3 +69,52 @@ def place_repeated(buckets: Array, rows: Array, num_buckets: int) -> Any:
         placed[cursor[bucket]] = rows[i]
         cursor[bucket] += 1
     return starts, placed
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def probe_unique_direct(keys: Array, minimum: int, first: Array) -> Any:
+    """Pairs of a direct-address table of unique keys, in one pass."""
+    probe_rows = np.empty(len(keys), np.int64)
+    build_rows = np.empty(len(keys), np.int64)
+    count = 0
+    size = np.uint64(len(first))
+    for i in range(len(keys)):
+        # Read as unsigned, a key below the minimum is beyond the table as well.
+        bucket = np.uint64(keys[i] - minimum)
+        row = first[bucket] if bucket < size else first.dtype.type(-1)
+        probe_rows[count] = i
+        build_rows[count] = row
+        count += row >= 0
+    return probe_rows[:count], build_rows[:count]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def contains_unique_direct(keys: Array, minimum: int, first: Array) -> Array:
+    """Membership in a direct-address table of unique keys."""
+    found = np.empty(len(keys), np.bool_)
+    size = np.uint64(len(first))
+    for i in range(len(keys)):
+        bucket = np.uint64(keys[i] - minimum)
+        found[i] = bucket < size and first[bucket] >= 0
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def probe_repeated(buckets: Array, starts: Array, rows: Array) -> Any:
+    """Pairs of buckets (-1 for none) that may hold several rows."""
+    total = 0
+    for i in range(len(buckets)):
+        bucket = buckets[i]
+        if bucket >= 0:
+            total += np.int64(starts[bucket + 1] - starts[bucket])
+    probe_rows = np.empty(total, np.int64)
+    build_rows = np.empty(total, np.int64)
+    count = 0
+    for i in range(len(buckets)):
+        bucket = buckets[i]
+        if bucket >= 0:
+            for k in range(starts[bucket], starts[bucket + 1]):
+                probe_rows[count] = i
+                build_rows[count] = rows[k]
+                count += 1
+    return probe_rows, build_rows
