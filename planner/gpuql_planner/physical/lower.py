@@ -109,10 +109,9 @@ class _Lowering:
         """Collect the result, unless that would only copy what the last pipeline sorted, limited or collected."""
         wanted = tuple(dict.fromkeys(outputs))
         reused = self.unchanged_result(draft, wanted)
-        if reused is not None and reused == len(self.pipelines) - 1:
-            if not isinstance(self.pipelines[reused].sink, AggregateSink):
-                return
-        self.finish(draft, CollectSink(wanted))
+        last = len(self.pipelines) - 1
+        if reused is None or reused != last or isinstance(self.pipelines[last].sink, AggregateSink):
+            self.finish(draft, CollectSink(wanted))
 
     def unchanged_result(self, draft: _Draft, wanted: tuple[Attribute, ...]) -> int | None:
         """The pipeline whose kept rows the draft only reads again, under the same attributes."""
@@ -237,6 +236,30 @@ class _Lowering:
         keys, null_safe, residual = split_conditions(node)
         if node.kind in (JoinKind.SEMI, JoinKind.ANTI) and keys and _left_is_smaller(node):
             return self.lower_existence(node, keys, null_safe, residual, required, rows)
+        if node.kind is not JoinKind.INNER:
+            return self.lower_hash_join(node, keys, null_safe, residual, required, rows)
+        equal = _equal_probe_columns(keys, null_safe)
+        residual = tuple(substitute(condition, equal) for condition in residual)
+        taken_over = required & equal.keys()
+        probe_columns = frozenset().union(*(references(equal[a]) for a in taken_over))
+        draft = self.lower_hash_join(
+            node, keys, null_safe, residual, (required - taken_over) | probe_columns, rows
+        )
+        if not taken_over:
+            return draft
+        outputs = _ordered(node.outputs, required)
+        return _project(draft, tuple((a, equal.get(a, AttributeRef(a))) for a in outputs))
+
+    def lower_hash_join(
+        self,
+        node: Join,
+        keys: list[tuple[Expression, Expression]],
+        null_safe: frozenset[int],
+        residual: tuple[Expression, ...],
+        required: Required,
+        rows: float,
+    ) -> _Draft:
+        """The right side built, the left side probing."""
         residual_uses: Required = frozenset().union(*map(references, residual))
         left_set, right_set = output_set(node.left), output_set(node.right)
         probe_keys = tuple(left for left, _ in keys)
@@ -304,6 +327,21 @@ _EXISTENCE_RATIO = 2.0
 
 def _left_is_smaller(node: Join) -> bool:
     return estimate_rows(node.right) > _EXISTENCE_RATIO * estimate_rows(node.left)
+
+
+def _equal_probe_columns(
+    keys: list[tuple[Expression, Expression]], null_safe: frozenset[int]
+) -> dict[Attribute, Expression]:
+    """Build columns that an inner join equates with a probe column, which then need not be kept.
+
+    Equal floating-point numbers may differ (-0.0 and 0.0), so those are kept.
+    """
+    return {
+        right.attribute: left
+        for position, (left, right) in enumerate(keys)
+        if isinstance(left, AttributeRef) and isinstance(right, AttributeRef)
+        if position not in null_safe and not right.dtype.is_float
+    }
 
 
 def split_conditions(
