@@ -35,11 +35,10 @@ def test_add_subtract_multiply_compare(pairs: list[tuple[int, int]]) -> None:
     ):
         result, overflow = function(np, left, right)
         fits = [LOW <= value <= HIGH for value in exact]
-        # A product of exactly -2**127 may be reported as overflow: no SQL type reaches it through DECIMAL's limits.
         for value, got, flagged, fit in zip(
             exact, words.to_python(result), overflow.tolist(), fits, strict=True
         ):
-            assert flagged is not fit or value == LOW
+            assert flagged is not fit
             if not flagged:
                 assert got == value
     assert words.less(np, left, right).tolist() == [a < b for a, b in pairs]
@@ -48,7 +47,7 @@ def test_add_subtract_multiply_compare(pairs: list[tuple[int, int]]) -> None:
 
 @given(st.lists(st.tuples(wide_ints, wide_ints.filter(bool)), min_size=1, max_size=20))
 def test_divide_truncates(pairs: list[tuple[int, int]]) -> None:
-    pairs = [(a, b) for a, b in pairs if LOW not in (a, b)] or [(7, -2)]
+    pairs = [(a, b) for a, b in pairs if (a, b) != (LOW, -1)] or [(7, -2)]
     left = words.from_python(np, [a for a, _ in pairs])
     right = words.from_python(np, [b for _, b in pairs])
     quotient, rest = words.divide(np, left, right)

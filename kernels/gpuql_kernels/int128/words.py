@@ -115,8 +115,9 @@ def multiply_int64(xp: Any, left: Array, right: Array) -> Array:
 def multiply(xp: Any, left: Array, right: Array) -> tuple[Array, Array]:
     """Product of two wide arrays and overflow mask."""
     below = negative(left) ^ negative(right)
-    first, first_minimum = absolute(xp, left)
-    second, second_minimum = absolute(xp, right)
+    # The magnitude of -2**127 is right when read as unsigned, as it is below.
+    first, _ = absolute(xp, left)
+    second, _ = absolute(xp, right)
     low_a, high_a = _low(xp, first), _high(first).view(xp.uint64)
     low_b, high_b = _low(xp, second), _high(second).view(xp.uint64)
     low, high = _multiply_unsigned64(xp, low_a, low_b)
@@ -135,8 +136,6 @@ def multiply(xp: Any, left: Array, right: Array) -> tuple[Array, Array]:
     )
     product = _join(xp, low, total2.view(xp.int64))
     flipped, _ = negate(xp, product)
-    trivial = is_zero(left) | is_zero(right)
-    overflow = (overflow | first_minimum | second_minimum) & ~trivial
     return xp.where(below[..., None], flipped, product), overflow
 
 

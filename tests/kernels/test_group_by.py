@@ -1,0 +1,67 @@
+"""Grouping kernels against plain Python, on both sides of the size at which compiled loops start."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gpuql_kernels.group_by import cpu
+from gpuql_kernels.int128 import words
+
+SIZES = (1, 31, 33, 4095, 4096, 9000)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("distinct", [1, 7, 5000])
+def test_factorize_numbers_by_first_occurrence(size: int, distinct: int) -> None:
+    keys = np.random.default_rng(size).integers(0, distinct, size) * 1_000_003 - 2**40
+    codes, first = cpu.factorize(keys)
+    seen = list(dict.fromkeys(keys.tolist()))
+    assert codes.tolist() == [seen.index(key) for key in keys.tolist()] if size < 100 else True
+    assert keys[first].tolist() == seen
+    assert (keys[first][codes] == keys).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.float64])
+@pytest.mark.parametrize("num_groups", [1, 5])
+def test_reductions(size: int, dtype: type, num_groups: int) -> None:
+    random = np.random.default_rng(size)
+    values = random.integers(-100, 100, size).astype(dtype)
+    groups = random.integers(0, num_groups, size)
+    members = [values[groups == group] for group in range(num_groups)]
+    assert cpu.count(groups, num_groups).tolist() == [len(part) for part in members]
+    np.testing.assert_allclose(cpu.sum_float64(values, groups, num_groups), [part.sum() for part in members])
+    if dtype is not np.float64:
+        totals = [int(part.sum(dtype=np.int64)) for part in members]
+        assert cpu.sum_int64(values, groups, num_groups).tolist() == totals
+    for kernel, function in ((cpu.minimum, min), (cpu.maximum, max)):
+        result = kernel(values, groups, num_groups)
+        for group, part in enumerate(members):
+            if len(part):
+                assert result[group] == function(part)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("shape", ["one word", "two words"])
+def test_sum_words_is_exact(size: int, shape: str) -> None:
+    random = np.random.default_rng(size)
+    values = random.integers(-(2**63), 2**63 - 1, size)
+    groups = random.integers(0, 3, size)
+    numbers = values.tolist()
+    if shape == "two words":
+        numbers = [value << 40 for value in numbers]
+        values = words.from_python(np, numbers)
+    totals = words.to_python(cpu.sum_words(values, groups, 3))
+    expected = [
+        sum(n for n, g in zip(numbers, groups.tolist(), strict=True) if g == group) for group in range(3)
+    ]
+    assert totals == expected
+
+
+def test_folds() -> None:
+    values, groups = np.array([6, 3, 12, 5]), np.array([0, 0, 1, 1])
+    assert cpu.combine("bit_and", values, groups, 2).tolist() == [2, 4]
+    assert cpu.combine("bit_or", values, groups, 2).tolist() == [7, 13]
+    assert cpu.combine("bit_xor", values, groups, 2).tolist() == [5, 9]
+    assert cpu.combine("product", values, groups, 2).tolist() == [18.0, 60.0]

@@ -1,0 +1,124 @@
+"""String kernels: the compiled loops must agree with Python's own strings, which the small path uses."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from gpuql_kernels.string_match import cpu
+from gpuql_kernels.string_match.contract import parse_like
+
+TEXTS = [
+    "",
+    "a",
+    "abc",
+    "abcabc",
+    "Héllo wörld",
+    "ñ",
+    "%_",
+    "aab",
+    "b" * 20,
+    "日本語テキスト",
+    "abc\0",
+    "special req",
+]
+
+
+def packed(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *(len(text) for text in encoded)]).astype(np.int64)
+    return offsets, np.frombuffer(b"".join(encoded), np.uint8)
+
+
+@pytest.fixture(params=[1, 60], ids=["python", "compiled"])
+def texts(request: pytest.FixtureRequest) -> list[str]:
+    return TEXTS * request.param
+
+
+PATTERNS = [
+    "",
+    "%",
+    "a",
+    "a%",
+    "%c",
+    "%b%",
+    "a_c",
+    "_",
+    "__%",
+    "%b%c",
+    "H_llo%",
+    "%ö%",
+    "日%",
+    "%_",
+    "a%a%b%c",
+    "%%a",
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_like(texts: list[str], pattern: str) -> None:
+    offsets, data = packed(texts)
+    parsed = parse_like(pattern, None)
+    assert parsed is not None
+    expression = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in pattern)
+    expected = [re.fullmatch(expression, text, re.DOTALL) is not None for text in texts]
+    assert cpu.like(offsets, data, None, parsed).tolist() == expected
+    rows = np.arange(len(texts))[::-1].copy()
+    assert cpu.like(offsets, data, rows, parsed).tolist() == expected[::-1]
+
+
+def test_like_escape() -> None:
+    assert parse_like("a\\", "\\") is None
+    parsed = parse_like("a$%%", "$")
+    assert parsed is not None
+    assert parsed.segments == (b"a%", b"")
+
+
+def test_search_and_compare(texts: list[str]) -> None:
+    offsets, data = packed(texts)
+    encoded = [text.encode() for text in texts]
+    for literal in (b"", b"b", b"abc", "ö".encode(), b"zzz"):
+        assert cpu.find(offsets, data, None, literal).tolist() == [text.find(literal) for text in encoded]
+        order = [(text > literal) - (text < literal) for text in encoded]
+        assert cpu.compare_literal(offsets, data, None, literal).tolist() == order
+    rows, other = np.arange(len(texts)), np.roll(np.arange(len(texts)), 1)
+    pairs = [(encoded[a] > encoded[b]) - (encoded[a] < encoded[b]) for a, b in zip(rows, other, strict=True)]
+    assert cpu.compare(offsets, data, rows, offsets, data, other).tolist() == pairs
+
+
+@pytest.mark.parametrize("start", [-20, -3, -1, 0, 1, 2, 5, 30])
+@pytest.mark.parametrize("length", [-2, 0, 1, 3, 2**40])
+def test_character_range(texts: list[str], start: int, length: int) -> None:
+    offsets, data = packed(texts)
+    starts, ends = cpu.character_range(offsets, data, None, start, length)
+    cut_offsets, cut = cpu.gather(data, starts, ends)
+    got = [bytes(cut[a:b]).decode() for a, b in itertools.pairwise(cut_offsets)]
+    expected = []
+    for text in texts:
+        low, high = cpu.substring_positions(len(text), start, length)
+        expected.append(text[low:high])
+    assert got == expected
+    assert cpu.character_count(offsets, data, None).tolist() == [len(text) for text in texts]
+
+
+def test_factorize_and_lookup(texts: list[str]) -> None:
+    offsets, data = packed(texts)
+    codes, first = cpu.factorize(offsets, data, None)
+    assert [texts[row] for row in first] == list(dict.fromkeys(texts))
+    assert [texts[first[code]] for code in codes] == texts
+    other_offsets, other = packed(["abc", "nope", ""])
+    assert cpu.lookup(other_offsets, other, offsets, data, None).tolist() == [
+        {"abc": 0, "": 2}.get(text, -1) for text in texts
+    ]
+
+
+def test_prefix_word_orders_like_bytes(texts: list[str]) -> None:
+    offsets, data = packed(texts)
+    for skip in (0, 8, 40):
+        parts = [text.encode()[skip : skip + 8].ljust(8, b"\0") for text in texts]
+        assert cpu.prefix_word(offsets, data, None, skip).tolist() == [
+            int.from_bytes(p, "big") for p in parts
+        ]
