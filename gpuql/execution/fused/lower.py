@@ -174,8 +174,6 @@ class PipelineLowering:
                 return self._aggregate(self.pipeline.sink, done)
             except NotFusible as refusal:
                 reason = str(refusal)
-        while done and isinstance(transforms[done - 1], ProjectExec):
-            done -= 1  # a trailing projection alone is as well done by the interpreter, with the sink
         if not any(isinstance(t, FilterExec | HashJoinProbe) for t in transforms[:done]):
             raise NotFusible(reason or "nothing to fuse: rows pass through")
         return self._emit(done, reason)
