@@ -19,8 +19,9 @@ from gpuql.device.probe import cuda_support
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 collect_ignore_glob = [] if SIMULATED or cuda_support().usable else ["test_*.py"]
 
-#: None, one, a warp and its neighbours, and more than one round of a grid.
-SIZES = (0, 1, 2, 31, 32, 33, 65, 257)
+#: None, one, a warp and its neighbours, and more than one round of a grid; on a GPU also enough to meet in atomics.
+SMALL_SIZES = (0, 1, 2, 31, 32, 33, 65, 257)
+SIZES = SMALL_SIZES if SIMULATED else (*SMALL_SIZES, 100_003)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,3 +65,13 @@ def get(xp: Any) -> Callable[[Any], Any]:
 @pytest.fixture(params=SIZES)
 def size(request: pytest.FixtureRequest) -> int:
     return int(request.param)
+
+
+@pytest.fixture(params=SMALL_SIZES)
+def small_size(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def simulated() -> bool:
+    return SIMULATED

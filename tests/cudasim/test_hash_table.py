@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gpuql_kernels.hash_table import cpu, gpu
+from gpuql_kernels.scalar import hashing
 
 Array = Any
 LOW, HIGH = -(2**63), 2**63 - 1
@@ -68,3 +69,22 @@ def test_rows_beyond_32_bits(put: Callable[..., Array], get: Callable[..., Array
         same(found, pairs, get)
     unique = gpu.build(put(keys[1:]), put(rows[1:]))
     same(unique.first, cpu.build(keys[1:], rows[1:]).first, get)
+
+
+def test_all_keys_start_at_the_last_slot(
+    simulated: bool, put: Callable[..., Array], get: Callable[..., Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not simulated:
+        pytest.skip("compiled kernels keep the multiplier that they were compiled with")
+    # Multiplied so, small positive keys hash to the greatest values: every chain wraps around.
+    for module in (gpu, hashing):
+        monkeypatch.setattr(module, "HASH_MULTIPLIER", np.uint64(2**64 - 1))
+    keys = np.random.default_rng(0).integers(1, 10**6, 40)
+    keys = np.concatenate((keys, keys[::3], np.array([10**9])))
+    for built in (keys, np.unique(keys)):
+        expected, index = cpu.build(built), gpu.build(put(built))
+        assert index.slot_keys is not None
+        probes = np.concatenate((keys, keys + 1))
+        for found, pairs in zip(gpu.probe(index, put(probes)), cpu.probe(expected, probes), strict=True):
+            same(found, pairs, get)
+        same(gpu.contains(index, put(probes)), cpu.contains(expected, probes), get)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -23,9 +24,8 @@ _THREADS_PER_BLOCK = 256
 _MAX_BLOCKS = 132 * 16
 #: The simulator runs every CUDA thread as a Python thread: few, but enough to stride and to meet in atomics.
 _SIMULATED_GRID = (2, 2)
-#: For kernels whose device functions use ``cuda`` in another module: the simulator swaps
-#: that name in and out around each call, so that only one thread may run at a time.
-_SIMULATED_SERIAL_GRID = (3, 1)
+#: The simulator runs one kernel at a time and refuses a second one.
+SIMULATOR_LOCK = threading.Lock()
 
 # A kernel over few rows has a small grid; Numba would warn of that at every launch.
 cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
@@ -34,15 +34,14 @@ cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 class GridKernel:
     """A kernel whose first parameter is the number of positions, and the types that it is launched with.
 
-    ``signatures`` are Numba types of all parameters as text: one kernel is compiled for each. Nothing is compiled
-    before the first launch.
+    ``signatures`` are Numba types of all parameters as text: one kernel is compiled for each, at its first launch,
+    and kept on disk for later processes.
     """
 
-    def __init__(self, function: Callable[..., None], signatures: tuple[str, ...], *, serial: bool) -> None:
+    def __init__(self, function: Callable[..., None], signatures: tuple[str, ...]) -> None:
         self.function = function
         self.signatures = signatures
-        self._dispatcher = cuda.jit(function)
-        self._simulated_grid = _SIMULATED_SERIAL_GRID if serial else _SIMULATED_GRID
+        self._dispatcher = cuda.jit(function, cache=True)
 
     def __call__(self, num_positions: int, *arguments: Any) -> None:
         """Run for positions ``0 … num_positions - 1``; asynchronous on a GPU. Arrays are contiguous."""
@@ -72,15 +71,15 @@ class GridKernel:
             else argument
             for argument in arguments
         ]
-        with warnings.catch_warnings():
+        with SIMULATOR_LOCK, warnings.catch_warnings():
             # Hashes and two-word sums wrap by design; NumPy scalars in the simulator's threads warn of it.
             warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
-            self._dispatcher[self._simulated_grid](np.int64(num_positions), *passed)
+            self._dispatcher[_SIMULATED_GRID](np.int64(num_positions), *passed)
 
 
-def grid_kernel(*signatures: str, serial: bool = False) -> Callable[[Callable[..., None]], GridKernel]:
-    """Decorator that makes a :class:`GridKernel`; ``serial`` asks the simulator for one thread at a time."""
-    return lambda function: GridKernel(function, signatures, serial=serial)
+def grid_kernel(*signatures: str) -> Callable[[Callable[..., None]], GridKernel]:
+    """Decorator that makes a :class:`GridKernel`."""
+    return lambda function: GridKernel(function, signatures)
 
 
 def _numba_type(argument: Any) -> str:

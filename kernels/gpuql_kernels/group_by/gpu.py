@@ -235,16 +235,17 @@ def _fold_in_order(kernel: GridKernel, values: Array, groups: Array, num_groups:
     xp = array_module(groups)
     narrow = np.uint8 if num_groups <= 2**8 else np.uint16 if num_groups <= 2**16 else np.int64
     values = values[xp.argsort(groups.astype(narrow), kind="stable")].astype(np.float64)
+    result = xp.full(num_groups, start, np.float64)
+    if not len(values):
+        return result
     counts = count(groups, num_groups)
     while True:
         runs = (counts + (_RUN_ROWS - 1)) // _RUN_ROWS
         run_ends = xp.cumsum(runs)
-        num_runs = int(run_ends[-1]) if num_groups else 0
+        num_runs, most_runs = xp.stack((run_ends[-1], runs.max())).tolist()
         folded = xp.empty(num_runs, np.float64)
         kernel(num_runs, values, run_ends, xp.cumsum(counts), counts, folded)
-        if not num_runs or int(runs.max()) == 1:
-            break
+        if most_runs == 1:
+            result[xp.flatnonzero(runs)] = folded
+            return result
         values, counts = folded, runs
-    result = xp.full(num_groups, start, np.float64)
-    result[runs > 0] = folded
-    return result

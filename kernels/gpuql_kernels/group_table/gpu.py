@@ -13,7 +13,7 @@ from gpuql_kernels.scalar.gpu import group_slot
 Array = Any
 
 
-@grid_kernel("int64, int64[::1], int64[::1], int64[::1], int64[::1]", serial=True)
+@grid_kernel("int64, int64[::1], int64[::1], int64[::1], int64[::1]")
 def _insert(n: int, slot_keys: Array, status: Array, keys: Array, slots: Array) -> None:
     capacity = np.int64(len(slot_keys))
     for i in range(cuda.grid(1), n, cuda.gridsize(1)):
