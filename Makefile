@@ -5,7 +5,7 @@ RUN := $(VENV)/bin
 PIP_INSTALL := $(RUN)/python -m pip install --quiet --disable-pip-version-check
 
 # Scale factor and device of `make demo` and `make bench`.
-SF ?= 0.1
+SF ?= 1
 DEVICE ?= cpu
 
 .PHONY: help demo test check format bench clean

@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuql.api.result import Result
 from gpuql.config import Settings
-from gpuql.execution.cancellation import CancelToken
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
+from gpuql.interrupts import RunningQueries, cancelled_by_control_c
 from gpuql_planner.logical.nodes import Values
 from gpuql_planner.sql.statements import Query
 
 if TYPE_CHECKING:
     from gpuql.execution.executor import Executor
     from gpuql_planner.physical.nodes import PhysicalPlan
-
-
-class RunningQueries:
-    """Cancel tokens of the queries that run now, so that all can be interrupted from another thread."""
-
-    def __init__(self) -> None:
-        self._tokens: set[CancelToken] = set()
-        self._lock = threading.Lock()
-
-    def start(self) -> CancelToken:
-        """Token of a query that starts."""
-        token = CancelToken()
-        with self._lock:
-            self._tokens.add(token)
-        return token
-
-    def finish(self, token: CancelToken) -> None:
-        """The query of this token ended, in whatever way."""
-        with self._lock:
-            self._tokens.discard(token)
-
-    def cancel_all(self) -> int:
-        """Ask all to stop; returns how many there were."""
-        with self._lock:
-            tokens = list(self._tokens)
-        for token in tokens:
-            token.cancel()
-        return len(tokens)
 
 
 @dataclass(frozen=True)
@@ -77,14 +48,8 @@ class PreparedQuery:
         settings = self._host.settings()
         plan = self.physical_plan(settings)
         executor = self._host.executor(settings)
-        token = self._host.running.start()
-        try:
+        with self._host.running.token() as token, cancelled_by_control_c(token):
             finished = executor.execute(plan, cancel=token, settings=settings)
-        except BaseException:
-            token.cancel()
-            raise
-        finally:
-            self._host.running.finish(token)
         return Result(plan.outputs, plan.names, finished.batches, finished.metrics)
 
     def explain(self, mode: str) -> str:

@@ -18,7 +18,8 @@ from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
 from gpuql.errors import CatalogError, InterfaceError
 from gpuql.plan_cache import Dependency, PlanCache, RecordingCatalog, cache_key
-from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, RunningQueries
+from gpuql.interrupts import RunningQueries
+from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost
 from gpuql_planner.catalog import Table, View
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan

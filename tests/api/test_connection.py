@@ -305,7 +305,8 @@ def test_many_threads_one_connection(connection: Connection) -> None:
 
 
 def test_interrupt_leaves_the_connection_usable(connection: Connection) -> None:
-    connection.register("n", {"a": np.arange(100_000)})
+    connection.execute("SET tier = 'interpreted'; SET batch_rows = 100")
+    connection.register("n", {"a": np.arange(20_000)})
     slow = "SELECT sum(x.a * y.a % 7) FROM n x, n y WHERE x.a + y.a > 1"
     outcome: list[BaseException] = []
 

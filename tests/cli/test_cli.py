@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from gpuql.cli.formats import FORMATS
@@ -137,3 +141,42 @@ def test_version_and_doctor() -> None:
     finished = run("doctor")
     assert finished.returncode == 0, finished.stdout
     assert "queries      run on" in finished.stdout
+
+
+def test_control_c_ends_with_a_message(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"a": list(range(20_000))}), path)
+    sql = f"SELECT 1 AS ready; SELECT sum(x.a * y.a % 7) FROM '{path}' x, '{path}' y WHERE x.a + y.a > 1"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONUNBUFFERED": "1",
+    }
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "gpuql",
+            "--format",
+            "csv",
+            "--set",
+            "tier=interpreted",
+            "--set",
+            "batch_rows=100",
+            "-c",
+            sql,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline(), process.stdout.readline()] == ["ready\n", "1\n"]
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    try:
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, output, errors) == (130, "", "Interrupted\n")
