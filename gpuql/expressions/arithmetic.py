@@ -211,10 +211,12 @@ def absolute(dtype: DataType, arguments: list[Column], context: EvaluationContex
     known = declared_bounds(value)
     if known[0] >= 0:
         return Column(dtype, value.values, value.validity, None, value.bounds)
-    flipped = negate(dtype, arguments, context) if known[0] > value.dtype.limits[0] else None  # type: ignore[index]
+    limits = dtype.limits
+    assert limits is not None, "exact arithmetic has an exact result type"
+    flipped = negate(dtype, arguments, context) if -known[0] <= limits[1] else None
     if flipped is None:
         low = measured_bounds(context.xp, value)[0]
-        if low == value.dtype.limits[0]:  # type: ignore[index]
+        if -low > limits[1]:
             raise overflow("abs", dtype)
         known = (low, known[1])
         flipped = negate(dtype, [Column(value.dtype, value.values, value.validity, None, known)], context)

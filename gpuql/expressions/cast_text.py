@@ -23,8 +23,8 @@ from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ConversionError, NotSupportedError
 from gpuql_planner.types import DataType, TypeId
 
-_TRUE = {"true", "t", "yes", "y", "1", "on"}
-_FALSE = {"false", "f", "no", "n", "0", "off"}
+_TRUE = {"true", "t", "yes", "y", "1"}
+_FALSE = {"false", "f", "no", "n", "0"}
 _EXACT = Context(prec=120, rounding=ROUND_HALF_UP)
 
 
@@ -172,29 +172,39 @@ def parser(dtype: DataType) -> Callable[[str], Any]:
             limits = dtype.limits
             if limits is None:
                 raise NotSupportedError(f"cast is not supported: VARCHAR to {dtype}")
-            return lambda text: _parse_exact(text, dtype.scale, *limits)
+            return lambda text: _parse_exact(text, dtype, *limits)
 
 
 def _parse_boolean(text: str) -> bool | None:
-    folded = text.strip().lower()
+    folded = text.lower()
     return True if folded in _TRUE else False if folded in _FALSE else None
+
+
+#: Underscores group digits; anywhere else they make the text no number. Python's own parsers are more lenient.
+_GROUPING = re.compile(r"(?<=[0-9])_(?=[0-9])")
+
+
+def _number_text(text: str) -> str:
+    """The text without spaces around it and underscores in it; empty if no number can be spelled so."""
+    plain = _GROUPING.sub("", text.strip())
+    return "" if "_" in plain or not plain.isascii() else plain
 
 
 def _parse_float(text: str) -> float | None:
     try:
-        return float(text)
+        return float(_number_text(text))
     except ValueError:
         return None
 
 
-def _parse_exact(text: str, scale: int, low: int, high: int) -> int | None:
-    text = text.strip()
+def _parse_exact(text: str, dtype: DataType, low: int, high: int) -> int | None:
+    text, scale = _number_text(text), dtype.scale
     try:
         if re.fullmatch(r"[+-]?\d+", text):
             value = int(text) * 10**scale
-        elif scale == 0 and re.fullmatch(r"[+-]?0[xX][0-9a-fA-F]+", text):
+        elif dtype.is_integer and re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
             value = int(text, 16)
-        elif scale == 0 and re.fullmatch(r"[+-]?0[bB][01]+", text):
+        elif dtype.is_integer and re.fullmatch(r"0[bB][01]+", text):
             value = int(text, 2)
         else:
             number = Decimal(text)

@@ -79,7 +79,8 @@ def _round_float(xp: Any, values: Array, digits: Any) -> Array:
 
 def _half_away(xp: Any, values: Array) -> Array:
     whole = xp.trunc(values)
-    return whole + xp.where(xp.abs(values - whole) >= 0.5, xp.sign(values), 0.0)
+    # Adding a zero of the other sign would make -0.0 a 0.0, and 1 / round(x) the other infinity.
+    return xp.where(xp.abs(values - whole) >= 0.5, whole + xp.copysign(1.0, values), whole)
 
 
 def _round_by_rows(dtype: DataType, column: Column, digits: Column, context: EvaluationContext) -> Column:

@@ -15,10 +15,12 @@ from gpuql_planner.types import (
     BIGINT,
     DATE,
     DOUBLE,
+    HUGEINT,
     INTEGER,
     INTERVAL,
     MAX_DECIMAL_WIDTH,
     NULL,
+    REAL,
     TIME,
     TIMESTAMP,
     DataType,
@@ -83,10 +85,12 @@ def make_multiply(left: Expression, right: Expression) -> Expression:
 
 
 def make_divide(left: Expression, right: Expression) -> Expression:
-    """``left / right``, always floating point."""
+    """``left / right``, always floating point: REAL if one side is REAL and none DOUBLE."""
     left, right = _adapt_text(left, right, "divide")
     _require_numbers("divide", left, right)
-    return Call("divide", (coerce(left, DOUBLE), coerce(right, DOUBLE)), DOUBLE)
+    sides = (left.dtype, right.dtype)
+    dtype = REAL if REAL in sides and DOUBLE not in sides else DOUBLE
+    return Call("divide", (coerce(left, dtype), coerce(right, dtype)), dtype)
 
 
 def make_integer_divide(left: Expression, right: Expression) -> Expression:
@@ -102,7 +106,17 @@ def make_modulo(left: Expression, right: Expression) -> Expression:
     """``left % right``, with the sign of the left side."""
     left, right = _adapt_text(left, right, "modulo")
     dtype = _arithmetic_type("modulo", left, right)
+    if dtype.is_decimal and _exceeds_decimal(left.dtype, right.dtype):
+        dtype = DOUBLE
     return Call("modulo", (coerce(left, dtype), coerce(right, dtype)), dtype)
+
+
+def _exceeds_decimal(left: DataType, right: DataType) -> bool:
+    """Whether no DECIMAL holds the whole digits of both sides and the fractions of both."""
+    if HUGEINT in (left, right):
+        return True
+    sides = [integer_as_decimal(side) if side.is_integer else side for side in (left, right)]
+    return max(s.width - s.scale for s in sides) + max(s.scale for s in sides) > MAX_DECIMAL_WIDTH
 
 
 def make_negate(argument: Expression) -> Expression:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce, is_string_literal, unified_type
 from gpuql_planner.logical.expressions import Call, Expression, InList
-from gpuql_planner.types import BOOLEAN, INTERVAL, TIMESTAMP, VARCHAR, DataType, TypeId
+from gpuql_planner.types import BOOLEAN, INTERVAL, TIMESTAMP, VARCHAR, DataType, TypeId, decimal
 
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "is_distinct_from", "is_not_distinct_from"})
 
@@ -29,7 +29,15 @@ def comparison_type(left: Expression, right: Expression) -> DataType:
                 f"values cannot be compared: {types[0]} and {types[1]}",
                 hint="add an explicit CAST to one side",
             )
-    return unified_type((left, right), construct="a comparison")
+    return _with_all_digits(unified_type((left, right), construct="a comparison"), (left, right))
+
+
+def _with_all_digits(dtype: DataType, expressions: Sequence[Expression]) -> DataType:
+    """A DECIMAL type with the largest scale of all sides: comparing must not round (values that are too large raise)."""
+    if not dtype.is_decimal:
+        return dtype
+    scale = max(e.dtype.scale for e in expressions)
+    return decimal(dtype.width, scale) if scale > dtype.scale else dtype
 
 
 def make_comparison(name: str, left: Expression, right: Expression) -> Expression:
@@ -52,7 +60,7 @@ def make_in_list(argument: Expression, options: Sequence[Expression]) -> Express
         if others:
             dtype = unified_type(others, construct="IN")
     else:
-        dtype = unified_type((argument, *options), construct="IN")
+        dtype = _with_all_digits(unified_type((argument, *options), construct="IN"), (argument, *options))
     return InList(coerce(argument, dtype), tuple(coerce(option, dtype) for option in options))
 
 

@@ -9,7 +9,19 @@ from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.signatures import Overload, call_overload, no_overload
 from gpuql_planner.logical.expressions import Call, Expression, Literal
-from gpuql_planner.types import BOOLEAN, DOUBLE, INTEGER, NULL, REAL, TINYINT, decimal
+from gpuql_planner.types import (
+    BIGINT,
+    BOOLEAN,
+    DOUBLE,
+    HUGEINT,
+    INTEGER,
+    MAX_DECIMAL_WIDTH,
+    NULL,
+    REAL,
+    TINYINT,
+    TypeId,
+    decimal,
+)
 
 Resolver = Callable[[Sequence[Expression]], Expression]
 
@@ -29,6 +41,13 @@ _DOUBLE_FUNCTIONS = [
     "degrees",
     "radians",
 ]
+#: DuckDB rounds unsigned integers as these.
+_UNSIGNED = {
+    TypeId.UTINYINT: BIGINT,
+    TypeId.USMALLINT: BIGINT,
+    TypeId.UINTEGER: BIGINT,
+    TypeId.UBIGINT: HUGEINT,
+}
 _FLOAT_TESTS = ("isnan", "isinf", "isfinite")
 
 
@@ -91,8 +110,12 @@ def _round_or_trunc(name: str) -> Resolver:
                 raise BinderError(f"number of digits must be constant for {dtype}: {name}")
             if digits >= dtype.scale:
                 return argument
-            result = decimal(dtype.width, max(digits, 0))
+            carries = name == "round" and dtype.scale == 0  # 99 becomes 100
+            result = decimal(min(dtype.width + carries, MAX_DECIMAL_WIDTH), max(digits, 0))
             return Call(name, (argument, Literal(digits, INTEGER)), result)
+        if name == "round" and dtype.id in _UNSIGNED:
+            dtype = _UNSIGNED[dtype.id]
+            argument = coerce(argument, dtype)
         if len(arguments) == 1:
             return argument if dtype.is_integer else Call(name, (argument,), dtype)
         if dtype.is_integer and digits is not None and digits >= 0:
