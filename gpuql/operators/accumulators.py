@@ -15,6 +15,7 @@ from gpuql.columnar.column import NATURAL_DTYPE, Array, Column
 from gpuql.expressions.cast import exact_to_float
 from gpuql.expressions.vectors import as_wide, from_wide, is_wide, measured_bounds
 from gpuql.operators.contract import RunContext
+from gpuql.operators.grouping import Groups
 from gpuql.operators.ordering import value_words
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ArithmeticOverflowError
@@ -23,12 +24,16 @@ from gpuql_planner.types import BIGINT, DOUBLE, HUGEINT, DataType, TypeId, decim
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows to aggregate: group number, argument columns, and place in the source order (int64) of each."""
+    """Rows to aggregate: group number, argument columns, and place in the source order (int64) of each.
+
+    ``groups`` are the groups if no row has been dropped, so that every group has a row and counts can be shared.
+    """
 
     ids: Array
     num_groups: int
     columns: list[Column]
     order: Array
+    groups: Groups | None = None
 
 
 class Accumulator(Protocol):
@@ -49,6 +54,8 @@ class Accumulator(Protocol):
 def present(rows: Rows, context: RunContext) -> Array | None:
     """Mask of groups with at least one row; None if all have one."""
     xp = context.xp
+    if rows.groups is not None and len(rows.ids):
+        return None
     seen = xp.zeros(rows.num_groups, bool)
     seen[rows.ids] = True
     return None if bool(seen.all()) else seen
@@ -123,7 +130,10 @@ class Count:
 
     def partial(self, rows: Rows, context: RunContext) -> list[Column]:
         """Rows of each group."""
-        counts = context.kernels.group_by.count(rows.ids, rows.num_groups)
+        if rows.groups is not None:
+            counts = rows.groups.counts(context)
+        else:
+            counts = context.kernels.group_by.count(rows.ids, rows.num_groups)
         return [Column(BIGINT, counts, None, None, (0, len(rows.ids)))]
 
     def merge(self, rows: Rows, context: RunContext) -> list[Column]:
@@ -218,8 +228,8 @@ class Average:
 
     def merge(self, rows: Rows, context: RunContext) -> list[Column]:
         """Sums of both."""
-        sums = Rows(rows.ids, rows.num_groups, rows.columns[:1], rows.order)
-        counts = Rows(rows.ids, rows.num_groups, rows.columns[1:], rows.order)
+        sums = Rows(rows.ids, rows.num_groups, rows.columns[:1], rows.order, rows.groups)
+        counts = Rows(rows.ids, rows.num_groups, rows.columns[1:], rows.order, rows.groups)
         return [*self._sum.merge(sums, context), *self._count.merge(counts, context)]
 
     def finish(self, parts: list[Column], context: RunContext) -> Column:

@@ -115,16 +115,16 @@ class AggregateOperator:
         """One row per group of the batch: key values and parts of every aggregate."""
         xp = context.xp
         keys = [evaluate(expression, batch, context) for _, expression in self._node.keys]
-        if state.lifts_rows:
+        lifted = state.lifts_rows
+        if lifted:
             rows = xp.arange(batch.num_rows)
             groups = Groups(rows, batch.num_rows, rows)
         else:
             groups = group_rows(keys, batch.num_rows, context)
             state.lifts_rows = bool(keys) and groups.num_groups > max(1024, _POOR_REDUCTION * batch.num_rows)
         columns: dict[int, Column] = {}
-        whole = state.lifts_rows and groups.num_groups == batch.num_rows
         for index, key in enumerate(keys):
-            columns[index] = key if whole else key.take(groups.first)
+            columns[index] = key if lifted else key.take(groups.first)
         place = len(keys)
         order = (sequence << 32) + xp.arange(batch.num_rows)
         for slot in self._slots:
@@ -159,7 +159,7 @@ class AggregateOperator:
         context: RunContext,
     ) -> Rows:
         columns, mask = arguments
-        rows = Rows(groups.ids, groups.num_groups, columns, order)
+        rows = Rows(groups.ids, groups.num_groups, columns, order, groups)
         if mask is not None and not bool(mask.all()):
             kept = context.xp.flatnonzero(mask)
             rows = Rows(groups.ids[kept], groups.num_groups, [c.take(kept) for c in columns], order[kept])
@@ -179,7 +179,9 @@ class AggregateOperator:
             assert slot.accumulator is not None, "functions without accumulator collect rows"
             size = _PARTS.get(slot.call.function, 1)
             parts = [rows.columns[index] for index in range(place, place + size)]
-            merged = slot.accumulator.merge(Rows(groups.ids, groups.num_groups, parts, order), context)
+            merged = slot.accumulator.merge(
+                Rows(groups.ids, groups.num_groups, parts, order, groups), context
+            )
             for part in merged:
                 columns[place] = part
                 place += 1

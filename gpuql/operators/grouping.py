@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gpuql.columnar.column import Array, Column
@@ -26,10 +26,19 @@ class Groups:
     ids: Array
     num_groups: int
     first: Array
+    _counts: list[Array] = field(default_factory=list)
+
+    def counts(self, context: RunContext) -> Array:
+        """Rows of each group, int64; counted once however many aggregates ask."""
+        if not self._counts:
+            self._counts.append(context.kernels.group_by.count(self.ids, self.num_groups))
+        return self._counts[0]
 
 
 #: Up to this many codes a table over the whole domain is used however few the rows are.
 _DENSE_DOMAIN = 4096
+#: Beyond, up to this many codes for each row: clearing a table entry costs far less than hashing a key.
+_DENSE_CODES_PER_ROW = 16
 
 
 def group_rows(keys: list[Column], num_rows: int, context: RunContext) -> Groups:
@@ -41,16 +50,16 @@ def group_rows(keys: list[Column], num_rows: int, context: RunContext) -> Groups
         empty = xp.zeros(0, xp.int64)
         return Groups(empty, 0, empty)
     packed, domain = _packed(keys, context)
-    if domain <= max(_DENSE_DOMAIN, 2 * num_rows):
-        representative = xp.full(domain, -1, xp.int64)
-        representative[packed] = xp.arange(num_rows)
+    if domain <= max(_DENSE_DOMAIN, _DENSE_CODES_PER_ROW * num_rows):
+        word = xp.int32 if num_rows < 2**31 else xp.int64
+        representative = xp.full(domain, -1, word)
+        representative[packed] = xp.arange(num_rows, dtype=word)
         used = xp.flatnonzero(representative >= 0)
-        first = representative[used]
+        first = representative[used].astype(xp.int64)
         if len(used) == domain:
             return Groups(packed, domain, first)
-        numbers = xp.empty(domain, xp.int64)
-        numbers[used] = xp.arange(len(used))
-        return Groups(numbers[packed], len(used), first)
+        representative[used] = xp.arange(len(used), dtype=word)
+        return Groups(representative[packed].astype(xp.int64), len(used), first)
     ids, first = context.kernels.group_by.factorize(packed)
     return Groups(ids, len(first), first)
 

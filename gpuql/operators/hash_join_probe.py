@@ -275,5 +275,7 @@ def _all_pairs(xp: Any, num_probe: int, num_build: int) -> Iterator[tuple[Array,
 
 def _probe_step(table: JoinTable) -> int:
     """Probe rows looked up together, so that the average number of matches stays within a chunk."""
-    average = table.index.num_keys / max(1, table.index.num_buckets if table.index.slot_keys is None else 1)
+    index = table.index
+    used = index.num_buckets if index.slot_used is None else int(index.slot_used.sum())
+    average = index.num_keys / max(1, used)
     return max(1024, int(CHUNK_PAIRS / max(average, 1.0)))

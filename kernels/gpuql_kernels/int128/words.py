@@ -127,12 +127,13 @@ def multiply(xp: Any, left: Array, right: Array) -> tuple[Array, Array]:
     carried = total < cross_a
     total2 = total + cross_b
     carried |= total2 < cross_b
+    lowest = below & (total2 == xp.uint64(1 << 63)) & (low == 0)
     overflow = (
         ((high_a != 0) & (high_b != 0))
         | (overflow_a != 0)
         | (overflow_b != 0)
         | carried
-        | (total2 >> xp.uint64(63) != 0)
+        | ((total2 >> xp.uint64(63) != 0) & ~lowest)
     )
     product = _join(xp, low, total2.view(xp.int64))
     flipped, _ = negate(xp, product)
