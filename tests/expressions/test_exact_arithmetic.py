@@ -136,5 +136,5 @@ def test_cast_between_decimals_rounds_half_away(
     cast = Cast(AttributeRef(attribute), decimal(*target), try_=True)
     bound = Decimal(10) ** (target[0] - target[1])
     rounded = [value.quantize(Decimal(1).scaleb(-target[1]), context=exact_context) for value in values]
-    expected = [value if abs(value) < bound else None for value in rounded]
+    expected = [value if value.copy_abs() < bound else None for value in rounded]
     assert column_to_python(evaluate(cast, batch, CONTEXT)) == expected

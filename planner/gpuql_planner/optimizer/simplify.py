@@ -7,7 +7,7 @@ Every step keeps the three-valued meaning, so expressions can be simplified wher
 from __future__ import annotations
 
 import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from gpuql_planner.logical.expressions import Call, Case, Cast, Expression, InList, Literal
 from gpuql_planner.logical.visit import (
@@ -21,6 +21,9 @@ from gpuql_planner.logical.visit import (
 )
 from gpuql_planner.optimizer.constants import fold_call, fold_cast
 from gpuql_planner.types import BOOLEAN, INTEGER_LIMITS, DataType, TypeId
+
+#: Wide enough for every DECIMAL; the default context would round constants of more than 28 digits.
+_EXACT = Context(prec=120)
 
 NEGATED_COMPARISON = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
 MIRRORED_COMPARISON = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
@@ -209,10 +212,10 @@ def _narrow(constant: Literal, dtype: DataType) -> Literal | None:
         low, high = INTEGER_LIMITS[dtype.id]
         return Literal(whole, dtype) if whole == value and low <= whole <= high else None
     if dtype.is_decimal and isinstance(value, Decimal):
-        scaled = value.scaleb(dtype.scale)
+        scaled = value.scaleb(dtype.scale, _EXACT)
         limits = dtype.limits
         fits = limits is not None and scaled == int(scaled) and limits[0] <= scaled <= limits[1]
-        return Literal(Decimal(int(scaled)).scaleb(-dtype.scale), dtype) if fits else None
+        return Literal(Decimal(int(scaled)).scaleb(-dtype.scale, _EXACT), dtype) if fits else None
     if dtype.id is TypeId.DATE and isinstance(value, datetime.datetime):
         return Literal(value.date(), dtype) if value.time() == datetime.time() else None
     return None
