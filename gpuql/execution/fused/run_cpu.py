@@ -212,7 +212,7 @@ def _run_aggregate(
     if shared is None:
         for other in states[1:]:
             merge(sink.accumulators, merged, other, slice(None), np)
-    return RowsResult([_dense_result(fused, inputs, merged)])
+    return _dense_result(fused, inputs, merged, workers)
 
 
 def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Morsel]:
@@ -227,14 +227,24 @@ def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Mor
     return cut_at(sorted(cuts | {0, num_rows})) or morsels
 
 
-def _dense_result(fused: FusedPipeline, inputs: Inputs, states: list[Array]) -> Batch:
+def _dense_result(fused: FusedPipeline, inputs: Inputs, states: list[Array], workers: Workers) -> RowsResult:
+    """Groups that saw a row, in key order; workers look through ranges of the domain, a batch each."""
     assert fused.aggregates is not None, "an aggregating sink"
-    if fused.aggregates.row_count is None:
-        return result_batch(fused, inputs, None, states, np)
-    packed = np.flatnonzero(states[fused.aggregates.row_count])
-    if len(packed) < fused.domain:
-        states = [state[packed] for state in states]
-    return result_batch(fused, inputs, packed, states, np)
+    row_count = fused.aggregates.row_count
+    if row_count is None:
+        return RowsResult([result_batch(fused, inputs, None, states, np)])
+    batches: dict[int, Batch] = {}
+
+    def work(morsels: Iterator[Morsel]) -> None:
+        for morsel in morsels:
+            part = [state[morsel.start : morsel.stop] for state in states]
+            groups = np.flatnonzero(part[row_count])
+            if len(groups) < morsel.stop - morsel.start:
+                part = [state[groups] for state in part]
+            batches[morsel.sequence] = result_batch(fused, inputs, groups + morsel.start, part, np)
+
+    workers.run(cut(fused.domain, workers.threads), work)
+    return RowsResult([batches[sequence] for sequence in sorted(batches)])
 
 
 def _run_hash(
