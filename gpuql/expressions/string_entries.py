@@ -57,9 +57,10 @@ def per_row(
 def remember(strings: StringArray, key: Hashable, result: Any) -> None:
     """Keep a result over all entries; the oldest ones make room."""
     cache = strings.cache
-    while len(cache) >= _CACHED_RESULTS:
-        # Another worker may have removed the same entry in the meantime.
-        cache.pop(next(iter(cache), None), None)
+    if len(cache) >= _CACHED_RESULTS:
+        # list() copies the keys in one step, so workers that drop entries at the same time do no harm.
+        for oldest in list(cache)[: _CACHED_RESULTS // 4]:
+            cache.pop(oldest, None)
     cache[key] = result
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpuql.columnar.column import Array, Column, StringArray
+from gpuql.expressions.string_entries import remember
 from gpuql.expressions.vectors import as_wide, is_wide, joint_validity, measured_bounds
 from gpuql.operators.contract import KeyColumn, KeyEncoding, RunContext
 from gpuql_planner.types import TypeId
@@ -290,13 +291,14 @@ def _probe_strings(
         return xp.zeros(len(column.values), xp.int64), xp.zeros(len(column.values), bool)
     kernel = context.kernels.string_match
     if strings.unique and len(strings) <= 16 * max(len(column.values), 1):
-        key = ("lookup", id(distinct))
-        cached = strings.cache.get(key)
-        if cached is None or cached[0] is not distinct:
+        # Kept with the build side, which usually lives as long as the query.
+        key = ("positions of", id(strings))
+        cached = distinct.cache.get(key)
+        if cached is None or cached[0] is not strings:
             positions = kernel.lookup(distinct.offsets, distinct.data, strings.offsets, strings.data, None)
             # The other array is kept beside the result, as its id alone could be reused.
-            cached = (distinct, positions)
-            strings.cache[key] = cached
+            cached = (strings, positions)
+            remember(distinct, key, cached)
         codes = cached[1][column.values]
     else:
         codes = kernel.lookup(distinct.offsets, distinct.data, strings.offsets, strings.data, column.values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpuql.columnar.column import Array, Column
+from gpuql.expressions.string_entries import remember
 from gpuql.expressions.vectors import as_wide, is_wide, measured_bounds
 from gpuql.operators.contract import RunContext
 from gpuql.operators.keys import word_keys
@@ -66,7 +67,7 @@ def string_ranks(column: Column, context: RunContext) -> tuple[Array, int]:
         ranks = strings.cache.get("ranks")
         if ranks is None:
             ranks = _ranks_of(strings, None, context)
-            strings.cache["ranks"] = ranks
+            remember(strings, "ranks", ranks)
         return ranks[column.values], len(strings)
     codes, first = kernel.factorize(strings.offsets, strings.data, column.values)
     ranks = _ranks_of(strings, column.values[first], context)

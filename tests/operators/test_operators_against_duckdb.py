@@ -49,6 +49,7 @@ KEYS = (
     "unique_text",
     "sparse",
     "d, b",
+    "id * 7 % 5003",
     "huge, k",
     "id, unique_text, sparse, f, huge",
 )

@@ -106,7 +106,7 @@ def probe_repeated(buckets: Array, starts: Array, rows: Array) -> Any:
     for i in range(len(buckets)):
         bucket = buckets[i]
         if bucket >= 0:
-            total += np.int64(starts[bucket + 1] - starts[bucket])
+            total += int(starts[bucket + 1] - starts[bucket])
     probe_rows = np.empty(total, np.int64)
     build_rows = np.empty(total, np.int64)
     count = 0
