@@ -17,8 +17,8 @@ from gpuql.commands import run_command, table_of_values
 from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
 from gpuql.errors import CatalogError, InterfaceError
-from gpuql.plan_cache import Dependency, PlanCache, RecordingCatalog, cache_key
 from gpuql.interrupts import RunningQueries
+from gpuql.plan_cache import Dependency, PlanCache, RecordingCatalog, cache_key
 from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost
 from gpuql_planner.catalog import Table, View
 from gpuql_planner.logical.expressions import Attribute

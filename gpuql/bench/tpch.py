@@ -205,7 +205,9 @@ def _summary(reports: Sequence[QueryReport], peers: Sequence[Engine]) -> str:
                 f"sum {ours_ms:.0f} ms against {theirs_ms:.0f} ms, slower on {slower}"
             )
     if any(peer.name == "polars" for peer in peers):
-        lines.append("polars runs the same SQL text through its SQLContext, which joins tables in the order written")
+        lines.append(
+            "polars runs the same SQL text through its SQLContext, which joins tables in the order written"
+        )
     lines.append(f"compiled: {counter.compiled} pipelines, loaded from disk: {counter.loaded}")
     lines.append(
         f"peak memory of this process, all engines and their tables: {peak_resident_bytes() / 1e9:.2f} GB"
