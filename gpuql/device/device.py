@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -86,6 +85,4 @@ def _open_simulator() -> Device:
             hint="set NUMBA_ENABLE_CUDASIM=1 in the environment, or use cudasim in a process of its own",
         )
     os.environ["NUMBA_ENABLE_CUDASIM"] = "1"
-    # Hashing wraps around by design; in the simulator it runs on NumPy scalars, which warn of that.
-    warnings.filterwarnings("ignore", message="overflow encountered in scalar", category=RuntimeWarning)
     return Device("cudasim", "device = cudasim: Numba's CUDA simulator on NumPy arrays, for tests")

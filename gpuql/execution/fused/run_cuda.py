@@ -17,11 +17,7 @@ from gpuql.execution.fused.status import raise_status
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.gpu import CompiledKernel, compile_program
-
-_THREADS_PER_BLOCK = 256
-_MAX_BLOCKS = 132 * 16
-#: The simulator runs every CUDA thread as a Python thread: few of them, each striding over many rows.
-_SIMULATED_GRID = (1, 2)
+from gpuql_kernels.grid.gpu import launch
 
 
 class GridDriver:
@@ -57,12 +53,6 @@ class GridDriver:
         return _run_aggregate(fused, compiled, inputs, context)
 
 
-def _grid(num_rows: int, xp: Any) -> tuple[int, int]:
-    if xp is np:
-        return _SIMULATED_GRID
-    return max(1, min(_MAX_BLOCKS, -(-num_rows // _THREADS_PER_BLOCK))), _THREADS_PER_BLOCK
-
-
 def _launch(
     fused: FusedPipeline,
     compiled: CompiledKernel,
@@ -75,12 +65,7 @@ def _launch(
     """Run the kernel; returns the status code and the count in ``status[1]``."""
     context.check_cancelled()
     num_rows = inputs.batch.num_rows
-    if num_rows:
-        blocks, threads = _grid(num_rows, context.xp)
-        with np.errstate(over="ignore"):
-            compiled.kernel[blocks, threads](
-                num_rows, status, capacity, fused.fanout, *state, *fused.arguments(inputs)
-            )
+    launch(compiled.kernel, num_rows, status, capacity, fused.fanout, *state, *fused.arguments(inputs))
     code, count = (int(value) for value in status[:2].tolist())
     raise_status(code)
     return code, count

@@ -100,7 +100,7 @@ class _Emitter:
             imports = "import numpy as np\nfrom numba import njit"
         else:
             self.cuda_body()
-            module, decorator = "gpu", "@cuda.jit"
+            module, decorator = "gpu", "@cuda.jit(cache=True)"
             imports = "import numpy as np\nfrom numba import cuda"
         header = f"{imports}\n\nfrom gpuql_kernels.scalar.{module} import *\n\n# {types}\n\n"
         return f"{header}\n{decorator}\ndef pipeline({parameters}):\n" + "\n".join(self.lines) + "\n"

@@ -45,36 +45,47 @@ class GridKernel:
 
     def __call__(self, num_positions: int, *arguments: Any) -> None:
         """Run for positions ``0 … num_positions - 1``; asynchronous on a GPU. Arrays are contiguous."""
-        if num_positions == 0:
-            return
-        if SIMULATED:
-            self._simulate(num_positions, arguments)
-            return
-        # Views made here skip the stream synchronisation that Numba does for foreign arrays: kernels run on the
-        # stream on which CuPy works, so they are ordered anyway.
-        views = [
-            cuda.as_cuda_array(argument, sync=False)
-            if hasattr(argument, "__cuda_array_interface__")
-            else argument
-            for argument in arguments
-        ]
-        blocks = min(_MAX_BLOCKS, -(-num_positions // _THREADS_PER_BLOCK))
-        self._dispatcher[blocks, _THREADS_PER_BLOCK, _current_stream()](num_positions, *views)
+        if SIMULATED and num_positions:
+            described = ", ".join(_numba_type(argument) for argument in (num_positions, *arguments))
+            assert described in self.signatures, f"declared types of {self.function.__name__}: {described}"
+        launch(self._dispatcher, num_positions, *arguments)
 
-    def _simulate(self, num_positions: int, arguments: tuple[Any, ...]) -> None:
-        described = ", ".join(_numba_type(argument) for argument in (num_positions, *arguments))
-        assert described in self.signatures, f"declared types of {self.function.__name__}: {described}"
-        # The simulator copies arrays back after a launch, which read-only ones (literals, mapped files) refuse.
-        passed = [
-            cuda.to_device(argument)
-            if isinstance(argument, np.ndarray) and not argument.flags.writeable
-            else argument
-            for argument in arguments
-        ]
-        with SIMULATOR_LOCK, warnings.catch_warnings():
-            # Hashes and two-word sums wrap by design; NumPy scalars in the simulator's threads warn of it.
-            warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
-            self._dispatcher[_SIMULATED_GRID](np.int64(num_positions), *passed)
+
+def launch(dispatcher: Any, num_positions: int, *arguments: Any) -> None:
+    """Launch a compiled kernel for positions ``0 … num_positions - 1``; asynchronous on a GPU.
+
+    ``dispatcher`` is what ``cuda.jit`` made; its first parameter is the number of positions. Nothing is launched
+    for no positions.
+    """
+    if num_positions == 0:
+        return
+    if SIMULATED:
+        _simulate(dispatcher, num_positions, arguments)
+        return
+    # Views made here skip the stream synchronisation that Numba does for foreign arrays: kernels run on the
+    # stream on which CuPy works, so they are ordered anyway.
+    views = [
+        cuda.as_cuda_array(argument, sync=False)
+        if hasattr(argument, "__cuda_array_interface__")
+        else argument
+        for argument in arguments
+    ]
+    blocks = min(_MAX_BLOCKS, -(-num_positions // _THREADS_PER_BLOCK))
+    dispatcher[blocks, _THREADS_PER_BLOCK, _current_stream()](num_positions, *views)
+
+
+def _simulate(dispatcher: Any, num_positions: int, arguments: tuple[Any, ...]) -> None:
+    # The simulator copies arrays back after a launch, which read-only ones (literals, mapped files) refuse.
+    passed = [
+        cuda.to_device(argument)
+        if isinstance(argument, np.ndarray) and not argument.flags.writeable
+        else argument
+        for argument in arguments
+    ]
+    with SIMULATOR_LOCK, warnings.catch_warnings():
+        # Hashes and two-word sums wrap by design; NumPy scalars in the simulator's threads warn of it.
+        warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
+        dispatcher[_SIMULATED_GRID](np.int64(num_positions), *passed)
 
 
 def grid_kernel(*signatures: str) -> Callable[[Callable[..., None]], GridKernel]:
