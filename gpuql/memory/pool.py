@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from gpuql.device import Device
 
@@ -24,10 +25,11 @@ def _open_pool(ordinal: int) -> None:
     """
     import cupy
     import rmm
-    from numba import cuda
+    from numba import cuda as numba_cuda
     from rmm.allocators.cupy import rmm_cupy_allocator
     from rmm.allocators.numba import RMMNumbaManager
 
+    cuda: Any = numba_cuda
     with _lock:
         if ordinal in _devices:
             return

@@ -8,7 +8,19 @@ import sys
 
 def test_every_query_runs_on_the_simulated_gpu_with_duckdbs_rows(tmp_path, capsys):
     report = tmp_path / "report.json"
-    command = [sys.executable, "-W", "error", "-m", "gpuql", "bench", "tpch", "--sf", "0.001", "--device", "cudasim"]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "gpuql",
+        "bench",
+        "tpch",
+        "--sf",
+        "0.001",
+        "--device",
+        "cudasim",
+    ]
     command += ["--on-unsupported", "error", "--compare", "duckdb", "--runs", "1", "--json", str(report)]
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

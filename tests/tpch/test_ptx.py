@@ -47,7 +47,9 @@ def test_every_pipeline_of_tpch_compiles_to_ptx(programs, capsys):
             assert f".target sm_{capability[0]}{capability[1]}" in ptx
             compiled += 1
     with capsys.disabled():
-        print(f"\n{len(distinct)} pipelines of TPC-H: {compiled} PTX texts; {len(programs.refusals)} pipelines only pass rows")
+        print(
+            f"\n{len(distinct)} pipelines of TPC-H: {compiled} PTX texts; {len(programs.refusals)} only pass rows"
+        )
 
 
 def test_what_does_not_fuse_only_passes_rows(programs):
