@@ -34,8 +34,6 @@ def concat_ws(dtype: DataType, arguments: list[Column], context: EvaluationConte
 
 
 _BY_ROW = (
-    "upper",
-    "lower",
     "trim",
     "ltrim",
     "rtrim",

@@ -140,6 +140,36 @@ def _relabel(column: Column, dtype: DataType) -> Column:
     return Column(dtype, column.values, column.validity, column.strings)
 
 
+def _case(name: str) -> Callable[..., Column]:
+    """upper, lower: on bytes where all text is ASCII, letter by letter otherwise."""
+    first, step = (0x61, -32) if name == "upper" else (0x41, 32)
+
+    def apply(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
+        xp = context.xp
+        (column,) = arguments
+
+        def compute(strings: StringArray, positions: Array | None) -> tuple[StringArray, Array | None]:
+            offsets, data = strings.offsets, strings.data
+            if positions is not None:
+                rows = positions.astype(xp.int64)
+                offsets, data = context.kernels.string_match.gather(data, offsets[rows], offsets[rows + 1])
+            if bool((data >= 0x80).any()):
+                every = xp.arange(len(offsets) - 1)
+                part = Column(column.dtype, every, None, StringArray(offsets, data))
+                changed = apply_text_function(name, dtype, [part], context)
+                assert changed.strings is not None, "text functions make strings"
+                return changed.strings, changed.values
+            letters = (data >= first) & (data < first + 26)
+            changed_data = xp.where(letters, data + xp.uint8(step % 256), data)
+            if positions is None:
+                return distinct_strings(xp, StringArray(offsets, changed_data), context)
+            return StringArray(offsets, changed_data), None
+
+        return _relabel(map_strings(xp, column, ("case", name), compute), dtype)
+
+    return apply
+
+
 def distinct_strings(
     xp: Any, strings: StringArray, context: EvaluationContext
 ) -> tuple[StringArray, Array | None]:
@@ -207,6 +237,8 @@ FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Colum
     "length": _counter("length"),
     "strlen": _counter("strlen"),
     "substring": substring,
+    "upper": _case("upper"),
+    "lower": _case("lower"),
     "left": left,
     "right": right,
     "concat_operator": concat_operator,

@@ -127,9 +127,7 @@ def test_cast_between_decimals_rounds_half_away(
 ) -> None:
     exact_context = Context(prec=90, rounding=ROUND_HALF_UP)
     limit = 10 ** source[0] - 1
-    scaled = data.draw(
-        st.lists(st.integers(-limit, limit) | st.integers(-999, 999), min_size=1, max_size=8)
-    )
+    scaled = data.draw(st.lists(st.integers(-limit, limit) | st.integers(-999, 999), min_size=1, max_size=8))
     values = [Decimal(value).scaleb(-source[1], exact_context) for value in scaled]
     attribute = Attribute.fresh("a", decimal(*source))
     batch = Batch({attribute.id: column_from_python(values, decimal(*source))}, len(values))

@@ -344,3 +344,24 @@ def test_expression(engine: Any, oracle: Any, expression: str) -> None:
         got = [row[0] for row in engine.sql(query).fetchall()]
         assert len(got) == len(expected)
         assert all(same(a, b) for a, b in zip(got, expected, strict=True)), (rows, got, expected)
+
+
+def test_long_plain_strings() -> None:
+    """Columns of many distinct strings, ASCII and not, take the paths that work on bytes."""
+    oracle = duckdb.connect()
+    oracle.execute(
+        "CREATE TABLE p AS SELECT i, CASE WHEN i % 17 <> 0 THEN repeat('Pre ', i % 3) || 'Row ' || (i * 7919 % 9973) "
+        "END AS a, 'Ärger ' || i || repeat('z', i % 20) AS u FROM range(9000) r(i)"
+    )
+    connection = gpuql.connect(device="cpu", tier="interpreted", threads=2)
+    connection.register("p", oracle.sql("SELECT * FROM p").to_arrow_table())
+    for query in (
+        "SELECT upper(a), lower(a), upper(u), lower(u), length(u) FROM p WHERE i % 3 = 0 ORDER BY i",
+        "SELECT max(a), min(a), max(u), min(u), count(DISTINCT upper(a)) FROM p",
+        "SELECT i % 5 AS k, max(a), min(a), max(u), min(u) FROM p GROUP BY i % 5 ORDER BY k",
+        "SELECT a, u FROM p ORDER BY a DESC, u LIMIT 30",
+        "SELECT count(*) FROM p WHERE upper(a) LIKE '%ROW 12%' OR u ILIKE '%ÄRGER 4%'",
+        "SELECT substring(u, 1, 3) AS s, count(*) FROM p GROUP BY 1",
+        "SELECT count(*) FROM p x JOIN p y ON x.a = y.a AND x.u = y.u",
+    ):
+        assert connection.sql(query).fetchall() == oracle.execute(query).fetchall(), query
