@@ -93,6 +93,7 @@ def _count(num_rows: int) -> Result:
 
 
 def _explain(statement: Statement, mode: str, host: CommandHost) -> Result:
+    """Plan of the query in ``statement``. ANALYZE runs that query only: nothing is created or inserted."""
     match statement:
         case Query() as query:
             text = host.explain_query(query, mode)

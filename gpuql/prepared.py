@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuql.api.result import Result
@@ -45,7 +45,9 @@ class PreparedQuery:
 
     def run(self) -> Result:
         """Run to the end; InterruptError if it was interrupted, KeyboardInterrupt if Ctrl-C was pressed."""
-        settings = self._host.settings()
+        return self._run(self._host.settings())
+
+    def _run(self, settings: Settings) -> Result:
         plan = self.physical_plan(settings)
         executor = self._host.executor(settings)
         with self._host.running.token() as token, cancelled_by_control_c(token):
@@ -53,12 +55,16 @@ class PreparedQuery:
         return Result(plan.outputs, plan.names, finished.batches, finished.metrics)
 
     def explain(self, mode: str) -> str:
-        """Plan as text; ``mode`` is plan, or after a run: analyze (rows and times), codegen (source)."""
-        plan = self.physical_plan(self._host.settings())
+        """Plan as text; ``mode`` is plan, or after a run: analyze (rows and times), codegen (source).
+
+        For the source every pipeline that can be compiled is, however few rows it has.
+        """
+        settings = self._host.settings()
         if mode == "plan":
-            return explain_plan(plan)
-        metrics = self.run().metrics
-        return explain_codegen(metrics) if mode == "codegen" else explain_analyze(plan, metrics)
+            return explain_plan(self.physical_plan(settings))
+        if mode == "codegen":
+            return explain_codegen(self._run(replace(settings, tier="compiled")).metrics)
+        return explain_analyze(self.physical_plan(settings), self._run(settings).metrics)
 
     def _lower(self, settings: Settings) -> PhysicalPlan:
         from gpuql_planner.optimizer import optimize

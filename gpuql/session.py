@@ -265,6 +265,8 @@ class Connection:
 
     def _prepare_text(self, text: str, parameters: Parameters) -> RunnableQuery:
         self._check_open()
+        if not isinstance(text, str):
+            raise InterfaceError(f"statements must be text: {type(text).__name__}")
         key = cache_key(text, parameters, self._settings.integer_division)
         if key is not None:
             known = self._plans.get(key, self._catalog)

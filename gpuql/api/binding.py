@@ -143,6 +143,8 @@ def bind(expression: Expr, scope: Scope, grouping: Grouping | None = None) -> Ex
             dtype = target if isinstance(target, DataType) else parse_type(target)
             return functions.explicit_cast(bind(argument, scope, grouping), dtype, try_=try_)
         case InListExpr(argument=argument, options=options):
+            if not options:
+                return functions.python_literal(False)  # noqa: FBT003  nothing is in an empty list, not even NULL
             bound = [bind(option, scope, grouping) for option in options]
             return functions.make_in_list(bind(argument, scope, grouping), bound)
         case CaseExpr(branches=branches, default=default):

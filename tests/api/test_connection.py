@@ -277,7 +277,6 @@ def test_explain(connection: Connection) -> None:
 
 def test_explain_codegen(connection: Connection) -> None:
     connection.register("n", {"a": np.arange(10_000)})
-    connection.execute("SET tier = 'compiled'")
     text = connection.explain("SELECT sum(a) FROM n WHERE a < 500", codegen=True)
     assert "def pipeline(" in text
     assert "500" not in text, "literals are arguments of generated code, not part of it"

@@ -237,6 +237,10 @@ def test_did_you_mean(connection: Connection) -> None:
         connection.table("t").select("dya")
 
 
+def test_nothing_is_in_an_empty_list(connection: Connection) -> None:
+    assert set(connection.table("t").select(col("k").is_in([])).fetchall()) == {(False,)}
+
+
 def test_expressions_have_no_truth_value() -> None:
     with pytest.raises(TypeError, match="no truth value"):
         bool(col("a") == 1 and col("b") == 2)
