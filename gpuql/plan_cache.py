@@ -99,6 +99,16 @@ class PlanCache(Generic[Entry]):
             if len(self._entries) > self._capacity:
                 self._entries.popitem(last=False)
 
+    def forget(self, relation_name: str) -> None:
+        """Drop what was bound to a relation of this name, and so let go of its data."""
+        folded = relation_name.lower()
+        with self._lock:
+            for key, cached in list(self._entries.items()):
+                if any(
+                    answer is not None and answer.name.lower() == folded for _, answer in cached.dependencies
+                ):
+                    del self._entries[key]
+
     def clear(self) -> None:
         """Forget everything, and so let go of the tables that plans hold."""
         with self._lock:

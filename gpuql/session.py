@@ -25,7 +25,7 @@ from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
 from gpuql_planner.sql.bind import bind_statement
 from gpuql_planner.sql.parse import ParsedStatement, is_volatile, parse_statements
-from gpuql_planner.sql.statements import Query, Statement
+from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Insert, Query, Statement
 
 if TYPE_CHECKING:
     from gpuql.execution.executor import Executor
@@ -131,10 +131,12 @@ class Connection:
     def register(self, name: str, relation: object) -> None:
         """Make a pandas, polars, Arrow, NumPy or gpuql frame known as table ``name``. Its data is read now."""
         self._check_open()
+        self._plans.forget(name)
         self._catalog.register(name, relation.collect() if isinstance(relation, DataFrame) else relation)
 
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
+        self._plans.forget(name)
         self._catalog.unregister(name)
 
     def read_parquet(self, path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
@@ -221,7 +223,7 @@ class Connection:
         """Bind and run one parsed statement."""
         self._check_open()
         bound, _ = self._bind(statement, parameters)
-        return run_command(bound, self)
+        return self._run_command(bound)
 
     # --- for commands ---
 
@@ -279,7 +281,7 @@ class Connection:
             self.run_statement(tree)
         statement, dependencies = self._bind(trees[-1], parameters)
         if not isinstance(statement, Query):
-            return FinishedQuery(run_command(statement, self))
+            return FinishedQuery(self._run_command(statement))
         prepared = self._prepare(statement)
         if key is not None and len(trees) == 1 and not _asks_for_time(text, dependencies):
             self._plans.put(key, prepared, dependencies)
@@ -293,6 +295,14 @@ class Connection:
             statement, catalog, parameters, integer_division=self._settings.integer_division
         )
         return bound, catalog.dependencies
+
+    def _run_command(self, statement: Statement) -> Result:
+        try:
+            return run_command(statement, self)
+        finally:
+            match statement:
+                case CreateTable(name=name) | CreateView(name=name) | Drop(name=name) | Insert(table=name):
+                    self._plans.forget(name)
 
     def _table_function(self, name: str, argument: object, options: dict[str, object]) -> DataFrame:
         self._check_open()
