@@ -12,6 +12,7 @@ from typing import Any
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions import bounds as ranges
 from gpuql.expressions import temporal_arithmetic
+from gpuql.expressions.cast import exact_to_float
 from gpuql.expressions.vectors import (
     INT64_MAX,
     INT64_MIN,
@@ -177,6 +178,11 @@ def _without_zero(function: str, left: Column, right: Column, context: Evaluatio
 def _division(function: str) -> Callable[..., Column]:
     def apply(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
         left, right = arguments
+        if dtype.is_float and not left.dtype.is_float:
+            divisor = _without_zero(function, left, right, context)
+            numerator, denominator = exact_to_float(context.xp, left), exact_to_float(context.xp, divisor)
+            values = context.xp.fmod(numerator, denominator)
+            return make_column(context.xp, dtype, values, joint_validity(left, right))
         if dtype.is_float:
             numerator, denominator = _floats(dtype, left, right, context)
             if function == "modulo":

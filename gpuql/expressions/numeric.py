@@ -17,6 +17,7 @@ from gpuql.expressions.vectors import (
     is_wide,
     joint_validity,
     make_column,
+    measured_bounds,
 )
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ArithmeticOverflowError, NotSupportedError, OutOfRangeError
@@ -110,14 +111,17 @@ def _round_exact(column: Column, dtype: DataType, digits: int, context: Evaluati
         return Column(dtype, kept.values, kept.validity, None, kept.bounds)
     labelled = Column(decimal(38 - missing, 0), kept.values, kept.validity, None, kept.bounds)
     grown = evaluate_cast(labelled, decimal(38, missing), context)
-    return _relabel(grown, dtype)
+    return _relabel(context.xp, grown, dtype)
 
 
-def _relabel(column: Column, dtype: DataType) -> Column:
+def _relabel(xp: Any, column: Column, dtype: DataType) -> Column:
     limits = dtype.limits
-    if limits is not None and column.bounds is not None and not ranges.within(column.bounds, limits):
-        raise ArithmeticOverflowError(f"overflow in rounding of {dtype}")
-    return Column(dtype, column.values, column.validity, None, column.bounds)
+    bounds = column.bounds
+    if limits is not None and bounds is not None and not ranges.within(bounds, limits):
+        bounds = measured_bounds(xp, column)  # declared bounds are only an upper estimate
+        if not ranges.within(bounds, limits):
+            raise ArithmeticOverflowError(f"overflow in rounding of {dtype}")
+    return Column(dtype, column.values, column.validity, None, bounds)
 
 
 def _step(name: str) -> Callable[..., Column]:

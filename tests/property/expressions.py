@@ -102,7 +102,7 @@ class ExpressionGenerator:
                 return rng.choice(("TRUE", "FALSE", "NULL::BOOLEAN"))
             case "integer":
                 return rng.choice(
-                    (*map(str, range(-3, 13)), "100", "128", "-1000", "NULL", "2::TINYINT", "40000", "3000000000")
+                    (*map(str, range(-3, 13)), "100", "128", "-1000", "NULL::INTEGER", "2::TINYINT", "40000", "3000000000")
                 )
             case "decimal":
                 return rng.choice(("0.5", "1.25", "-3.7", "100.00", "0.0", "99999.9999", "2.0::DECIMAL(5,3)"))

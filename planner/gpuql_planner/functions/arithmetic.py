@@ -15,7 +15,6 @@ from gpuql_planner.types import (
     BIGINT,
     DATE,
     DOUBLE,
-    HUGEINT,
     INTEGER,
     INTERVAL,
     MAX_DECIMAL_WIDTH,
@@ -86,35 +85,39 @@ def make_multiply(left: Expression, right: Expression) -> Expression:
 
 def make_divide(left: Expression, right: Expression) -> Expression:
     """``left / right``, always floating point: REAL if one side is REAL and none DOUBLE."""
-    left, right = _adapt_text(left, right, "divide")
-    _require_numbers("divide", left, right)
+    return _quotient("divide", *_adapt_text(left, right, "divide"))
+
+
+def _quotient(name: str, left: Expression, right: Expression) -> Expression:
+    _require_numbers(name, left, right)
     sides = (left.dtype, right.dtype)
     dtype = REAL if REAL in sides and DOUBLE not in sides else DOUBLE
-    return Call("divide", (coerce(left, dtype), coerce(right, dtype)), dtype)
+    return Call(name, (coerce(left, dtype), coerce(right, dtype)), dtype)
 
 
 def make_integer_divide(left: Expression, right: Expression) -> Expression:
-    """``left // right``: truncated for integers; the same as ``/`` for other numbers, as in DuckDB."""
+    """``left // right``: truncated for integers; for other numbers ``/`` that refuses zero, as in DuckDB."""
     left, right = _adapt_text(left, right, "integer_divide")
     dtype = _arithmetic_type("integer_divide", left, right)
     if not dtype.is_integer and dtype != NULL:
-        return make_divide(left, right)
+        return _quotient("integer_divide", left, right)
     return Call("integer_divide", (coerce(left, dtype), coerce(right, dtype)), dtype)
 
 
 def make_modulo(left: Expression, right: Expression) -> Expression:
-    """``left % right``, with the sign of the left side."""
+    """``left % right``, with the sign of the left side.
+
+    Exact sides that share no DECIMAL give a DOUBLE; they stay exact as arguments, so that zero is still refused.
+    """
     left, right = _adapt_text(left, right, "modulo")
     dtype = _arithmetic_type("modulo", left, right)
     if dtype.is_decimal and _exceeds_decimal(left.dtype, right.dtype):
-        dtype = DOUBLE
+        return Call("modulo", (_as_decimal(left), _as_decimal(right)), DOUBLE)
     return Call("modulo", (coerce(left, dtype), coerce(right, dtype)), dtype)
 
 
 def _exceeds_decimal(left: DataType, right: DataType) -> bool:
     """Whether no DECIMAL holds the whole digits of both sides and the fractions of both."""
-    if HUGEINT in (left, right):
-        return True
     sides = [integer_as_decimal(side) if side.is_integer else side for side in (left, right)]
     return max(s.width - s.scale for s in sides) + max(s.scale for s in sides) > MAX_DECIMAL_WIDTH
 

@@ -112,6 +112,11 @@ def _without_zone(value: datetime.datetime) -> datetime.datetime:
     return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
+def settled(expression: Expression) -> Expression:
+    """The result of a function that hands its argument on: an integer constant no longer adapts to its neighbours."""
+    return Cast(expression, expression.dtype) if is_integer_literal(expression) else expression
+
+
 def can_cast(source: DataType, target: DataType) -> bool:
     """Whether ``CAST(source AS target)`` exists; a value may still fail to convert."""
     if source == target or source.id is TypeId.NULL:

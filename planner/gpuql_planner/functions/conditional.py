@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuql_planner.functions.coercion import coerce, is_null_literal, unified_type, unify
+from gpuql_planner.functions.coercion import coerce, is_null_literal, settled, unified_type, unify
 from gpuql_planner.functions.comparison import as_condition, make_comparison
 from gpuql_planner.logical.expressions import Call, Case, Expression, Literal
 from gpuql_planner.types import NULL, VARCHAR
@@ -32,13 +32,15 @@ def make_coalesce(arguments: Sequence[Expression]) -> Expression:
     """First argument that is not NULL."""
     dtype, values = unify(arguments, construct="COALESCE")
     values = tuple(value for value in values if not is_null_literal(value)) or values[:1]
-    return values[0] if len(values) == 1 else Call("coalesce", values, dtype)
+    if len(values) > 1:
+        return Call("coalesce", values, dtype)
+    return values[0] if len(arguments) == 1 else settled(values[0])
 
 
 def make_extremum(name: str, arguments: Sequence[Expression]) -> Expression:
     """``greatest`` or ``least``: NULL arguments are ignored."""
     dtype, values = unify(arguments, construct=name.upper())
-    return values[0] if len(values) == 1 else Call(name, values, dtype)
+    return settled(values[0]) if len(values) == 1 else Call(name, values, dtype)
 
 
 def make_nullif(left: Expression, right: Expression) -> Expression:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from gpuql_planner.errors import BinderError
-from gpuql_planner.functions.coercion import coerce
+from gpuql_planner.functions.coercion import coerce, settled
 from gpuql_planner.functions.signatures import Overload, call_overload, no_overload
 from gpuql_planner.logical.expressions import Call, Expression, Literal
 from gpuql_planner.types import (
@@ -117,9 +117,9 @@ def _round_or_trunc(name: str) -> Resolver:
             dtype = _UNSIGNED[dtype.id]
             argument = coerce(argument, dtype)
         if len(arguments) == 1:
-            return argument if dtype.is_integer else Call(name, (argument,), dtype)
+            return settled(argument) if dtype.is_integer else Call(name, (argument,), dtype)
         if dtype.is_integer and digits is not None and digits >= 0:
-            return argument
+            return settled(argument)
         return Call(name, (argument, coerce(arguments[1], INTEGER)), dtype)
 
     return resolve
