@@ -285,7 +285,8 @@ class ExpressionLowering:
         left, right = (self.lower(argument) for argument in call.arguments)
         if call.dtype.id is not TypeId.DOUBLE:
             raise NotFusible(f"divide of {call.dtype}")
-        value = ir.Divide("float64", nullable=True, operator="/", left=left.value, right=right.value)
+        nullable = left.value.nullable or right.value.nullable
+        value = ir.Arithmetic("float64", nullable, "/", left.value, right.value)
         return Operand(value, call.dtype, early=left.early and right.early)
 
     # --- casts and CASE -----------------------------------------------------------------------------------------

@@ -355,8 +355,7 @@ class PipelineLowering:
         attributes = tuple(attribute for attribute, _ in sink.aggregates)
         if not sink.keys:
             aggregates = lowering.lower(calls, count_rows=False)
-            ir_sink: ir.Sink = ir.Reduce(aggregates.accumulators)
-            return self._finished(ir_sink, done, aggregates, attributes, (), 1, 1)
+            return self._finished(ir.Reduce(aggregates.accumulators), done, aggregates, attributes, (), 1, 1)
         keys, parts, domain = self._group_keys(sink)
         reached = max(1, min(int(self.pipeline.estimated_rows), max_rows))
         groups = min(reached, domain)
@@ -366,7 +365,10 @@ class PipelineLowering:
         state_bytes = 8 * (1 + len(calls)) * copies
         dense = domain <= SMALL_DOMAIN or domain * state_bytes <= DENSE_BYTES_PER_ROW * reached
         aggregates = lowering.lower(calls, count_rows=dense)
-        ir_sink = (ir.GroupDense if dense else ir.GroupHash)(parts, aggregates.accumulators)
+        if dense:
+            ir_sink: ir.Sink = ir.GroupDense(parts, aggregates.accumulators, _replicas(domain))
+        else:
+            ir_sink = ir.GroupHash(parts, aggregates.accumulators)
         return self._finished(
             ir_sink, done, aggregates, attributes, keys, domain, groups, clustered if dense else None
         )
@@ -496,6 +498,11 @@ def _needed(transforms: tuple[Transform, ...], sink: Sink) -> list[Attribute]:
         case LimitSink() | CollectSink():
             read(AttributeRef(attribute) for attribute in sink.attributes)
     return list(needed)
+
+
+def _replicas(domain: int) -> int:
+    """States per group: with few groups most rows would wait for the addition of the row before."""
+    return 8 if domain <= 8 else 4 if domain <= 64 else 1
 
 
 def _require_one_word(column: Column) -> None:

@@ -14,7 +14,7 @@ from gpuql.columnar.column import Array, Column
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
-from gpuql.execution.fused.states import GroupState, merge, new_arrays, result_batch
+from gpuql.execution.fused.states import GroupState, fold_replicas, merge, new_arrays, result_batch
 from gpuql.execution.fused.status import raise_status
 from gpuql.execution.morsels import Morsel, Workers, cut, cut_at
 from gpuql.operators.contract import RowsResult, RunContext
@@ -36,15 +36,6 @@ class _Call:
     fanout: int
     mask: Array = field(default_factory=lambda: np.empty(CHUNK_ROWS, np.bool_))
     selection: Array = field(default_factory=lambda: np.empty(CHUNK_ROWS, np.int32))
-
-    def prepare(self, compiled: CompiledPipeline, state: list[Array], *, wait: bool) -> None:
-        """Compile or load the function for these argument types, or see to it that another thread does."""
-        status = np.zeros(3, np.int64)
-        arguments = [0, status, 0, self.fanout, self.mask, self.selection, *state, *self.arguments]
-        if wait:
-            compiled.prepare(arguments)
-        else:
-            compiled.prepare_in_background(arguments)
 
     def run(self, start: int, stop: int, status: Array, capacity: int, state: list[Array]) -> int:
         """Rows taken of ``start`` to ``stop``; raises what the status says, FULL excepted."""
@@ -112,7 +103,12 @@ def _prepare(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, *
         state = new_arrays(sink.accumulators, 1, np)
         if isinstance(sink, ir.GroupHash):
             state.insert(0, np.full(1, -1, np.int64))
-    _calls(fused, compiled, inputs)().prepare(compiled, state, wait=wait)
+    status, mask, selection = np.zeros(3, np.int64), np.empty(1, np.bool_), np.empty(1, np.int32)
+    arguments = [0, status, 0, fused.fanout, mask, selection, *state, *fused.arguments(inputs)]
+    if wait:
+        compiled.prepare(arguments)
+    else:
+        compiled.prepare_in_background(arguments)
 
 
 def _run_emit(
@@ -192,14 +188,15 @@ def _run_aggregate(
     if isinstance(sink, ir.GroupHash):
         return _run_hash(fused, sink, make_call, inputs, workers, context)
     assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
-    shared = new_arrays(sink.accumulators, fused.domain, np) if fused.clustered_by is not None else None
+    length = fused.domain * (sink.replicas if isinstance(sink, ir.GroupDense) else 1)
+    shared = new_arrays(sink.accumulators, length, np) if fused.clustered_by is not None else None
     states: list[list[Array]] = []
     lock = threading.Lock()
 
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
         status = np.zeros(3, np.int64)
-        arrays = new_arrays(sink.accumulators, fused.domain, np) if shared is None else shared
+        arrays = new_arrays(sink.accumulators, length, np) if shared is None else shared
         for morsel in morsels:
             context.check_cancelled()
             if morsel.stop > morsel.start:
@@ -212,6 +209,8 @@ def _run_aggregate(
     if shared is None:
         for other in states[1:]:
             merge(sink.accumulators, merged, other, slice(None), np)
+    if isinstance(sink, ir.GroupDense):
+        merged = fold_replicas(sink, merged, np)
     return _dense_result(fused, inputs, merged, workers)
 
 

@@ -12,7 +12,7 @@ from gpuql.columnar.column import Array, Column
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
-from gpuql.execution.fused.states import new_arrays, result_batch
+from gpuql.execution.fused.states import fold_replicas, new_arrays, result_batch
 from gpuql.execution.fused.status import raise_status
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
@@ -123,10 +123,13 @@ def _run_aggregate(
     if isinstance(sink, ir.GroupHash):
         return _run_hash(fused, sink, compiled, inputs, context)
     assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
-    states = new_arrays(sink.accumulators, fused.domain, xp)
+    length = fused.domain * (sink.replicas if isinstance(sink, ir.GroupDense) else 1)
+    states = new_arrays(sink.accumulators, length, xp)
     _launch(fused, compiled, inputs, context, 0, xp.zeros(3, np.int64), states)
     if fused.aggregates.row_count is None:
         return RowsResult([result_batch(fused, inputs, None, states, xp)])
+    if isinstance(sink, ir.GroupDense):
+        states = fold_replicas(sink, states, xp)
     packed = xp.flatnonzero(states[fused.aggregates.row_count])
     return RowsResult([result_batch(fused, inputs, packed, [state[packed] for state in states], xp)])
 

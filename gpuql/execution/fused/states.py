@@ -46,6 +46,17 @@ def new_arrays(accumulators: tuple[ir.Accumulator, ...], length: int, xp: Any) -
     return arrays
 
 
+def fold_replicas(sink: ir.GroupDense, states: list[Array], xp: Any) -> list[Array]:
+    """One state per group from ``sink.replicas`` states side by side."""
+    if sink.replicas == 1:
+        return states
+    columns = [state.reshape(-1, sink.replicas) for state in states]
+    folded = [xp.ascontiguousarray(column[:, 0]) for column in columns]
+    for replica in range(1, sink.replicas):
+        merge(sink.accumulators, folded, [column[:, replica] for column in columns], slice(None), xp)
+    return folded
+
+
 def _minimum(left: Array, right: Array, xp: Any) -> Array:
     """Smaller of two, NaN being greater than all: ``fmin`` ignores NaN unless both are."""
     return xp.fmin(left, right) if left.dtype.kind == "f" else xp.minimum(left, right)

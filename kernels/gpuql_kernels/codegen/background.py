@@ -1,6 +1,7 @@
-"""One thread that compiles generated functions while queries run interpreted.
+"""Compilation that no query waits for: one thread hands generated functions to the compiler process.
 
-One, because the compiler holds the interpreter lock most of the time; more would only slow the queries down.
+Without such a process (no interpreter to start) the thread compiles itself. One thread, because the compiler holds
+the interpreter lock most of the time; more would only slow the queries down.
 """
 
 from __future__ import annotations
@@ -9,32 +10,57 @@ import atexit
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpuql_kernels.codegen.compiler_process import (
+    CompileAnswer,
+    CompileRequest,
+    CompilerProcess,
+    CompilerUnavailableError,
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CompileJob:
+    """A function to compile. None of the callables may raise.
+
+    ``request`` says what the compiler process is asked, ``finish`` takes its answer (and loads the machine code), or
+    None if there is no process: then it compiles.
+    """
+
+    request: Callable[[], CompileRequest]
+    finish: Callable[[CompileAnswer | None], None]
 
 
 class BackgroundCompiler:
     """Runs jobs in order of submission on a daemon thread, which starts with the first job.
 
-    At the end of the process the job in progress is finished and the rest dropped: machine code must not be written
-    by a thread that is frozen halfway.
+    At the end of the Python process, jobs that the compiler process has not seen yet are sent to it, which finishes
+    them on its own. A job that this process compiles itself is finished, and the rest dropped: machine code must not
+    be written by a thread that is frozen halfway.
     """
 
     def __init__(self) -> None:
-        self._jobs: deque[Callable[[], None]] = deque()
+        self._jobs: deque[CompileJob] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = False
         self._stopped = False
+        self._compiling_here = threading.Lock()
+        self._process: CompilerProcess | None = CompilerProcess()
 
-    def submit(self, job: Callable[[], None]) -> None:
-        """Queue ``job``, which must not raise."""
+    def submit(self, job: CompileJob) -> None:
+        """Queue ``job``."""
         with self._changed:
             if self._stopped:
                 return
             self._jobs.append(job)
-            if self._thread is None:
+            # A thread of the process that forked this one does not run here.
+            if self._thread is None or not self._thread.is_alive():
+                if self._thread is None:
+                    atexit.register(self._stop)
                 self._thread = threading.Thread(target=self._work, name="gpuql-compiler", daemon=True)
                 self._thread.start()
-                atexit.register(self._stop)
             self._changed.notify_all()
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
@@ -48,22 +74,52 @@ class BackgroundCompiler:
                 self._changed.wait_for(lambda: self._jobs or self._stopped)
                 if self._stopped:
                     return
-                job = self._jobs.popleft()
+                jobs = list(self._jobs)
+                self._jobs.clear()
                 self._busy = True
             try:
-                job()
+                self._run(jobs)
             finally:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
 
+    def _run(self, jobs: list[CompileJob]) -> None:
+        """Send all requests, then take the answers."""
+        process = self._process
+        sent = 0
+        if process is not None:
+            try:
+                for job in jobs:
+                    process.send(job.request())
+                    sent += 1
+            except CompilerUnavailableError:
+                self._process = None
+        for position, job in enumerate(jobs):
+            answer = None
+            if self._process is not None and process is not None and position < sent:
+                try:
+                    answer = process.receive()
+                except CompilerUnavailableError:
+                    self._process = None
+            with self._compiling_here:
+                if not self._stopped:
+                    job.finish(answer)
+
     def _stop(self) -> None:
         with self._changed:
             self._stopped = True
+            jobs = list(self._jobs)
             self._jobs.clear()
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
+        with self._compiling_here:
+            process = self._process
+        if process is not None:
+            try:
+                for job in jobs:
+                    process.send(job.request())
+            except CompilerUnavailableError:
+                return  # the next process that runs these queries compiles them
 
 
 background = BackgroundCompiler()

@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -38,10 +39,9 @@ def _user_cache() -> Path:
 @lru_cache(maxsize=1)
 def generator_fingerprint() -> str:
     """Hash over the generator's own sources and the versions of Numba and NumPy: a change of either compiles anew."""
-    import numba
-    import numpy as np
-
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version_info[:2]}".encode())
+    # Asked of the installed packages, as importing Numba takes half a second.
+    versions = [metadata.version(package) for package in ("numba", "numpy")]
+    digest = hashlib.sha256(f"{versions} {sys.version_info[:2]}".encode())
     package = Path(__file__).parent.parent
     for path in sorted((*(package / "scalar").glob("*.py"), *(package / "codegen").glob("*.py"))):
         digest.update(path.read_bytes())

@@ -7,15 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpuql_kernels.codegen.background import background
-from gpuql_kernels.codegen.cache import is_on_disk, load_module, mark_on_disk, module_name
+from gpuql_kernels.codegen.argument_types import ArgumentType, argument_types, numba_types
+from gpuql_kernels.codegen.background import CompileJob, background
+from gpuql_kernels.codegen.cache import (
+    cache_directory,
+    is_on_disk,
+    load_module,
+    mark_on_disk,
+    module_name,
+)
+from gpuql_kernels.codegen.compiler_process import CompileAnswer, CompileRequest
 from gpuql_kernels.codegen.emit import emit
 from gpuql_kernels.codegen.program import Program
 
 
 @dataclass
 class CompilationCounter:
-    """Pipelines that this process compiled, and those whose machine code it loaded from disk."""
+    """Pipelines compiled for this process, by itself or its compiler process, and those that were on disk before."""
 
     compiled: int = 0
     loaded: int = 0
@@ -31,7 +39,7 @@ class CompiledPipeline:
     """A generated function and its text; one object per text in a process.
 
     ``function`` takes the arguments of ``emit.parameter_names``. Its first call compiles it, or loads its machine
-    code from disk; :meth:`prepare` does either ahead.
+    code from disk; :meth:`prepare` does either ahead, :meth:`prepare_in_background` leaves it to another process.
     """
 
     def __init__(self, source: str) -> None:
@@ -55,36 +63,53 @@ class CompiledPipeline:
         return self._ready or is_on_disk(self.name)
 
     def prepare(self, arguments: Sequence[Any]) -> None:
-        """Compile or load for the types of ``arguments``, which make a call of no rows."""
-        if self._ready:
-            return
+        """Compile or load for the types of ``arguments``."""
+        if not self._ready:
+            self._prepare(argument_types(arguments))
+
+    def _prepare(self, types: tuple[ArgumentType, ...]) -> None:
         with self._preparing:
             if self._ready:
                 return
-            self.function(*arguments)
+            self.function.compile(numba_types(types))  # type: ignore[attr-defined]
             hits = sum(self.function.stats.cache_hits.values())  # type: ignore[attr-defined]
-            with _lock:
-                if hits:
-                    counter.loaded += 1
-                else:
-                    counter.compiled += 1
+            # What the compiler process left on disk is counted when it answers.
+            if not (hits and self._queued):
+                _count(compiled=not hits)
             mark_on_disk(self.name)
             self._ready = True
 
     def prepare_in_background(self, arguments: Sequence[Any]) -> None:
-        """Queue :meth:`prepare`, once; a failure is kept in ``counter.errors`` and met again by a direct call."""
+        """Have it compiled, once; a failure is kept in ``counter.errors`` and met again by a direct call."""
         with self._preparing:
             if self._queued:
                 return
             self._queued = True
+        types = argument_types(arguments)
 
-        def job() -> None:
+        def request() -> CompileRequest:
+            return CompileRequest(self.name, self.source, types, str(cache_directory()))
+
+        def finish(answer: CompileAnswer | None) -> None:
+            if answer is not None:
+                if answer.error:
+                    counter.errors.append(f"{self.name}: {answer.error}")
+                    return
+                _count(compiled=answer.compiled)
             try:
-                self.prepare(arguments)
+                self._prepare(types)
             except Exception as error:
                 counter.errors.append(f"{self.name}: {error}")
 
-        background.submit(job)
+        background.submit(CompileJob(request, finish))
+
+
+def _count(*, compiled: bool) -> None:
+    with _lock:
+        if compiled:
+            counter.compiled += 1
+        else:
+            counter.loaded += 1
 
 
 def compile_program(program: Program) -> CompiledPipeline:

@@ -8,7 +8,9 @@ Shape of a CPU function (one call per morsel of ``n`` rows)::
     for base in range(0, n, CHUNK):
         mask loop     early predicates, branch-free so that it vectorises
         select loop   positions of kept rows
-        row loop      the other steps and the sink, nested
+        stage loops   one per filter or lookup that gives at most one match: each shrinks the selection without a
+                      branch, so cache misses of many rows overlap and nothing is mispredicted
+        row loop      what is left of the steps, and the sink, nested
 
 It returns the number of source rows taken; fewer than ``n`` with status FULL asks for more room and a further call.
 A CUDA kernel enumerates rows by grid stride, updates state by atomics and reports FULL for the whole launch.
@@ -16,8 +18,10 @@ A CUDA kernel enumerates rows by grid stride, updates state by atomics and repor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from gpuql_kernels.codegen import program as ir
@@ -63,9 +67,10 @@ class _Emitter:
         self.lines: list[str] = []
         self.depth = 1
         self.counter = 0
-        self._values: dict[int, tuple[str, str | None]] = {}
+        self._values: dict[Hashable, tuple[str, str | None]] = {}
         self._truths: dict[int, tuple[str, str]] = {}
-        self.row = "i"
+        self.selecting = False
+        self.staged: set[int] = set()
 
     # --- text ---------------------------------------------------------------------------------------------------
 
@@ -107,34 +112,130 @@ class _Emitter:
 
     def cpu_body(self) -> None:
         self.open_state()
+        steps = list(self.program.steps)
+        early = list(itertools.takewhile(lambda step: isinstance(step, ir.Keep) and step.early, steps))
+        staged = list(itertools.takewhile(_is_stage, steps[len(early) :]))
+        rest = steps[len(early) + len(staged) :]
+        for step in staged:
+            if isinstance(step, ir.Probe):
+                self.open_stage(step)
         with self.block(f"for base in range(0, n, {CHUNK_ROWS}):"):
             self.line(f"m = min({CHUNK_ROWS}, n - base)")
             for position, argument in enumerate(self.program.arguments):
                 if argument.kind == "column":
                     self.line(f"c{position} = a{position}[base:base + m]")
-            steps = list(self.program.steps)
-            early = []
-            for step in self.program.steps:
-                if not (isinstance(step, ir.Keep) and step.early):
-                    break
-                early.append(step.predicate)
-            steps = steps[len(early) :]
             if early:
-                with self.block("for i in range(m):"):
-                    truths = [self.truth(predicate) for predicate in early]
-                    self.line(f"mask[i] = {' & '.join(truths)}")
-                self.line("kept = 0")
-                with self.block("for i in range(m):"):
-                    self.line("selection[kept] = i")
-                    self.line("kept += mask[i]")
-                with self.block("for position in range(kept):"):
-                    self.line("i = np.int64(selection[position])")
-                    self.row_body(steps)
-            else:
-                with self.block("for i in range(m):"):
-                    self.row_body(steps)
+                self.mask_and_select([step.predicate for step in early if isinstance(step, ir.Keep)])
+                self.selecting = True
+            for step in staged:
+                self.stage(step)
+            with self.selected_rows("kept"):
+                self.row_body(rest)
         self.close_state()
         self.line("return n")
+
+    def mask_and_select(self, predicates: list[ir.Value]) -> None:
+        with self.block("for i in range(m):"):
+            truths = [self.truth(predicate) for predicate in predicates]
+            self.line(f"mask[i] = {' & '.join(truths)}")
+        self.line("kept = 0")
+        with self.block("for i in range(m):"):
+            self.line("selection[kept] = i")
+            self.line("kept += mask[i]")
+
+    @contextmanager
+    def selected_rows(self, count: str) -> Iterator[None]:
+        """Loop over the rows selected so far (``count`` of them), or over all rows of the chunk."""
+        if not self.selecting:
+            with self.block("for i in range(m):"):
+                yield
+            return
+        with self.block(f"for position in range({count}):"):
+            self.line("i = np.int64(selection[position])")
+            yield
+
+    # --- stages -------------------------------------------------------------------------------------------------
+
+    def open_stage(self, probe: ir.Probe) -> None:
+        """Arrays of a chunk in which a stage leaves its result: the matched row, or the mark, of each row."""
+        number = self.ordinal(probe)
+        if probe.kind == "mark":
+            self.line(f"found{number} = np.empty({CHUNK_ROWS}, np.bool_)")
+            self.line(f"known{number} = np.empty({CHUNK_ROWS}, np.bool_)")
+        elif probe.kind not in ("semi", "anti"):
+            assert probe.index is not None, "a stage looks up one row"
+            assert probe.index.first is not None, "a stage looks up one row"
+            dtype = self.program.arguments[probe.index.first].dtype
+            self.line(f"rows{number} = np.empty({CHUNK_ROWS}, np.{dtype})")
+
+    def stage(self, step: ir.Step) -> None:
+        if isinstance(step, ir.Keep):
+            self.refine(lambda: self.truth(step.predicate))
+            return
+        shrinks = step.kind in ("inner", "right", "semi")
+        filters = [part for part in step.keys if part.filter is not None]
+        if shrinks and filters:
+            self.refine(lambda: " & ".join(self.passes_filter(part) for part in filters))
+        if shrinks or step.kind == "anti":
+            self.refine(lambda: self.lookup_stage(step, filtered=shrinks))
+        else:
+            with self.selected_rows("kept"):
+                self.lookup_stage(step, filtered=False)
+        self.staged.add(self.ordinal(step))
+
+    def refine(self, condition: Callable[[], str]) -> None:
+        """Loop that keeps the selected rows for which the emitted condition is true."""
+        self.line(f"live = {'kept' if self.selecting else 'm'}")
+        self.line("kept = 0")
+        with self.selected_rows("live"):
+            hit = condition()
+            self.line("selection[kept] = i")
+            self.line(f"kept += {hit}")
+        self.selecting = True
+
+    def passes_filter(self, part: ir.KeyPart) -> str:
+        """Name of a bool: the row's key is among those of the bitmap."""
+        code, test = self.key_code(replace(part, filter=None), checked=part.table is None)
+        safe = self.name(f"{code} if {test} else np.int64(0)" if test else code, "g")
+        bit = f"((a{part.filter}[{safe} >> 3] >> ({safe} & 7)) & 1) != 0"
+        return self.name(f"({test}) & ({bit})" if test else bit, "t")
+
+    def lookup_stage(self, probe: ir.Probe, *, filtered: bool) -> str:
+        """Emit the lookup of one row and leave its result; gives the condition under which the row goes on."""
+        number, index = self.ordinal(probe), probe.index
+        assert index is not None, "stages have keys"
+        self.bucket(probe, number, filtered=filtered)
+        bucket = self.name(f"max(b{number}, np.int64(0))", "g")
+        if index.first is None:
+            starts = f"a{index.starts}"
+            found = f"(b{number} >= 0) & ({starts}[{bucket}] < {starts}[{bucket} + 1])"
+        else:
+            self.line(f"r{number} = np.int64(a{index.first}[{bucket}])")
+            self.line(f"r{number} = r{number} if b{number} >= 0 else np.int64(-1)")
+            found = f"r{number} >= 0"
+        if probe.residual is not None:
+            self.line(f"e{number} = False")
+            with self.block(f"if {found}:"):
+                self.line(f"e{number} = {self.truth(probe.residual)}")
+        else:
+            self.line(f"e{number} = {found}")
+        if probe.kind == "mark":
+            self.mark(probe, number, f"e{number}")
+            self.line(f"found{number}[i] = e{number}")
+            self.line(f"known{number}[i] = u{number}")
+        elif probe.kind not in ("semi", "anti"):
+            self.line(f"rows{number}[i] = r{number} if e{number} else -1")
+        if probe.matched is not None:
+            with self.block(f"if e{number}:"):
+                self.line(f"a{probe.matched}[r{number}] = True")
+        return f"not e{number}" if probe.kind == "anti" else f"e{number}"
+
+    def matched_row(self, number: int) -> str:
+        """Variable with the build row that step ``number`` matched, -1 if none."""
+        if number in self.staged and ("row", number) not in self._values:
+            self._values["row", number] = self.name(f"np.int64(rows{number}[i])", "r"), None
+        known = self._values.get(("row", number))
+        return f"r{number}" if known is None else known[0]
 
     def cuda_body(self) -> None:
         self.open_state()
@@ -231,27 +332,28 @@ class _Emitter:
         else:
             self.outer_matches(probe, number, body)
 
-    def bucket(self, probe: ir.Probe, number: int) -> None:
-        """Emit ``b<number>``: the bucket of the row's key, or -1."""
+    def bucket(self, probe: ir.Probe, number: int, *, filtered: bool = False) -> None:
+        """Emit ``b<number>``: the bucket of the row's key, or -1. ``filtered``: the bitmaps were looked at before."""
         if probe.index is None:
             return
         tests, terms = [], []
-        for part in probe.keys:
+        for part in (replace(part, filter=None) for part in probe.keys) if filtered else probe.keys:
             code, test = self.key_code(part, checked=len(probe.keys) > 1)
             if test:
                 tests.append(test)
             terms.append(code if len(probe.keys) == 1 else f"{code} * a{part.stride}")
+        index = probe.index
+        key = self.name(" + ".join(terms), "k")
+        if index.slot_keys is None:
+            self.line(f"b{number} = {key} - a{index.minimum}")
+            tests.append(f"(b{number} >= 0) & (b{number} < a{index.num_buckets})")
+            inside = " & ".join(f"({test})" for test in tests)
+            self.line(f"b{number} = b{number} if {inside} else np.int64(-1)")
+            return
         self.line(f"b{number} = np.int64(-1)")
-        with self.block(f"if {' and '.join(tests)}:" if tests else "if True:"):
-            self.line(f"k{number} = {' + '.join(terms)}")
-            index = probe.index
-            if index.slot_keys is None:
-                self.line(f"d{number} = k{number} - a{index.minimum}")
-                with self.block(f"if d{number} >= 0 and d{number} < a{index.num_buckets}:"):
-                    self.line(f"b{number} = d{number}")
-            else:
-                table = f"a{index.slot_keys}, a{index.slot_used}, a{index.num_buckets} - 1, a{index.shift}"
-                self.line(f"b{number} = find_slot({table}, k{number})")
+        with self.block(f"if {' and '.join(f'({test})' for test in tests) or 'True'}:"):
+            table = f"a{index.slot_keys}, a{index.slot_used}, a{index.num_buckets} - 1, a{index.shift}"
+            self.line(f"b{number} = find_slot({table}, {key})")
 
     def key_code(self, part: ir.KeyPart, *, checked: bool) -> tuple[str, str | None]:
         """Code of one key column and the condition under which it exists (None: always)."""
@@ -266,10 +368,11 @@ class _Emitter:
             self.line(f"{code} = np.int64(a{part.table}[{value}])")
             tests.append(f"{code} >= 0")
         if (checked or part.filter is not None) and part.table is None:
-            tests.append(f"{code} >= 0 and {code} < a{part.cardinality}")
+            tests.append(f"({code} >= 0) & ({code} < a{part.cardinality})")
+        test = " & ".join(f"({one})" for one in tests) or None
         if part.filter is not None:
-            tests.append(f"(a{part.filter}[{code} >> 3] >> ({code} & 7)) & 1")
-        test = " and ".join(tests) or None
+            bit = f"(a{part.filter}[{code} >> 3] >> ({code} & 7)) & 1"
+            test = f"{test} and {bit}" if test else bit
         if valid is not None and part.null_code is not None:
             found = self.fresh("found")
             self.line(f"{found} = bool({test or True})")
@@ -406,6 +509,8 @@ class _Emitter:
                 code, _ = self.key_code(part, checked=False)
                 terms.append(code if len(sink.keys) == 1 else f"{code} * a{part.stride}")
             self.line(f"{group} = {' + '.join(terms)}")
+            if isinstance(sink, ir.GroupDense) and sink.replicas > 1:
+                self.line(f"{group} = {group} * {sink.replicas} + (i & {sink.replicas - 1})")
             if isinstance(sink, ir.GroupHash):
                 self.line(f"{group} = group_slot(slot_keys, status, capacity, {group})")
                 with self.block(f"if {group} >= 0:"):
@@ -576,15 +681,13 @@ class _Emitter:
             case ir.Parameter():
                 return f"a{node.argument}", None
             case ir.BuildRow():
-                return f"r{node.probe}", None
+                return self.matched_row(node.probe), None
             case ir.RowNumber():
                 return "i", None
             case ir.Null():
                 return f"np.{node.dtype}(0)", "False"
             case ir.Arithmetic():
                 return self.arithmetic(node)
-            case ir.Divide():
-                return self.divide(node)
             case ir.Choose():
                 return self.choose(node)
             case ir.Coalesce():
@@ -603,6 +706,9 @@ class _Emitter:
                     known = _both(known, one)
                 return self.name(text), None if known is None else self.name(known, "n")
             case ir.Mark():
+                if node.probe in self.staged:
+                    known = f"known{node.probe}[i]" if node.nullable else None
+                    return f"found{node.probe}[i]", known
                 return f"e{node.probe}", f"u{node.probe}" if node.nullable else None
         raise TypeError(f"unknown row expression: {type(node).__name__}")
 
@@ -615,7 +721,7 @@ class _Emitter:
         return value, None if validity is None else self.name(validity_text.format(validity), "n")
 
     def gather(self, node: ir.Gather) -> tuple[str, str | None]:
-        row = f"r{node.probe}"
+        row = self.matched_row(node.probe)
         step = self.program.steps[node.probe]
         assert isinstance(step, ir.Probe), "Gather names a probe"
         if step.kind not in ("left", "full", "single"):
@@ -659,19 +765,6 @@ class _Emitter:
                 self.line(f"status[0] = {ir.STATUS_OVERFLOW}")
         return result, valid
 
-    def divide(self, node: ir.Divide) -> tuple[str, str | None]:
-        left, left_valid = self.value(node.left)
-        right, right_valid = self.value(node.right)
-        left = self.widened(left, node.left, node.dtype)
-        right = self.widened(right, node.right, node.dtype)
-        nonzero = self.name(f"{right} != 0", "n")
-        valid = _both(_both(left_valid, right_valid), nonzero)
-        function = {"/": "float_divide", "//": "truncating_divide", "%": "truncating_remainder"}[
-            node.operator
-        ]
-        divisor = self.name(f"{right} if {nonzero} else np.{node.dtype}(1)")
-        return self.name(f"{function}({left}, {divisor})"), self.name(valid or "True", "n")
-
     def choose(self, node: ir.Choose) -> tuple[str, str | None]:
         value = self.fresh("v")
         valid = self.fresh("n") if node.nullable else None
@@ -710,6 +803,17 @@ class _Emitter:
                 self.line(f"{value} = np.{_natural(node.dtype)}({text})")
                 self.line(f"{valid} = {known or 'True'}")
         return value, valid if node.nullable else None
+
+
+def _is_stage(step: ir.Step) -> bool:
+    """Whether a step gives at most one row for each row, so that it can be a loop of its own."""
+    if isinstance(step, ir.Keep):
+        return True
+    if step.index is None:
+        return False
+    if step.index.first is not None:
+        return True
+    return step.kind in ("semi", "anti", "mark") and step.residual is None
 
 
 def _natural(dtype: str) -> str:

@@ -76,7 +76,7 @@ class Null(Value):
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic(Value):
-    """``+ - *`` on int64 or float64 operands, and "/" on float64 by a divisor that is never 0.
+    """``+ - *`` on int64 or float64 operands, and IEEE "/" on float64.
 
     With ``limits`` a result that wraps or lies outside them sets status OVERFLOW; None: proved to fit.
     """
@@ -85,15 +85,6 @@ class Arithmetic(Value):
     left: Value
     right: Value
     limits: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Divide(Value):
-    """Division: "/" on float64, "//" and "%" on int64 (truncating). NULL where the divisor is zero."""
-
-    operator: str
-    left: Value
-    right: Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,10 +264,15 @@ class Reduce:
 
 @dataclass(frozen=True, eq=False)
 class GroupDense:
-    """Aggregate into arrays indexed by the packed key, which is always in range."""
+    """Aggregate into arrays indexed by the packed key, which is always in range.
+
+    With ``replicas`` (a power of two) each group has as many states side by side, taken in turn by successive rows,
+    so that rows of one group do not wait for each other; the caller merges them.
+    """
 
     keys: tuple[KeyPart, ...]
     accumulators: tuple[Accumulator, ...]
+    replicas: int = 1
 
 
 @dataclass(frozen=True, eq=False)

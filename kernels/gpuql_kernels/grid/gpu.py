@@ -83,8 +83,8 @@ def _simulate(dispatcher: Any, num_positions: int, arguments: tuple[Any, ...]) -
         for argument in arguments
     ]
     with SIMULATOR_LOCK, warnings.catch_warnings():
-        # Hashes and two-word sums wrap by design; NumPy scalars in the simulator's threads warn of it.
-        warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
+        # Hashes wrap and SQL divides by zero by design; NumPy scalars in the simulator's threads warn of it.
+        warnings.filterwarnings("ignore", "(overflow|divide by zero|invalid value) encountered", RuntimeWarning)
         dispatcher[_SIMULATED_GRID](np.int64(num_positions), *passed)
 
 

@@ -38,27 +38,6 @@ def multiply_overflows(left: Scalar, right: Scalar, result: Scalar) -> Scalar:
     return result // right != left or (result // right) * right != result
 
 
-def truncating_divide(left: Scalar, right: Scalar) -> Scalar:
-    """Quotient rounded toward zero, as SQL has it; ``right`` is not 0."""
-    quotient = left // right
-    if quotient * right != left and ((left < 0) != (right < 0)):
-        quotient += 1
-    return quotient
-
-
-def truncating_remainder(left: Scalar, right: Scalar) -> Scalar:
-    """Remainder with the sign of ``left``; ``right`` is not 0."""
-    remainder = left % right
-    if remainder != 0 and ((left < 0) != (right < 0)):
-        remainder -= right
-    return remainder
-
-
-def float_divide(left: Scalar, right: Scalar) -> Scalar:
-    """IEEE division; ``right`` is not 0."""
-    return left / right
-
-
 def rescale_down(value: Scalar, divisor: Scalar) -> Scalar:
     """``value / divisor`` rounded half away from zero; ``divisor`` is a positive power of ten."""
     half = divisor // 2

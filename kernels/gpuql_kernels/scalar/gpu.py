@@ -24,7 +24,6 @@ __all__ = [
     "NEGATIVE_INFINITY",
     "add_overflows",
     "find_slot",
-    "float_divide",
     "float_equal",
     "float_less",
     "group_slot",
@@ -32,22 +31,17 @@ __all__ = [
     "multiply_overflows",
     "rescale_down",
     "subtract_overflows",
-    "truncating_divide",
-    "truncating_remainder",
 ]
 
 _compile = cuda.jit(device=True, inline="always")
 
 add_overflows = _compile(arithmetic.add_overflows)
-float_divide = _compile(arithmetic.float_divide)
 float_equal = _compile(arithmetic.float_equal)
 float_less = _compile(arithmetic.float_less)
 integer_less = _compile(arithmetic.integer_less)
 multiply_overflows = _compile(arithmetic.multiply_overflows)
 rescale_down = _compile(arithmetic.rescale_down)
 subtract_overflows = _compile(arithmetic.subtract_overflows)
-truncating_divide = _compile(arithmetic.truncating_divide)
-truncating_remainder = _compile(arithmetic.truncating_remainder)
 find_slot = _compile(hashing.find_slot)
 
 

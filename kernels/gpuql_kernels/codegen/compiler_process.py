@@ -1,0 +1,180 @@
+"""A second Python process that compiles generated functions and leaves their machine code on disk.
+
+Numba holds the interpreter lock while it compiles, so that a compiling thread slows every query of its process many
+times over. A process of its own, at low priority, costs queries next to nothing; loading what it left takes two
+milliseconds.
+
+Requests and answers are pickles on the process's standard input and output, answered in order. The process ends when
+it has been idle for a while, or, once its input has ended, when all requests it was sent are done: what a short-lived
+program asked for is ready for the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from gpuql_kernels.codegen.argument_types import ArgumentType, numba_types
+
+#: Without requests for this long the process ends and gives its memory back; the next request starts another.
+IDLE_SECONDS = 120.0
+#: Added to the process's niceness: under full load it gets about a tenth of a core.
+NICENESS = 10
+
+_START = (
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from gpuql_kernels.codegen.compiler_process import serve; serve()"
+)
+
+
+class CompilerUnavailableError(Exception):
+    """The process cannot be started, or ended before it answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileRequest:
+    """Compile the generated module with this text, found in this cache directory, for these types."""
+
+    name: str
+    source: str
+    types: tuple[ArgumentType, ...]
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompileAnswer:
+    """``compiled`` is false if the machine code was on disk already; ``error`` is empty on success."""
+
+    compiled: bool
+    error: str
+
+
+class CompilerProcess:
+    """Starts the process at the first request. One thread may send while another receives."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._lock = threading.Lock()
+
+    def send(self, request: CompileRequest) -> None:
+        """Ask for a compilation.
+
+        Errors: CompilerUnavailableError.
+        """
+        message = pickle.dumps(request)
+        with self._lock:
+            try:
+                _write(self._running(), message)
+            except OSError as error:
+                self._abandon()
+                raise CompilerUnavailableError(str(error)) from error
+
+    def receive(self) -> CompileAnswer:
+        """Wait for the next answer. Errors: CompilerUnavailableError; answers still owed are then lost."""
+        process = self._process
+        if process is None or process.stdout is None:
+            raise CompilerUnavailableError("the compiler process is not running")
+        try:
+            answer: CompileAnswer = pickle.load(process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            with self._lock:
+                self._abandon()
+            raise CompilerUnavailableError(f"the compiler process ended: {error}") from error
+        return answer
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        """The process, started anew if there is none, if it ended, or if it belongs to the process that forked us."""
+        process = self._process
+        if process is None or process.poll() is not None or self._owner != os.getpid():
+            process = self._process = _start()
+            self._owner = os.getpid()
+        return process
+
+    def _abandon(self) -> None:
+        """Forget the process; without input it ends by itself."""
+        process, self._process = self._process, None
+        if process is not None and process.stdin is not None and self._owner == os.getpid():
+            try:
+                process.stdin.close()
+            except BrokenPipeError:
+                return  # it is gone, which is what closing is for
+
+
+def _start() -> subprocess.Popen[bytes]:
+    if getattr(sys, "frozen", False) or "python" not in Path(sys.executable or "").name.lower():
+        raise OSError(f"no Python interpreter to start: {sys.executable!r}")
+    # A session of its own: Ctrl-C in the terminal is meant for the queries.
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _write(process, pickle.dumps(sys.path))
+    return process
+
+
+def _write(process: subprocess.Popen[bytes], message: bytes) -> None:
+    assert process.stdin is not None, "started with a pipe"
+    process.stdin.write(message)
+    process.stdin.flush()
+
+
+# --- in the process itself ---
+
+
+def serve() -> None:
+    """Answer the requests on standard input."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may be written among the answers
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    requests: queue.SimpleQueue[CompileRequest | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
+    while True:
+        try:
+            request = requests.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            return
+        if request is None:
+            return
+        answer = _compile(request)
+        try:
+            pickle.dump(answer, answers)
+            answers.flush()
+        except BrokenPipeError:
+            continue  # nobody waits any more; the machine code is of use all the same
+
+
+def _read(stream: BinaryIO, requests: queue.SimpleQueue[CompileRequest | None]) -> None:
+    """Pass requests on as they come, so that the sender never waits for a compilation."""
+    while True:
+        try:
+            requests.put(pickle.load(stream))
+        except EOFError:
+            requests.put(None)
+            return
+
+
+def _compile(request: CompileRequest) -> CompileAnswer:
+    from gpuql_kernels.codegen.cache import load_module, mark_on_disk, module_name
+
+    os.environ["GPUQL_CACHE_DIR"] = request.directory
+    try:
+        if module_name(request.source) != request.name:
+            return CompileAnswer(compiled=False, error="the generator's sources changed under a running process")
+        function = load_module(request.source).pipeline
+        function.compile(numba_types(request.types))
+        mark_on_disk(request.name)
+        return CompileAnswer(compiled=not sum(function.stats.cache_hits.values()), error="")
+    except Exception as error:  # whatever the compiler raises is told to the sender, who meets it again by a direct call
+        return CompileAnswer(compiled=False, error=f"{type(error).__name__}: {error}")
