@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gpuql.columnar.batch import Batch
+from gpuql.execution.fanout import pipeline_fanout
 from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.operators.aggregate import AggregateOperator
 from gpuql.operators.collect import CollectOperator
@@ -22,6 +23,9 @@ from gpuql_planner.physical import nodes
 
 #: Rows of a batch: intermediate arrays of the interpreter stay in the second-level cache.
 BATCH_ROWS = 1 << 17
+
+#: Pairs that the probes of one batch may give: smaller batches bound the memory of joins that multiply rows.
+MAX_PAIRS = 1 << 22
 
 _TRANSFORMS: dict[type, Callable[[Any], TransformOperator]] = {
     nodes.FilterExec: FilterOperator,
@@ -96,6 +100,8 @@ def run_interpreted(
     if not pipeline.transforms and not isinstance(pipeline.sink, nodes.AggregateSink):
         morsels = [Morsel(0, 0, source.num_rows)]  # rows only pass through: nothing to share out
     else:
-        morsels = cut(source.num_rows, workers.threads, max_rows=batch_rows)
+        fanout = pipeline_fanout(pipeline, context.results)
+        max_rows = max(1, min(batch_rows, MAX_PAIRS // fanout))
+        morsels = cut(source.num_rows, workers.threads, max_rows=max_rows)
     workers.run(morsels, work)
     return sink.result()

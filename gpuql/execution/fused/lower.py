@@ -16,6 +16,7 @@ import numpy as np
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.construct import narrowest_dtype
 from gpuql.columnar.strings import entry_bytes
+from gpuql.execution.fanout import probe_fanout
 from gpuql.execution.fused.aggregates import AggregateLowering, LoweredAggregates
 from gpuql.execution.fused.arguments import ArgumentList, Binding, Inputs, padded
 from gpuql.execution.fused.expressions import ExpressionLowering, walk
@@ -208,7 +209,7 @@ class PipelineLowering:
             raise NotFusible("MARK join with a further condition")
         build = node.build
         keys = tuple(self._key_part(node, position, table) for position in range(len(node.probe_keys)))
-        fanout = self.fanout * _fanout(table, kind, has_keys=bool(keys))
+        fanout = self.fanout * probe_fanout(table, node)
         if fanout > MAX_FANOUT:
             raise NotFusible("one row may match very many")
         step = len(self.steps)
@@ -518,18 +519,6 @@ def _usable_bounds(column: Column) -> tuple[int, int] | None:
         return column.bounds
     limits = np.iinfo(column.values.dtype)
     return int(limits.min), int(limits.max)
-
-
-def _fanout(table: JoinTable, kind: str, *, has_keys: bool) -> int:
-    """Most rows that one probe row can become."""
-    if kind in ("semi", "anti", "mark", "single"):
-        return 1
-    if not has_keys:
-        return max(1, table.num_rows)
-    starts = table.index.starts
-    if starts is None or len(starts) < 2:
-        return 1
-    return max(1, int((starts[1:] - starts[:-1]).max()))
 
 
 def _translate(source: StringArray, target: StringArray) -> Array:

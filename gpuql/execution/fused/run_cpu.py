@@ -16,7 +16,7 @@ from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
 from gpuql.execution.fused.states import GroupState, fold_replicas, merge, new_arrays, result_batch
 from gpuql.execution.fused.status import raise_status
-from gpuql.execution.morsels import Morsel, Workers, cut, cut_at
+from gpuql.execution.morsels import MAX_MORSEL_ROWS, Morsel, Workers, cut, cut_at
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
@@ -138,6 +138,7 @@ def _run_emit(
             while start < morsel.stop:
                 start += call.run(start, morsel.stop, status, capacity, buffers)
                 if start < morsel.stop:  # full
+                    context.check_cancelled()
                     status[0] = 0
                     consume(_output_batch(fused, buffers, int(status[1])), last)
                     buffers = _output_arrays(fused, capacity)
@@ -148,7 +149,12 @@ def _run_emit(
                 status[1] = 0
         consume(_output_batch(fused, buffers, int(status[1])), last)
 
-    workers.run(cut(num_rows, workers.threads), work)
+    workers.run(_cut(fused, num_rows, workers), work)
+
+
+def _cut(fused: FusedPipeline, num_rows: int, workers: Workers) -> list[Morsel]:
+    """Even morsels; smaller where rows multiply, so that a call takes about as long and cancelling is prompt."""
+    return cut(num_rows, workers.threads, max_rows=max(1, MAX_MORSEL_ROWS // fused.fanout))
 
 
 def _output_arrays(fused: FusedPipeline, capacity: int) -> list[Array]:
@@ -217,7 +223,7 @@ def _run_aggregate(
 def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Morsel]:
     """Even morsels; when groups are clustered, cut between groups so that no two workers meet in one."""
     num_rows = inputs.batch.num_rows
-    morsels = cut(num_rows, workers.threads)
+    morsels = _cut(fused, num_rows, workers)
     if fused.clustered_by is None:
         return morsels
     values = inputs.batch.columns[fused.clustered_by].values
@@ -273,7 +279,7 @@ def _run_hash(
         with lock:
             states.append(state)
 
-    workers.run(cut(inputs.batch.num_rows, workers.threads), work)
+    workers.run(_cut(fused, inputs.batch.num_rows, workers), work)
     states.sort(key=lambda state: int(state.status[1]), reverse=True)
     merged = states[0]
     for other in states[1:]:
