@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from gpuql.columnar.batch import Batch
 from gpuql.execution.fanout import pipeline_fanout
 from gpuql.execution.morsels import Morsel, Workers, cut
@@ -68,15 +70,18 @@ class SinkRun:
             self.states.append(state)
 
         def consume(batch: Batch, sequence: int) -> None:
-            for operator in transforms:
-                batch = operator.process(batch, self.context)
-            self.operator.consume(state, batch, sequence, self.context)
+            # NaN and infinity are values like others in SQL: NumPy is not to warn. The setting is one of each thread.
+            with np.errstate(all="ignore"):
+                for operator in transforms:
+                    batch = operator.process(batch, self.context)
+                self.operator.consume(state, batch, sequence, self.context)
 
         return consume
 
     def result(self) -> RowsResult | JoinTable:
         """What the sink leaves."""
-        return self.operator.combine(self.states, self.context)
+        with np.errstate(all="ignore"):
+            return self.operator.combine(self.states, self.context)
 
 
 def run_interpreted(
