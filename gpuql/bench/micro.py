@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,14 @@ class CaseReport:
     tiers: list[str]
 
 
+#: Neighbours differ by a factor of two at most, so that a cliff between strategies shows as a step.
+GROUP_COUNTS = (*(1 << bits for bits in range(8)), 129, *(1 << bits for bits in range(8, 24)), 10_000_000)
+
+
+def _group_case(groups: int) -> str:
+    return f"group by, {groups:,} groups"
+
+
 CASES = (
     Case("filter and sum, 1 % of rows", ("a", "f"), "SELECT sum(f) FROM t WHERE a < 10"),
     Case("filter and sum, 50 % of rows", ("a", "f"), "SELECT sum(f) FROM t WHERE a < 500"),
@@ -49,11 +58,11 @@ CASES = (
     Case("join, 1 million keys", ("k1000000", "f"), "SELECT sum(f + v) FROM t JOIN million ON k1000000 = k"),
     *(
         Case(
-            f"group by, {groups:,} groups",
+            _group_case(groups),
             (f"k{groups}", "f"),
             f"SELECT count(*) FROM (SELECT k{groups}, sum(f) AS s FROM t GROUP BY k{groups}) WHERE s < 0",
         )
-        for groups in (1, 128, 129, 10_000, 1_000_000, 10_000_000)
+        for groups in GROUP_COUNTS
     ),
     Case("top 100", ("f", "a"), "SELECT f, a FROM t ORDER BY f LIMIT 100"),
     Case("sort", ("f",), "SELECT count(*) FROM (SELECT f FROM t ORDER BY f LIMIT 1000000000 OFFSET 1)"),
@@ -101,6 +110,9 @@ def run_micro(options: argparse.Namespace, settings: dict[str, str]) -> int:
                 f"{', '.join(report.tiers)} on {', '.join(report.devices)}",
                 flush=True,
             )
+        step, groups = largest_group_step(reports)
+        if groups:
+            print(f"largest step between neighbouring group counts: {step:.2f}x, at {groups:,} groups")
     if options.json:
         document = {
             "suite": "micro",
@@ -113,6 +125,14 @@ def run_micro(options: argparse.Namespace, settings: dict[str, str]) -> int:
         Path(options.json).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         print(f"written to {options.json}", file=sys.stderr)
     return 0
+
+
+def largest_group_step(reports: list[CaseReport]) -> tuple[float, int]:
+    """Largest ratio of the time of one group count to that of the next smaller one, and where; (0, 0) if not run."""
+    times = {report.name: report.ms for report in reports}
+    known = [(groups, times[name]) for groups in GROUP_COUNTS if (name := _group_case(groups)) in times]
+    steps = [(after / before, groups) for (_, before), (groups, after) in itertools.pairwise(known)]
+    return max(steps, default=(0.0, 0))
 
 
 def load_inputs(connection: Connection, case: Case, num_rows: int) -> None:
