@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
-from gpuql.columnar.construct import literal_column
+from gpuql.columnar.construct import literal_column, null_column
 from gpuql.expressions.vectors import EvaluationContext, expand, is_null_constant, null_constant
 from gpuql_planner.errors import InternalError, NotSupportedError
 from gpuql_planner.logical.expressions import (
@@ -40,6 +40,8 @@ def evaluate(expression: Expression, batch: Batch, context: EvaluationContext) -
     Errors: those of SQL, such as ArithmeticOverflowError and ConversionError, for any row of the batch whose value
     SQL needs. Memory: a few temporaries of the batch's length.
     """
+    if batch.num_rows == 0:  # constants have one row, so functions could not tell how long their result is
+        return null_column(expression.dtype, 0, xp=context.xp)
     with np.errstate(all="ignore"):
         return expand(context.xp, evaluate_operand(expression, batch, context), batch.num_rows)
 

@@ -105,6 +105,8 @@ def select_rows(predicates: Sequence[Expression], batch: Batch, context: Evaluat
 
     Predicates are evaluated in order; a row that one of them rejects raises no error in a later one.
     """
+    if batch.num_rows == 0:
+        return None
     xp = context.xp
     mask: Array | None = None  # rows of ``rows`` (or of the batch) still in
     rows: Array | None = None  # positions kept so far, None for all
