@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class ArrayType:
 
     dtype: str
     dimensions: int
-    layout: str
+    layout: Literal["C", "F", "A"]
     writeable: bool
 
 
@@ -31,7 +31,7 @@ def argument_types(arguments: Sequence[Any]) -> tuple[ArgumentType, ...]:
 def _argument_type(argument: Any) -> ArgumentType:
     if isinstance(argument, np.ndarray):
         flags = argument.flags
-        layout = "C" if flags.c_contiguous else "F" if flags.f_contiguous else "A"
+        layout: Literal["C", "F", "A"] = "C" if flags.c_contiguous else "F" if flags.f_contiguous else "A"
         return ArrayType(argument.dtype.name, argument.ndim, layout, flags.writeable)
     if isinstance(argument, int) and not isinstance(argument, bool):
         return "uint64" if argument >= 2**63 else "int64"
@@ -42,12 +42,12 @@ def numba_types(described: Sequence[ArgumentType]) -> tuple[Any, ...]:
     """The same as Numba types."""
     from numba import from_dtype, types
 
-    result = []
+    result: list[Any] = []
     for argument in described:
         if isinstance(argument, str):
             result.append(from_dtype(np.dtype(argument)))
             continue
-        element = from_dtype(np.dtype(argument.dtype))
+        element: Any = from_dtype(np.dtype(argument.dtype))
         result.append(
             types.Array(element, argument.dimensions, argument.layout, readonly=not argument.writeable)
         )

@@ -19,6 +19,9 @@ from gpuql_kernels.codegen.compiler_process import (
     CompilerUnavailableError,
 )
 
+#: So often may the compiler process fail before this process compiles all by itself.
+MAX_FAILURES = 3
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CompileJob:
@@ -45,9 +48,11 @@ class BackgroundCompiler:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = False
+        self._sending = False
         self._stopped = False
         self._compiling_here = threading.Lock()
-        self._process: CompilerProcess | None = CompilerProcess()
+        self._process = CompilerProcess()
+        self._failures = 0
 
     def submit(self, job: CompileJob) -> None:
         """Queue ``job``."""
@@ -58,7 +63,7 @@ class BackgroundCompiler:
             # A thread of the process that forked this one does not run here.
             if self._thread is None or not self._thread.is_alive():
                 if self._thread is None:
-                    atexit.register(self._stop)
+                    atexit.register(self.stop)
                 self._thread = threading.Thread(target=self._work, name="gpuql-compiler", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
@@ -76,50 +81,55 @@ class BackgroundCompiler:
                     return
                 jobs = list(self._jobs)
                 self._jobs.clear()
-                self._busy = True
+                self._busy = self._sending = True
             try:
                 self._run(jobs)
             finally:
                 with self._changed:
-                    self._busy = False
+                    self._busy = self._sending = False
                     self._changed.notify_all()
 
     def _run(self, jobs: list[CompileJob]) -> None:
         """Send all requests, then take the answers."""
-        process = self._process
-        sent = 0
-        if process is not None:
-            try:
-                for job in jobs:
-                    process.send(job.request())
-                    sent += 1
-            except CompilerUnavailableError:
-                self._process = None
+        sent = self._send(jobs)
+        with self._changed:
+            self._sending = False
+            self._changed.notify_all()
         for position, job in enumerate(jobs):
             answer = None
-            if self._process is not None and process is not None and position < sent:
+            if position < sent:
                 try:
-                    answer = process.receive()
+                    answer = self._process.receive()
                 except CompilerUnavailableError:
-                    self._process = None
+                    self._failures += 1
+                    sent = 0
             with self._compiling_here:
                 if not self._stopped:
                     job.finish(answer)
 
-    def _stop(self) -> None:
+    def _send(self, jobs: list[CompileJob]) -> int:
+        """How many of the requests the compiler process took."""
+        if self._failures >= MAX_FAILURES:
+            return 0
+        for position, job in enumerate(jobs):
+            try:
+                self._process.send(job.request())
+            except CompilerUnavailableError:
+                self._failures += 1
+                return position
+        return len(jobs)
+
+    def stop(self) -> None:
+        """Take no more jobs, and leave those that wait to the compiler process."""
         with self._changed:
             self._stopped = True
             jobs = list(self._jobs)
             self._jobs.clear()
             self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._sending)
         with self._compiling_here:
-            process = self._process
-        if process is not None:
-            try:
-                for job in jobs:
-                    process.send(job.request())
-            except CompilerUnavailableError:
-                return  # the next process that runs these queries compiles them
+            self._send(jobs)
+            self._process.close()
 
 
 background = BackgroundCompiler()

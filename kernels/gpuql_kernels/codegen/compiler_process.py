@@ -17,6 +17,7 @@ import queue
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +33,10 @@ _START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
     "from gpuql_kernels.codegen.compiler_process import serve; serve()"
 )
+
+
+#: Processes let go of that may still be running; looked at now and then, so that the system can forget them.
+_left: list[subprocess.Popen[bytes]] = []
 
 
 class CompilerUnavailableError(Exception):
@@ -63,6 +68,7 @@ class CompilerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._lock = threading.Lock()
+        self._receiving = threading.Lock()
 
     def send(self, request: CompileRequest) -> None:
         """Ask for a compilation.
@@ -83,12 +89,17 @@ class CompilerProcess:
         if process is None or process.stdout is None:
             raise CompilerUnavailableError("the compiler process is not running")
         try:
-            answer: CompileAnswer = pickle.load(process.stdout)
+            with self._receiving:
+                answer: CompileAnswer = pickle.load(process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            with self._lock:
-                self._abandon()
+            self.close()
             raise CompilerUnavailableError(f"the compiler process ended: {error}") from error
         return answer
+
+    def close(self) -> None:
+        """Let go of the process, which ends by itself once it has done what it was sent."""
+        with self._lock:
+            self._abandon()
 
     def _running(self) -> subprocess.Popen[bytes]:
         """The process, started anew if there is none, if it ended, or if it belongs to the process that forked us."""
@@ -99,18 +110,23 @@ class CompilerProcess:
         return process
 
     def _abandon(self) -> None:
-        """Forget the process; without input it ends by itself."""
         process, self._process = self._process, None
-        if process is not None and process.stdin is not None and self._owner == os.getpid():
-            try:
+        if process is None or self._owner != os.getpid():
+            return
+        _left.append(process)
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):  # it has ended already
                 process.stdin.close()
-            except BrokenPipeError:
-                return  # it is gone, which is what closing is for
+        # Closing a stream that another thread reads would wait for that thread.
+        if process.stdout is not None and self._receiving.acquire(blocking=False):
+            process.stdout.close()
+            self._receiving.release()
 
 
 def _start() -> subprocess.Popen[bytes]:
     if getattr(sys, "frozen", False) or "python" not in Path(sys.executable or "").name.lower():
         raise OSError(f"no Python interpreter to start: {sys.executable!r}")
+    _left[:] = [process for process in _left if process.poll() is None]
     # A session of its own: Ctrl-C in the terminal is meant for the queries.
     process = subprocess.Popen(
         [sys.executable, "-c", _START],
@@ -171,10 +187,14 @@ def _compile(request: CompileRequest) -> CompileAnswer:
     os.environ["GPUQL_CACHE_DIR"] = request.directory
     try:
         if module_name(request.source) != request.name:
-            return CompileAnswer(compiled=False, error="the generator's sources changed under a running process")
+            return CompileAnswer(
+                compiled=False, error="the generator's sources changed under a running process"
+            )
         function = load_module(request.source).pipeline
         function.compile(numba_types(request.types))
         mark_on_disk(request.name)
         return CompileAnswer(compiled=not sum(function.stats.cache_hits.values()), error="")
-    except Exception as error:  # whatever the compiler raises is told to the sender, who meets it again by a direct call
+    except (
+        Exception
+    ) as error:  # whatever the compiler raises is told to the sender, who meets it again by a direct call
         return CompileAnswer(compiled=False, error=f"{type(error).__name__}: {error}")
