@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
 from gpuql_planner.physical.format import format_plan
 from gpuql_planner.physical.nodes import PhysicalPlan
 
 
-def explain_plan(plan: PhysicalPlan) -> str:
-    """Pipelines with estimates, device and reason; nothing runs."""
-    return format_plan(plan)
+def explain_plan(plan: PhysicalPlan, foreseen: Sequence[PipelineMetrics]) -> str:
+    """Pipelines with estimates, device, tier and reasons; nothing runs but on no rows."""
+    return format_plan(plan, {index: [tier_line(expected)] for index, expected in enumerate(foreseen)})
 
 
 def explain_analyze(plan: PhysicalPlan, metrics: QueryMetrics) -> str:
@@ -29,9 +31,16 @@ def explain_codegen(metrics: QueryMetrics) -> str:
 
 def measured_lines(measured: PipelineMetrics) -> list[str]:
     """What one run of a pipeline measured, as lines for its place in the plan."""
-    tier = f"{measured.tier} ({measured.reason})" if measured.reason else measured.tier
     rows = f"rows in {measured.num_source_rows:,}, kept {measured.num_rows:,}"
-    return [f"tier: {tier}", f"{rows}; {measured.num_bytes:,} bytes; {format_duration(measured.elapsed_ns)}"]
+    return [
+        tier_line(measured),
+        f"{rows}; {measured.num_bytes:,} bytes; {format_duration(measured.elapsed_ns)}",
+    ]
+
+
+def tier_line(measured: PipelineMetrics) -> str:
+    """Tier, and why it is not the fused one or not wholly."""
+    return f"tier: {measured.tier} ({measured.reason})" if measured.reason else f"tier: {measured.tier}"
 
 
 def format_duration(elapsed_ns: int) -> str:

@@ -61,7 +61,8 @@ class PreparedQuery:
         """
         settings = self._host.settings()
         if mode == "plan":
-            return explain_plan(self.physical_plan(settings))
+            plan = self.physical_plan(settings)
+            return explain_plan(plan, self._host.executor(settings).foresee(plan, settings))
         if mode == "codegen":
             return explain_codegen(self._run(replace(settings, tier="compiled")).metrics)
         return explain_analyze(self.physical_plan(settings), self._run(settings).metrics)

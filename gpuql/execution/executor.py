@@ -19,7 +19,7 @@ from gpuql.execution.fused.driver import FusedDriver
 from gpuql.execution.interpreted import SinkRun, run_interpreted, transform_operators
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
 from gpuql.execution.morsels import Morsel, Workers, cut
-from gpuql.execution.sources import open_source
+from gpuql.execution.sources import empty_source, known_rows, open_source
 from gpuql.execution.transfer import Uploads, download
 from gpuql.expressions.evaluate import evaluate
 from gpuql.memory.pool import prepare_memory
@@ -117,6 +117,34 @@ class Executor:
         metrics.elapsed_ns = time.perf_counter_ns() - started
         return QueryResult([download(batch, self.device.xp) for batch in result.batches], plan, metrics)
 
+    def foresee(self, plan: PhysicalPlan, settings: ExecutionSettings) -> list[PipelineMetrics]:
+        """Tier and reason of each pipeline, found by running the plan on no rows.
+
+        What depends on the rows themselves can come out otherwise: how many they are, and whether join keys fit one
+        word.
+        """
+        context = RunContext(self.device.xp, self.device.kernels, lambda: None)
+        foreseen = []
+        for index, pipeline in enumerate(plan.pipelines):
+            expected = PipelineMetrics(pipeline.device)
+            source = self._uploads.batch(empty_source(pipeline.source, context))
+            inputs = Inputs(source, context.results, partial(self._evaluate, context))
+            rows = known_rows(pipeline.source)
+            if settings.tier == "interpreted":
+                expected.reason = "tier = interpreted"
+            elif settings.tier == "auto" and rows is not None and self._is_small(rows):
+                expected.reason = f"fewer than {SMALL_SOURCE_ROWS} rows"
+            else:
+                lowered = self._fused.lower(pipeline, inputs, context)
+                expected.reason = lowered.reason
+                expected.tier = "interpreted" if lowered.fused is None else "fused"
+            context.results[index] = run_interpreted(pipeline, source, self._workers, context)
+            foreseen.append(expected)
+        return foreseen
+
+    def _is_small(self, num_rows: int) -> bool:
+        return num_rows < SMALL_SOURCE_ROWS and not self._driver.on_grid
+
     def _run(
         self, pipeline: Pipeline, context: RunContext, settings: ExecutionSettings, measured: PipelineMetrics
     ) -> RowsResult | JoinTable:
@@ -154,8 +182,7 @@ class Executor:
         if settings.tier == "interpreted":
             measured.reason = "tier = interpreted"
             return None
-        small = inputs.batch.num_rows < SMALL_SOURCE_ROWS and not self._driver.on_grid
-        if settings.tier == "auto" and small:
+        if settings.tier == "auto" and self._is_small(inputs.batch.num_rows):
             measured.reason = f"fewer than {SMALL_SOURCE_ROWS} rows"
             return None
         lowered = self._fused.lower(pipeline, inputs, context)

@@ -7,7 +7,7 @@ from typing import Any, cast
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.construct import column_from_python, null_column
-from gpuql.columnar.table import ReadableTable
+from gpuql.columnar.table import ReadableTable, ResidentTable
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import InternalError
 from gpuql_planner.physical.nodes import BuildScan, ResultScan, Source, TableScan, ValuesSource
@@ -32,6 +32,25 @@ def open_source(source: Source, context: RunContext) -> Batch:
         case BuildScan():
             return _build_rows(source, context)
     raise InternalError(f"source is not known to the executor: {type(source).__name__}")
+
+
+def empty_source(source: Source, context: RunContext) -> Batch:
+    """The source without its rows, but with types, encodings and dictionaries as far as they cost nothing to see."""
+    if isinstance(source, TableScan):
+        if isinstance(source.table, ResidentTable):
+            return _scan(source).slice(0, 0)
+        return empty_batch(source.outputs)
+    return open_source(source, context).slice(0, 0)
+
+
+def known_rows(source: Source) -> int | None:
+    """Rows of the source as far as the plan knows them exactly."""
+    match source:
+        case TableScan():
+            return source.table.num_rows
+        case ValuesSource():
+            return len(source.rows)
+    return None
 
 
 def _scan(source: TableScan) -> Batch:
