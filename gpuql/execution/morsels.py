@@ -62,6 +62,16 @@ class Workers:
             if found is not None:
                 raise found
 
+    def run_tasks(self, count: int, task: Callable[[int], None], *, check: Callable[[], None]) -> None:
+        """Call ``task(0) … task(count - 1)`` on the threads, ``check`` before each; errors as in ``run``."""
+
+        def work(morsels: Iterator[Morsel]) -> None:
+            for morsel in morsels:
+                check()
+                task(morsel.sequence)
+
+        self.run([Morsel(index, index, index + 1) for index in range(count)], work)
+
     def _guarded(self, work: Callable[[Iterator[Morsel]], None], queue: _MorselQueue) -> None:
         error = self._caught(work, queue)
         if error is not None:

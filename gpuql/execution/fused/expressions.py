@@ -108,11 +108,11 @@ class ExpressionLowering:
         dtype = literal.type
         if literal.value is None:
             physical = "bool" if dtype == BOOLEAN else "float64" if dtype.is_float else "int8"
-            strings = sorted_dictionary([b""])[0] if dtype.id is TypeId.VARCHAR else None
+            strings = self._dictionary([b""])[0] if dtype.id is TypeId.VARCHAR else None
             return Operand(ir.Null(physical, nullable=True), dtype, (0, 0), strings)
         stored = stored_value(literal.value, dtype)
         if isinstance(stored, bytes):
-            strings, _ = sorted_dictionary([stored])
+            strings, _ = self._dictionary([stored])
             return Operand(self._parameter(0, "int8"), dtype, None, strings)
         if isinstance(stored, bool):
             return Operand(self._parameter(stored, "bool"), dtype)
@@ -123,6 +123,12 @@ class ExpressionLowering:
         if isinstance(stored, int) and INT64[0] <= stored <= INT64[1]:
             return Operand(self._parameter(stored, "int64"), dtype, (stored, stored))
         raise NotFusible(f"literal needs more than 64 bits: {literal.value!r}")
+
+    def _dictionary(self, entries: list[bytes]) -> tuple[StringArray, dict[bytes, int]]:
+        """Sorted dictionary of a few literals, on the device, and the position of each."""
+        host, position = sorted_dictionary(entries)
+        xp = self.context.xp
+        return StringArray(xp.asarray(host.offsets), xp.asarray(host.data), host.unique, host.sorted), position
 
     def _parameter(self, value: float, dtype: str) -> ir.Parameter:
         return ir.Parameter(dtype, nullable=False, argument=self.arguments.scalar(value, dtype))
@@ -364,7 +370,7 @@ class ExpressionLowering:
         if not all(isinstance(result, Literal) for result in results):
             raise NotFusible("CASE gives strings of several columns")
         texts = [result.value.encode() for result in results if isinstance(result.value, str)]  # type: ignore[attr-defined]
-        strings, position = sorted_dictionary(texts or [b""])
+        strings, position = self._dictionary(texts or [b""])
 
         def code(result: Literal) -> ir.Value:
             if result.value is None:
@@ -401,7 +407,7 @@ class ExpressionLowering:
         if table.values.ndim != 1:
             raise NotFusible(f"{_describe(expression)} gives values of several words")
         if len(table) == 1 and len(domain) != 1:
-            table = table.take(np.zeros(len(domain), np.int64))
+            table = table.take(self.context.xp.zeros(len(domain), np.int64))
         key = object()
         array = self.arguments.array((key, "values"), table.values)
         validity = None
@@ -450,13 +456,14 @@ class ExpressionLowering:
             size = len(operand.strings)
             if size > max(TABULATED_VALUES // 64, min(TABULATED_VALUES, self.inputs.batch.num_rows // 4)):
                 return None
-            return Column(attribute.dtype, np.arange(size, dtype=np.int32), None, operand.strings)
+            return Column(attribute.dtype, self.context.xp.arange(size, dtype=np.int32), None, operand.strings)
         if operand.bounds is None or not operand.is_integer:
             return None
         low, high = operand.bounds
         if high - low >= TABULATED_VALUES:
             return None
-        return Column(attribute.dtype, np.arange(low, high + 1, dtype=np.int64), None, None, operand.bounds)
+        values = self.context.xp.arange(low, high + 1, dtype=np.int64)
+        return Column(attribute.dtype, values, None, None, operand.bounds)
 
 
 def _only_attribute(expression: Expression) -> Attribute | None:

@@ -291,7 +291,7 @@ class PipelineLowering:
             raise NotFusible("join keys are factorised")
         if column.distinct is operand.strings:
             return None
-        table = _translate(operand.strings, column.distinct)
+        table = self.context.xp.asarray(_translate(operand.strings, column.distinct))
         return self.arguments.array(("translation", id(operand.strings), id(column.distinct)), table)
 
     def _index(self, build: int, table: JoinTable) -> ir.IndexArguments:
