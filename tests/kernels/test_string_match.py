@@ -122,3 +122,43 @@ def test_prefix_word_orders_like_bytes(texts: list[str]) -> None:
         assert cpu.prefix_word(offsets, data, None, skip).tolist() == [
             int.from_bytes(p, "big") for p in parts
         ]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%special%requests%", "%special%", "%ze%", "%q%", "%special%special%", "%al%%s%"]
+)
+@pytest.mark.parametrize("selection", ["all", "run", "shuffled"])
+def test_like_over_many_strings(pattern: str, selection: str) -> None:
+    """Long data, where occurrences are rare enough that bytes of all rows are searched at once."""
+    generator = np.random.default_rng(11)
+    vocabulary = [
+        "special",
+        "requests",
+        "quick",
+        "",
+        "deposits are",
+        "zebra",
+        "sp",
+        "ecial",
+        "al",
+        "idle foxes " * 9,
+    ]
+    weights = np.array([2, 2, 1, 9, 30, 1, 5, 5, 9, 20], float)
+    chosen = generator.choice(vocabulary, (4000, 3), p=weights / weights.sum())
+    many = [a + b + " " + c if len(a) % 2 else a + b for a, b, c in chosen.tolist()]
+    offsets, data = packed(many)
+    rows = {
+        "all": None,
+        "run": np.arange(100, 3500, dtype=np.int16),
+        "shuffled": generator.permutation(4000)[:3000].astype(np.int32),
+    }[selection]
+    parsed = parse_like(pattern, None)
+    assert parsed is not None
+    expression = re.compile(".*".join(re.escape(part) for part in pattern.split("%")), re.DOTALL)
+    expected = [
+        expression.fullmatch(many[row]) is not None
+        for row in (range(4000) if rows is None else rows.tolist())
+    ]
+    assert cpu.like(offsets, data, rows, parsed).tolist() == expected
+    assert any(expected)
+    assert not all(expected)

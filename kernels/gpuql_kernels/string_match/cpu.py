@@ -23,7 +23,10 @@ def _loops() -> Any:
 
 
 def _all_rows(offsets: Array, rows: Array | None) -> Array:
-    return np.arange(len(offsets) - 1) if rows is None else rows
+    """Rows as int32 or int64: the loops are compiled for these two widths only."""
+    if rows is None:
+        return np.arange(len(offsets) - 1)
+    return rows if rows.dtype == np.int64 else rows.astype(np.int32, copy=False)
 
 
 def _strings(offsets: Array, data: Array, rows: Array | None) -> Iterator[bytes]:
@@ -40,7 +43,8 @@ def _is_small(offsets: Array, rows: Array | None) -> bool:
 
 
 def _bytes_array(literal: bytes) -> Array:
-    return np.frombuffer(literal, np.uint8) if literal else np.zeros(0, np.uint8)
+    # Writeable, so that the loops are compiled for one kind of array.
+    return np.frombuffer(bytearray(literal), np.uint8) if literal else np.zeros(0, np.uint8)
 
 
 def compare(
@@ -52,7 +56,16 @@ def compare(
             _strings(offsets, data, rows), _strings(other_offsets, other_data, other_rows), strict=True
         )
         return np.fromiter(((a > b) - (a < b) for a, b in pairs), np.int8, len(rows))
-    return _loops().compare(offsets, data, rows, other_offsets, other_data, other_rows)
+    if rows.dtype != other_rows.dtype:
+        rows, other_rows = rows.astype(np.int64), other_rows.astype(np.int64)
+    return _loops().compare(
+        offsets,
+        data,
+        _all_rows(offsets, rows),
+        other_offsets,
+        other_data,
+        _all_rows(other_offsets, other_rows),
+    )
 
 
 def compare_literal(offsets: Array, data: Array, rows: Array | None, literal: bytes, /) -> Array:
@@ -68,12 +81,51 @@ def like(offsets: Array, data: Array, rows: Array | None, pattern: LikePattern, 
     if _is_small(offsets, rows):
         matches = _like_regex(pattern).fullmatch
         return np.array([matches(text) is not None for text in _strings(offsets, data, rows)], bool)
-    rows = _all_rows(offsets, rows)
     if pattern.segments is None:
-        return _loops().like_tokens(offsets, data, rows, np.array(pattern.tokens, np.int16))
+        return _loops().like_tokens(
+            offsets, data, _all_rows(offsets, rows), np.array(pattern.tokens, np.int16)
+        )
     lengths = [len(segment) for segment in pattern.segments]
     bounds = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    return _loops().like_segments(offsets, data, rows, bounds, _bytes_array(b"".join(pattern.segments)))
+    literal = _bytes_array(b"".join(pattern.segments))
+    first_row = _run_of_rows(rows)
+    if first_row is not None and len(lengths) > 2 and not lengths[0] and not lengths[-1]:
+        num_rows = len(offsets) - 1 if rows is None else len(rows)
+        anchor = _rare_pair(data[int(offsets[first_row]) :], pattern.segments[1])
+        if anchor is not None:
+            return _loops().like_scan(offsets, data, first_row, num_rows, bounds, literal, *anchor)
+    return _loops().like_segments(offsets, data, _all_rows(offsets, rows), bounds, literal)
+
+
+def _run_of_rows(rows: Array | None) -> int | None:
+    """The first row if ``rows`` are consecutive, else None."""
+    if rows is None:
+        return 0
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first != len(rows) - 1 or not np.array_equal(
+        rows, np.arange(first, last + 1, dtype=rows.dtype)
+    ):
+        return None
+    return first
+
+
+#: Bytes looked at to tell rare ones from frequent ones, and how often a pair may occur there to be called rare.
+_SAMPLE_BYTES = 1 << 14
+_RARE_OCCURRENCES = _SAMPLE_BYTES >> 6
+
+
+def _rare_pair(data: Array, segment: bytes) -> tuple[int, int] | None:
+    """Place and distance of two bytes of the segment that seldom stand so in ``data``; None if all pairs do often."""
+    sample = data[:_SAMPLE_BYTES]
+    best, chosen = _RARE_OCCURRENCES + 1, None
+    for place in range(min(len(segment), 16)):
+        hits = sample == segment[place]
+        for distance in range(1 if len(segment) > 1 else 0, min(len(segment) - place, 8)):
+            partner = sample[distance:] == segment[place + distance]
+            count = int(np.count_nonzero(hits[: len(partner)] & partner))
+            if count < best:
+                best, chosen = count, (place, distance)
+    return chosen
 
 
 def _like_regex(pattern: LikePattern) -> re.Pattern[bytes]:

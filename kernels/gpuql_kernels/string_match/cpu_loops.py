@@ -81,6 +81,77 @@ def like_segments(offsets: Array, data: Array, rows: Array, bounds: Array, liter
     return result
 
 
+#: Bytes looked at in one vectorised step, and in a closer look if a step found something.
+_FAR, _NEAR = 256, 64
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _has_pair(data: Array, position: int, distance: int, width: int, one: int, other: int) -> bool:
+    """Whether ``one`` stands ``distance`` before ``other``, from ``width`` positions on. Compiles to vector code."""
+    left = data[position : position + width]
+    right = data[position + distance : position + distance + width]
+    seen = np.uint8(0)
+    for i in range(width):
+        seen |= np.uint8(left[i] == one) & np.uint8(right[i] == other)
+    return bool(seen)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def like_scan(
+    offsets: Array,
+    data: Array,
+    first_row: int,
+    num_rows: int,
+    bounds: Array,
+    literal: Array,
+    anchor: int,
+    distance: int,
+) -> Array:
+    """``like_segments`` for a run of rows and a pattern that begins and ends with ``%``.
+
+    Goes through the bytes of all rows at once, from one occurrence to the next of the two bytes at ``anchor`` and
+    ``anchor + distance`` of the first segment, ``literal[:bounds[2]]``.
+    """
+    result = np.zeros(num_rows, np.bool_)
+    one, other = literal[anchor], literal[anchor + distance]
+    size = bounds[2]
+    row = np.int64(first_row)
+    position = offsets[first_row] + anchor
+    last = offsets[first_row + num_rows] - distance
+    while position < last:
+        if position + _FAR <= last and not _has_pair(data, position, distance, _FAR, one, other):
+            position += _FAR
+            continue
+        block_end = min(position + _FAR, last)
+        while position < block_end:
+            if position + _NEAR <= last and not _has_pair(data, position, distance, _NEAR, one, other):
+                position += _NEAR
+                continue
+            stop = min(position + _NEAR, last)
+            while position < stop:
+                begin = position - anchor
+                if data[position] != one or data[position + distance] != other:
+                    position += 1
+                    continue
+                while offsets[row + 1] <= begin:
+                    row += 1
+                end = offsets[row + 1]
+                if begin + size > end or _order(data, begin, begin + size, literal, 0, size) != 0:
+                    position += 1
+                    continue
+                found = begin + size
+                for segment in range(2, len(bounds) - 2):
+                    low, high = bounds[segment], bounds[segment + 1]
+                    at = _find_bytes(data, found, end, literal, low, high)
+                    if at < 0:
+                        found = -1
+                        break
+                    found = at + high - low
+                result[row - first_row] = found >= 0
+                position = end + anchor  # this row is decided
+    return result
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def like_tokens(offsets: Array, data: Array, rows: Array, tokens: Array) -> Array:
     """LIKE with ``_``: greedy match that returns to the last ``%``."""
