@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,20 +19,24 @@ from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
 from gpuql.errors import CatalogError, InterfaceError
 from gpuql.interrupts import RunningQueries
-from gpuql.plan_cache import Dependency, PlanCache, RecordingCatalog, cache_key
-from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost
+from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
+from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, QueryTemplate
 from gpuql_planner.catalog import Table, View
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
+from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.sql.bind import bind_statement
 from gpuql_planner.sql.parse import ParsedStatement, is_volatile, parse_statements
+from gpuql_planner.sql.statement_shape import StatementShape, statement_shape
 from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Insert, Query, Statement
 
 if TYPE_CHECKING:
     from gpuql.execution.executor import Executor
 
-#: Statements whose plans a connection keeps.
+#: Statements whose plans a connection keeps, and shapes of statements.
 PLAN_CACHE_CAPACITY = 512
+#: Plans kept for statements of one shape whose constants ask for different plans.
+TEMPLATE_VARIANTS = 8
 
 _OUR_PACKAGES = ("gpuql", "gpuql_planner", "sqlglot")
 
@@ -62,6 +67,8 @@ class Connection:
         self._closed = False
         self._running = RunningQueries()
         self._plans: PlanCache[PreparedQuery] = PlanCache(PLAN_CACHE_CAPACITY)
+        self._templates: PlanCache[QueryTemplate] = PlanCache(PLAN_CACHE_CAPACITY, TEMPLATE_VARIANTS)
+        self._plan_counts = PlanCacheCounts()
         self._catalog = SessionCatalog(python_variable)
         self._host = QueryHost(lambda: self._settings, self._executor, self._running)
         self._cursor = self.cursor()
@@ -131,12 +138,15 @@ class Connection:
     def register(self, name: str, relation: object) -> None:
         """Make a pandas, polars, Arrow, NumPy or gpuql frame known as table ``name``. Its data is read now."""
         self._check_open()
-        self._plans.forget(name)
+        self._forget_plans(name)
         self._catalog.register(name, relation.collect() if isinstance(relation, DataFrame) else relation)
+        registered = self._catalog.resolve(name)
+        if not isinstance(registered, View | None):
+            self.device.load_ahead(registered.num_rows or 0)
 
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
-        self._plans.forget(name)
+        self._forget_plans(name)
         self._catalog.unregister(name)
 
     def read_parquet(self, path: str | Path | Sequence[str | Path], **options: object) -> DataFrame:
@@ -184,6 +194,11 @@ class Connection:
         """The device that queries run on; ``name`` and ``reason`` say which and why."""
         return self._device(self._settings.device)
 
+    @property
+    def plan_counts(self) -> PlanCacheCounts:
+        """How many queries so far were known, fitted a plan made for other constants, or were planned."""
+        return replace(self._plan_counts)
+
     def set_variable(self, name: str, value: object) -> None:
         """Change a setting; None gives it its default back. Queries that run keep what they started with."""
         with self._lock:
@@ -201,6 +216,7 @@ class Connection:
             self._closed = True
             self._running.cancel_all()
             self._plans.clear()
+            self._templates.clear()
             self._catalog = SessionCatalog(python_variable)
             executors = list(self._executors.values())
             self._executors.clear()
@@ -269,32 +285,68 @@ class Connection:
         self._check_open()
         if not isinstance(text, str):
             raise InterfaceError(f"statements must be text: {type(text).__name__}")
-        key = cache_key(text, parameters, self._settings.integer_division)
+        integer_division = self._settings.integer_division
+        key = cache_key(text, parameters, integer_division)
         if key is not None:
             known = self._plans.get(key, self._catalog)
             if known is not None:
-                return known
+                self._plan_counts.repeated += 1
+                return known[0]
+        shape = None if key is None else statement_shape(text, parameters)
+        shape_key = None if shape is None else (shape.key, integer_division)
+        if shape is not None and shape_key is not None:
+            values = SlotValues(shape.slots)
+            found = self._templates.get(shape_key, self._catalog, lambda template: template.accepts(values))
+            if found is not None:
+                template, dependencies = found
+                self._plan_counts.reused += 1
+                prepared = PreparedQuery(template, self._host, values)
+                self._plans.put(key, prepared, dependencies)
+                return prepared
         trees = parse_statements(text)
         if not trees:
             return FinishedQuery(table_of_values([]))
         for tree in trees[:-1]:
             self.run_statement(tree)
-        statement, dependencies = self._bind(trees[-1], parameters)
+        if len(trees) > 1:
+            shape = None
+        trace = None if shape is None else Trace(shape.slots)
+        statement, dependencies = self._bind(trees[-1], parameters, shape, trace)
         if not isinstance(statement, Query):
             return FinishedQuery(self._run_command(statement))
-        prepared = self._prepare(statement)
+        self._plan_counts.planned += 1
+        if shape is None or trace is None:
+            prepared = self._prepare(statement)
+        else:
+            template = QueryTemplate(statement, trace)
+            prepared = PreparedQuery(template, self._host, SlotValues(shape.slots))
         if key is not None and len(trees) == 1 and not _asks_for_time(text, dependencies):
             self._plans.put(key, prepared, dependencies)
+            if shape is not None:
+                self._templates.put(shape_key, template, dependencies)
         return prepared
 
     def _bind(
-        self, statement: ParsedStatement, parameters: Parameters
+        self,
+        statement: ParsedStatement,
+        parameters: Parameters,
+        shape: StatementShape | None = None,
+        trace: Trace | None = None,
     ) -> tuple[Statement, tuple[Dependency, ...]]:
         catalog = RecordingCatalog(self._catalog)
         bound = bind_statement(
-            statement, catalog, parameters, integer_division=self._settings.integer_division
+            statement,
+            catalog,
+            parameters,
+            integer_division=self._settings.integer_division,
+            shape=shape,
+            trace=trace,
         )
         return bound, catalog.dependencies
+
+    def _forget_plans(self, relation_name: str) -> None:
+        self._plans.forget(relation_name)
+        self._templates.forget(relation_name)
 
     def _run_command(self, statement: Statement) -> Result:
         try:
@@ -302,7 +354,7 @@ class Connection:
         finally:
             match statement:
                 case CreateTable(name=name) | CreateView(name=name) | Drop(name=name) | Insert(table=name):
-                    self._plans.forget(name)
+                    self._forget_plans(name)
 
     def _table_function(self, name: str, argument: object, options: dict[str, object]) -> DataFrame:
         self._check_open()

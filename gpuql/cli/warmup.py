@@ -9,6 +9,8 @@ import numpy as np
 
 from gpuql.session import connect
 from gpuql_kernels.codegen.background import background
+from gpuql_kernels.codegen.cpu import counter
+from gpuql_kernels.static_kernels import compile_all
 
 #: Enough rows that no operator takes its path for tiny inputs.
 NUM_ROWS = 300_000
@@ -45,12 +47,19 @@ def warmup_columns(num_rows: int) -> dict[str, Any]:
 
 
 def run_warmup(device: str, threads: int | None, settings: dict[str, str]) -> int:
-    """Run the statements in both tiers and say how long each took."""
+    """Compile the static kernels, run the statements in both tiers, and say how long each took."""
     total = time.perf_counter()
     with connect(device, threads, **settings) as connection:
+        print(f"warming up on {connection.device.name}")
+        if not connection.device.launches_kernels:
+            started = time.perf_counter()
+            kernels = compile_all()
+            print(
+                f"  static kernels         {time.perf_counter() - started:6.2f} s:"
+                f" {kernels.compiled} compiled, {kernels.loaded} were on disk"
+            )
         connection.register("columns", warmup_columns(NUM_ROWS))
         connection.execute("CREATE TABLE w AS SELECT *, CAST(v * 1000 AS DECIMAL(15, 2)) AS d FROM columns")
-        print(f"warming up on {connection.device.name}")
         for name, statement in STATEMENTS.items():
             started = time.perf_counter()
             for tier in ("interpreted", "compiled"):
@@ -58,5 +67,6 @@ def run_warmup(device: str, threads: int | None, settings: dict[str, str]) -> in
                 connection.sql(statement).collect()
             print(f"  {name:<22} {time.perf_counter() - started:6.2f} s")
         background.wait()
+    print(f"  generated pipelines    {counter.compiled} compiled, {counter.loaded} were on disk")
     print(f"done in {time.perf_counter() - total:.1f} s")
     return 0

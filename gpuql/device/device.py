@@ -16,6 +16,9 @@ from gpuql_planner.errors import DeviceError
 if TYPE_CHECKING:
     from gpuql_kernels.families import KernelFamilies
 
+#: Tables with fewer rows are queried without compiled code.
+LARGE_ROWS = 2048
+
 
 @dataclass(frozen=True)
 class Device:
@@ -44,6 +47,16 @@ class Device:
         from gpuql_kernels.families import cpu_families, gpu_families
 
         return gpu_families() if self.launches_kernels else cpu_families()
+
+    def load_ahead(self, num_rows: int) -> None:
+        """Begin to load, on another thread, what queries over a table of ``num_rows`` will need.
+
+        Few rows need nothing, and only the first call does anything.
+        """
+        if num_rows >= LARGE_ROWS and not self.launches_kernels:
+            from gpuql_kernels.static_kernels import load_in_background
+
+            load_in_background()
 
     @property
     def launches_kernels(self) -> bool:

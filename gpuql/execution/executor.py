@@ -151,6 +151,7 @@ class Executor:
         source = self._uploads.batch(open_source(pipeline.source, context))
         measured.num_source_rows = source.num_rows
         measured.num_bytes = _num_bytes(source)
+        self.device.load_ahead(source.num_rows)
         inputs = Inputs(source, context.results, partial(self._evaluate, context))
         lowered = self._choose_tier(pipeline, inputs, context, settings, measured)
         if lowered is None:

@@ -102,3 +102,15 @@ def maximum(values: Array, groups: Array, result: Array) -> None:
     for i in range(len(groups)):
         if values[i] > result[groups[i]]:
             result[groups[i]] = values[i]
+
+
+_INTEGERS = ("int8", "int16", "int32", "int64")
+
+#: The argument types that each loop meets; others are compiled when they come.
+SIGNATURES = {
+    factorize: ["(int64[::1],)"],
+    sum_int64: [f"({word}[::1], int64[::1], int64)" for word in _INTEGERS],
+    sum_words: ["(int64[:, ::1], int64[::1], int64)"],
+    minimum: [f"({word}[::1], int64[::1], {word}[::1])" for word in (*_INTEGERS, "uint64")],
+    maximum: [f"({word}[::1], int64[::1], {word}[::1])" for word in (*_INTEGERS, "uint64")],
+}

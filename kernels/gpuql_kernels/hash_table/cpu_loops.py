@@ -118,3 +118,15 @@ def probe_repeated(buckets: Array, starts: Array, rows: Array) -> Any:
                 build_rows[count] = rows[k]
                 count += 1
     return probe_rows, build_rows
+
+
+#: The argument types that each loop meets with fewer than 2**31 build rows.
+SIGNATURES = {
+    insert: ["(int64[::1], int64, int64)"],
+    find: ["(int64[::1], int64[::1], boolean[::1], int64)"],
+    place_unique: ["(int64[::1], int32[::1], int64)"],
+    place_repeated: ["(int64[::1], int32[::1], int64)"],
+    probe_unique_direct: ["(int64[::1], int64, int32[::1])"],
+    contains_unique_direct: ["(int64[::1], int64, int32[::1])"],
+    probe_repeated: ["(int64[::1], int32[::1], int32[::1])"],
+}

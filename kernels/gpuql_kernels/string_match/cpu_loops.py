@@ -337,3 +337,23 @@ def prefix_word(offsets: Array, data: Array, rows: Array, skip: int) -> Array:
             word = (word << np.uint64(8)) | byte
         result[i] = word
     return result
+
+
+_ROWS = ("int32[::1]", "int64[::1]")
+_STRINGS = "int64[::1], uint8[::1]"
+
+#: The argument types that each loop meets when strings are in memory of ours; others are compiled when they come.
+SIGNATURES = {
+    compare: [f"({_STRINGS}, {rows}, {_STRINGS}, {rows})" for rows in _ROWS],
+    compare_literal: [f"({_STRINGS}, {rows}, uint8[::1])" for rows in _ROWS],
+    find: [f"({_STRINGS}, {rows}, uint8[::1])" for rows in _ROWS],
+    like_segments: [f"({_STRINGS}, {rows}, int64[::1], uint8[::1])" for rows in _ROWS],
+    like_scan: [f"({_STRINGS}, int64, int64, int64[::1], uint8[::1], int64, int64)"],
+    like_tokens: [f"({_STRINGS}, {rows}, int16[::1])" for rows in _ROWS],
+    character_count: [f"({_STRINGS}, {rows})" for rows in _ROWS],
+    character_range: [f"({_STRINGS}, {rows}, int64, int64)" for rows in _ROWS],
+    gather: ["(uint8[::1], int64[::1], int64[::1])"],
+    factorize: [f"({_STRINGS}, {rows})" for rows in _ROWS],
+    lookup: [f"({_STRINGS}, {_STRINGS}, {rows})" for rows in _ROWS],
+    prefix_word: [f"({_STRINGS}, {rows}, int64)" for rows in _ROWS],
+}
