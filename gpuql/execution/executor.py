@@ -24,6 +24,7 @@ from gpuql.execution.transfer import Uploads, download
 from gpuql.expressions.evaluate import evaluate
 from gpuql.memory.pool import prepare_memory
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
+from gpuql_kernels.tasks import serially
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.physical.nodes import (
@@ -99,6 +100,9 @@ class Executor:
             cancel.check,
             integer_division=settings.integer_division,
             workers=1 if self._driver.on_grid else self.threads,
+            run_tasks=serially
+            if self._driver.on_grid
+            else partial(self._workers.run_tasks, check=cancel.check),
         )
         metrics = QueryMetrics()
         readers = _last_readers(plan)

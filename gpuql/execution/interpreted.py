@@ -102,11 +102,14 @@ def run_interpreted(
             context.check_cancelled()
             consume(source.slice(morsel.start, morsel.stop), morsel.sequence)
 
-    if not pipeline.transforms and not isinstance(pipeline.sink, nodes.AggregateSink):
-        morsels = [Morsel(0, 0, source.num_rows)]  # rows only pass through: nothing to share out
-    else:
+    sink_node = pipeline.sink
+    if pipeline.transforms or isinstance(sink_node, nodes.AggregateSink):
         fanout = pipeline_fanout(pipeline, context.results)
         max_rows = max(1, min(batch_rows, MAX_PAIRS // fanout))
         morsels = cut(source.num_rows, workers.threads, max_rows=max_rows)
+    elif isinstance(sink_node, nodes.SortSink) and sink_node.limit is not None:
+        morsels = cut(source.num_rows, workers.threads)  # one comparison per row: larger batches cost less
+    else:
+        morsels = [Morsel(0, 0, source.num_rows)]  # rows only pass through: nothing to share out
     workers.run(morsels, work)
     return sink.result()

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql_kernels.hash_table.contract import JoinIndex
+from gpuql_kernels.tasks import RunTasks, serially
 
 
 @dataclass(eq=False)
@@ -18,7 +19,8 @@ class RunContext:
     ``xp`` is the array module (numpy or cupy), ``kernels`` the device's static kernel families,
     ``check_cancelled`` raises InterruptError once the query was cancelled (call it at least once a batch),
     ``results`` maps the index of each finished pipeline to what its sink left, ``workers`` counts the threads that
-    share a pipeline.
+    share a pipeline. ``run_tasks`` lends these threads to ``SinkOperator.combine``, and to nothing that runs on one
+    of them already: a worker that waits for others would keep them from starting.
     """
 
     xp: Any
@@ -27,6 +29,7 @@ class RunContext:
     results: dict[int, RowsResult | JoinTable] = field(default_factory=dict)
     integer_division: bool = False
     workers: int = 1
+    run_tasks: RunTasks = serially
 
 
 class TransformOperator(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gpuql.columnar.column import Array, Column
@@ -9,7 +10,7 @@ from gpuql.expressions.string_entries import remember
 from gpuql.expressions.vectors import as_wide, is_wide, measured_bounds
 from gpuql.operators.contract import RunContext
 from gpuql.operators.keys import word_keys
-from gpuql_planner.types import TypeId
+from gpuql_planner.types import BIGINT, TypeId
 
 
 def value_words(column: Column, context: RunContext) -> tuple[list[Array], list[int]]:
@@ -22,7 +23,7 @@ def value_words(column: Column, context: RunContext) -> tuple[list[Array], list[
         ranks, count = string_ranks(column, context)
         return [ranks.astype(xp.uint64)], [max(1, (count - 1).bit_length())]
     if column.dtype.is_float:
-        return [float_words(xp, column.values)], [64]
+        return _float_words(xp, column.values)
     if column.dtype.id is TypeId.INTERVAL:
         parts = word_keys(xp, column)
         return [_flip_sign(xp, parts[:, 0]), _flip_sign(xp, parts[:, 1])], [64, 64]
@@ -43,32 +44,34 @@ def _flip_sign(xp: Any, values: Array) -> Array:
     return values.astype(xp.int64).view(xp.uint64) ^ xp.uint64(1 << 63)
 
 
-def float_words(xp: Any, values: Array) -> Array:
-    """Doubles as uint64 that compare alike; -0.0 as 0.0, every NaN above infinity."""
-    values = values.astype(xp.float64)
-    values = xp.where(values == 0, 0.0, values)
-    values = xp.where(xp.isnan(values), xp.nan, values)
-    bits = values.view(xp.uint64)
-    sign = xp.uint64(1 << 63)
-    return xp.where(bits & sign != 0, ~bits, bits | sign)
+def _float_words(xp: Any, values: Array) -> tuple[list[Array], list[int]]:
+    """Floats as unsigned integers that compare alike; -0.0 as 0.0, every NaN above infinity."""
+    values = values + values.dtype.type(0)  # a copy, in which -0.0 is 0.0
+    values[xp.isnan(values)] = xp.nan
+    size = 8 * values.itemsize
+    integers = values.view(f"i{values.itemsize}")
+    # Negative numbers have all bits flipped, the others the sign.
+    flips = (integers >> (size - 1)) | integers.dtype.type(-(1 << (size - 1)))
+    integers ^= flips
+    return [integers.view(f"u{values.itemsize}").astype(xp.uint64, copy=False)], [size]
 
 
 def string_ranks(column: Column, context: RunContext) -> tuple[Array, int]:
-    """Rank of each row's string among the distinct ones (int64), and a bound above all ranks."""
+    """Rank of each row's string among the distinct ones (integers), and a bound above all ranks."""
     xp = context.xp
     strings = column.strings
     assert strings is not None, "a string column has strings"
     if len(strings) == 0:
         return xp.zeros(len(column.values), xp.int64), 1
     if strings.unique and strings.sorted:
-        return column.values.astype(xp.int64), len(strings)
+        return column.values, len(strings)
     kernel = context.kernels.string_match
     if strings.unique and len(strings) <= 4 * max(1, len(column.values)):
         ranks = strings.cache.get("ranks")
         if ranks is None:
             ranks = _ranks_of(strings, None, context)
             remember(strings, "ranks", ranks)
-        return ranks[column.values], len(strings)
+        return context.kernels.sort.gather(ranks, column.values), len(strings)
     codes, first = kernel.factorize(strings.offsets, strings.data, column.values)
     ranks = _ranks_of(strings, column.values[first], context)
     return ranks[codes], len(first)
@@ -117,6 +120,19 @@ def _first_of(xp: Any, sorted_group: Array) -> Array:
     fresh[1:] = sorted_group[1:] != sorted_group[:-1]
     starts = xp.flatnonzero(fresh)
     return starts[xp.cumsum(fresh) - 1]
+
+
+def with_known_range(column: Column, context: RunContext) -> Column:
+    """A column in the same order whose slices all get words of the same meaning from :func:`sort_words`.
+
+    Strings become their ranks, and integers of unknown range have it measured.
+    """
+    if column.strings is not None:
+        ranks, count = string_ranks(column, context)
+        return Column(BIGINT, ranks, column.validity, None, (0, max(0, count - 1)))
+    if column.bounds is None and column.values.dtype.kind in "iu" and not is_wide(column):
+        return replace(column, bounds=measured_bounds(context.xp, column))
+    return column
 
 
 def sort_words(

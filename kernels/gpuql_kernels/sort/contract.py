@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from gpuql_kernels.tasks import RunTasks
+
 Array = Any
 
 
 class SortKernels(Protocol):
     """The family."""
 
-    def order(self, words: list[Array], bits: list[int], /) -> Array:
+    def order(self, words: list[Array], bits: list[int], /, *, run_tasks: RunTasks = ...) -> Array:
         """Rows (int64) in ascending order of their keys; equal keys keep the order of rows (stable).
 
         ``words`` are uint64 arrays (n,), the most significant first; ``words[i]`` is below ``2**bits[i]``.
+        ``run_tasks`` lends threads; without it, and where the device has its own, none are used.
         """
 
     def smallest(self, word: Array, count: int, /) -> Array:
         """Rows (int64, ascending) with ``word`` (uint64) not above the ``count``-th smallest; ties included."""
+
+    def gather(self, values: Array, rows: Array, /, *, run_tasks: RunTasks = ...) -> Array:
+        """``values[rows]`` along the first axis; ``rows`` (int64) are in range. ``run_tasks`` as in ``order``."""

@@ -1,4 +1,4 @@
-"""Sorting on NumPy arrays (see ``contract``)."""
+"""Sorting on NumPy arrays (see ``contract``): NumPy alone for few rows, a partitioned sort beyond."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from gpuql_kernels.tasks import RunTasks, serially
+
 Array = Any
 
+#: Below this many rows NumPy's own functions win over loading and calling compiled code.
+SMALL_ROWS = 1 << 14
+#: Rows gathered by one task.
+_GATHER_ROWS = 1 << 18
 
-def order(words: list[Array], bits: list[int], /) -> Array:
+
+def order(words: list[Array], bits: list[int], /, *, run_tasks: RunTasks = serially) -> Array:
     """Stable order."""
     num_rows = len(words[0])
+    if num_rows >= SMALL_ROWS:
+        from gpuql_kernels.sort.cpu_partitioned import order_large
+
+        return order_large(words, bits, run_tasks)
     packed, packed_bits = _pack(words, bits)
     row_bits = max(1, (num_rows - 1).bit_length())
     if len(packed) == 1:
@@ -43,3 +54,21 @@ def smallest(word: Array, count: int, /) -> Array:
         return np.arange(len(word))
     threshold = np.partition(word, count - 1)[count - 1]
     return np.flatnonzero(word <= threshold)
+
+
+def gather(values: Array, rows: Array, /, *, run_tasks: RunTasks = serially) -> Array:
+    """Rows of ``values``."""
+    if len(rows) < SMALL_ROWS or values.ndim != 1:
+        return values[rows]
+    from gpuql_kernels.sort import cpu_loops
+
+    out = np.empty(len(rows), values.dtype)
+    # Bytes are moved as they are, so one loop per width serves all types.
+    source, target = (array.view(f"u{values.itemsize}") for array in (values, out))
+
+    def task(index: int) -> None:
+        part = slice(index * _GATHER_ROWS, (index + 1) * _GATHER_ROWS)
+        cpu_loops.gather(source, rows[part], target[part])
+
+    run_tasks(-(-len(rows) // _GATHER_ROWS), task)
+    return out

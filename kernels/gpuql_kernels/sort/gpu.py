@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuql_kernels.array_module import array_module
+from gpuql_kernels.tasks import RunTasks, serially
 
 Array = Any
 
@@ -15,7 +16,7 @@ Array = Any
 _SAMPLE_ROWS = 1 << 16
 
 
-def order(words: list[Array], bits: list[int], /) -> Array:
+def order(words: list[Array], bits: list[int], /, *, run_tasks: RunTasks = serially) -> Array:
     """Stable order: sort by the last word first, each further sort keeps what the earlier ones made."""
     xp = array_module(words[0])
     packed, sizes = _pack(words, bits)
@@ -65,3 +66,8 @@ def smallest(word: Array, count: int, /) -> Array:
         if count <= len(sample):
             candidates = word[word <= sample[count - 1]]
     return xp.flatnonzero(word <= xp.sort(candidates)[count - 1])
+
+
+def gather(values: Array, rows: Array, /, *, run_tasks: RunTasks = serially) -> Array:
+    """Rows of ``values``."""
+    return values[rows]

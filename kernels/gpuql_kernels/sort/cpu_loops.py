@@ -1,0 +1,164 @@
+"""Compiled loops of the sorting kernels; imported only by ``cpu`` and its parts once an input is large enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+Array = Any
+
+#: Runs of equal prefixes up to this length are put in order by insertion.
+INSERTION_ROWS = 24
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def count_cells(word: Array, minimum: Any, shift: Any, counts: Array) -> None:
+    """Rows of each cell: the leading bits of ``word - minimum``."""
+    for row in range(len(word)):
+        counts[(word[row] - minimum) >> shift] += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scatter_rows(word: Array, first_row: int, minimum: Any, shift: Any, places: Array, rows: Array) -> None:
+    """Row numbers to the next place of their cell."""
+    for i in range(len(word)):
+        cell = (word[i] - minimum) >> shift
+        place = places[cell]
+        places[cell] = place + 1
+        rows[place] = first_row + i
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scatter_combined(
+    word: Array,
+    first_row: int,
+    minimum: Any,
+    shift: Any,
+    row_bits: Any,
+    bucket_of_cell: Array,
+    places: Array,
+    combined: Array,
+) -> None:
+    """Key and row number in one word to the next place of the key's bucket."""
+    for i in range(len(word)):
+        key = word[i] - minimum
+        bucket = bucket_of_cell[key >> shift]
+        place = places[bucket]
+        places[bucket] = place + 1
+        combined[place] = (key << row_bits) | np.uint64(first_row + i)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scatter_pairs(
+    word: Array,
+    first_row: int,
+    minimum: Any,
+    shift: Any,
+    bucket_of_cell: Array,
+    places: Array,
+    keys: Array,
+    rows: Array,
+) -> None:
+    """Keys and row numbers to the next place of the key's bucket."""
+    for i in range(len(word)):
+        key = word[i]
+        bucket = bucket_of_cell[(key - minimum) >> shift]
+        place = places[bucket]
+        places[bucket] = place + 1
+        keys[place] = key
+        rows[place] = first_row + i
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def combine_with_place(keys: Array, minimum: Any, drop: Any, place_bits: Any, combined: Array) -> None:
+    """The leading bits of each key (all but ``drop``) above its place."""
+    for i in range(len(keys)):
+        combined[i] = (((keys[i] - minimum) >> drop) << place_bits) | np.uint64(i)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def rows_of_places(combined: Array, place_bits: Any, rows: Array, out: Array) -> None:
+    """Row numbers in the order of sorted places."""
+    mask = (np.uint64(1) << place_bits) - np.uint64(1)
+    for i in range(len(combined)):
+        out[i] = rows[combined[i] & mask]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def mark_repeats(combined: Array, place_bits: Any, keys: Array, repeats: Array) -> None:
+    """Whether each key in sorted order equals the one before it."""
+    mask = (np.uint64(1) << place_bits) - np.uint64(1)
+    previous = keys[combined[0] & mask]
+    repeats[0] = False
+    for i in range(1, len(combined)):
+        key = keys[combined[i] & mask]
+        repeats[i] = key == previous
+        previous = key
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def settle_prefix_runs(combined: Array, place_bits: Any, keys: Array, long_runs: Array) -> int:
+    """Order places whose keys agree in the bits compared so far by their whole keys, stably.
+
+    Runs too long for insertion are left alone and listed as (start, stop) in ``long_runs``; returns how many.
+    """
+    mask = (np.uint64(1) << place_bits) - np.uint64(1)
+    total = len(combined)
+    found = 0
+    start = 0
+    while start < total:
+        prefix = combined[start] >> place_bits
+        stop = start + 1
+        while stop < total and combined[stop] >> place_bits == prefix:
+            stop += 1
+        if stop - start > INSERTION_ROWS:
+            long_runs[found, 0] = start
+            long_runs[found, 1] = stop
+            found += 1
+        elif stop - start > 1:
+            for i in range(start + 1, stop):
+                item = combined[i]
+                key = keys[item & mask]
+                j = i - 1
+                while j >= start and keys[combined[j] & mask] > key:
+                    combined[j + 1] = combined[j]
+                    j -= 1
+                combined[j + 1] = item
+        start = stop
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def append_bits(into: Array, source: Array, keep: Any, shift: Any, down: Any) -> None:
+    """``into |= ((source & keep) << shift) >> down``."""
+    for i in range(len(into)):
+        into[i] |= ((source[i] & keep) << shift) >> down
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def varying_bits(word: Array, first: Any) -> Any:
+    """Bits in which some word differs from ``first``."""
+    varying = np.uint64(0)
+    for i in range(len(word)):
+        varying |= word[i] ^ first
+    return varying
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extract_runs(word: Array, runs: Array, out: Array) -> None:
+    """Chosen bits moved together: ``runs[j]`` is (shift, mask after the shift, bits of the run), from the top."""
+    for i in range(len(word)):
+        value = word[i]
+        result = np.uint64(0)
+        for j in range(len(runs)):
+            result = (result << runs[j, 2]) | ((value >> runs[j, 0]) & runs[j, 1])
+        out[i] = result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather(values: Array, rows: Array, out: Array) -> None:
+    """``out[i] = values[rows[i]]``."""
+    for i in range(len(rows)):
+        out[i] = values[rows[i]]
