@@ -121,14 +121,12 @@ def test_floats_of_long_groups(simulated: bool, put: Copy, get: Copy) -> None:
 def test_group_table(size: int, xp: Any, put: Copy, get: Copy) -> None:
     keys = np.random.default_rng(size).integers(0, 1 + size // 2, size) * (2**40 + 1)
     bits = 10 if size < 512 else 18
-    slot_keys, status = xp.full(1 << bits, -1, np.int64), xp.asarray(np.array([0, 0, 64 - bits], np.int64))
-    slots = get(gpu_table.insert(slot_keys, status, put(keys)))
-    np.testing.assert_array_equal(get(slot_keys)[slots], keys)
+    table, status = xp.full((1 << bits, 2), -1, np.int64), xp.asarray(np.array([0, 0, 64 - bits], np.int64))
+    slots = get(gpu_table.insert(table, status, put(keys)))
+    np.testing.assert_array_equal(get(table)[slots, 0], keys)
     assert get(status).tolist() == [0, len(np.unique(keys)), 64 - bits]
-    assert np.count_nonzero(get(slot_keys) >= 0) == len(np.unique(keys))
-    np.testing.assert_array_equal(
-        get(gpu_table.insert(slot_keys, status, put(keys[::-1].copy()))), slots[::-1]
-    )
+    assert np.count_nonzero(get(table)[:, 0] >= 0) == len(np.unique(keys))
+    np.testing.assert_array_equal(get(gpu_table.insert(table, status, put(keys[::-1].copy()))), slots[::-1])
     # The CPU finds in that table what the GPU put there.
-    host_keys, host_status = get(slot_keys).copy(), get(status).copy()
-    np.testing.assert_array_equal(cpu_table.insert(host_keys, host_status, keys), slots)
+    host_table, host_status = get(table).copy(), get(status).copy()
+    np.testing.assert_array_equal(cpu_table.insert(host_table, host_status, keys), slots)

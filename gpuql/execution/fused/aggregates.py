@@ -45,7 +45,7 @@ class AggregateLowering:
     def lower(self, calls: list[AggregateCall], *, count_rows: bool) -> LoweredAggregates:
         """Lower all; ``count_rows`` asks for an accumulator that is positive where a group exists."""
         assemblers = tuple(self._lower(call) for call in calls)
-        row_count = self._row_count(None) if count_rows else None
+        row_count = self._row_seen() if count_rows else None
         return LoweredAggregates(tuple(self.accumulators), assemblers, row_count)
 
     def _accumulator(self, kind: str, value: ir.Value | None, keep: ir.Value | None, dtype: str) -> int:
@@ -62,6 +62,11 @@ class AggregateLowering:
 
     def _row_count(self, keep: ir.Value | None) -> int:
         return self._accumulator("count", None, keep, self._count_dtype())
+
+    def _row_seen(self) -> int:
+        """Accumulator that is positive for groups with a row: their count if it is needed anyway, else one byte."""
+        counted = self._positions.get(("count", id(None), id(None)))
+        return self._accumulator("seen", None, None, "int8") if counted is None else counted
 
     def _presence(self, operand: Operand, keep: ir.Value | None) -> int | None:
         """Accumulator that is zero where the aggregate saw no value; None if every group has one."""

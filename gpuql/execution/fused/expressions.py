@@ -128,7 +128,9 @@ class ExpressionLowering:
         """Sorted dictionary of a few literals, on the device, and the position of each."""
         host, position = sorted_dictionary(entries)
         xp = self.context.xp
-        return StringArray(xp.asarray(host.offsets), xp.asarray(host.data), host.unique, host.sorted), position
+        return StringArray(
+            xp.asarray(host.offsets), xp.asarray(host.data), host.unique, host.sorted
+        ), position
 
     def _parameter(self, value: float, dtype: str) -> ir.Parameter:
         return ir.Parameter(dtype, nullable=False, argument=self.arguments.scalar(value, dtype))
@@ -456,7 +458,9 @@ class ExpressionLowering:
             size = len(operand.strings)
             if size > max(TABULATED_VALUES // 64, min(TABULATED_VALUES, self.inputs.batch.num_rows // 4)):
                 return None
-            return Column(attribute.dtype, self.context.xp.arange(size, dtype=np.int32), None, operand.strings)
+            return Column(
+                attribute.dtype, self.context.xp.arange(size, dtype=np.int32), None, operand.strings
+            )
         if operand.bounds is None or not operand.is_integer:
             return None
         low, high = operand.bounds

@@ -14,7 +14,7 @@ from gpuql.columnar.column import Array, Column
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
-from gpuql.execution.fused.states import GroupState, fold_replicas, merge, new_arrays, result_batch
+from gpuql.execution.fused.states import States, fold_replicas, merge, new_states, result_batch
 from gpuql.execution.fused.status import raise_status
 from gpuql.execution.morsels import MAX_MORSEL_ROWS, Morsel, Workers, cut, cut_at
 from gpuql.operators.contract import RowsResult, RunContext
@@ -97,12 +97,7 @@ class MorselDriver:
 def _prepare(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, *, wait: bool) -> None:
     """Compile or load the program's function, now or (not ``wait``) in the background."""
     sink = fused.program.sink
-    if isinstance(sink, ir.Emit):
-        state = _output_arrays(fused, 1)
-    else:
-        state = new_arrays(sink.accumulators, 1, np)
-        if isinstance(sink, ir.GroupHash):
-            state.insert(0, np.full(1, -1, np.int64))
+    state = _output_arrays(fused, 1) if isinstance(sink, ir.Emit) else new_states(sink, 1, np).arguments
     status, mask, selection = np.zeros(3, np.int64), np.empty(1, np.bool_), np.empty(1, np.int32)
     arguments = [0, status, 0, fused.fanout, mask, selection, *state, *fused.arguments(inputs)]
     if wait:
@@ -195,26 +190,26 @@ def _run_aggregate(
         return _run_hash(fused, sink, make_call, inputs, workers, context)
     assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
     length = fused.domain * (sink.replicas if isinstance(sink, ir.GroupDense) else 1)
-    shared = new_arrays(sink.accumulators, length, np) if fused.clustered_by is not None else None
-    states: list[list[Array]] = []
+    shared = new_states(sink, length, np) if fused.clustered_by is not None else None
+    states: list[States] = []
     lock = threading.Lock()
 
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
         status = np.zeros(3, np.int64)
-        arrays = new_arrays(sink.accumulators, length, np) if shared is None else shared
+        own = new_states(sink, length, np) if shared is None else shared
         for morsel in morsels:
             context.check_cancelled()
             if morsel.stop > morsel.start:
-                call.run(morsel.start, morsel.stop, status, 0, arrays)
+                call.run(morsel.start, morsel.stop, status, 0, own.arguments)
         with lock:
-            states.append(arrays)
+            states.append(own)
 
     workers.run(_morsels(fused, inputs, workers), work)
-    merged = states[0]
+    merged = states[0].accumulators
     if shared is None:
         for other in states[1:]:
-            merge(sink.accumulators, merged, other, slice(None), np)
+            merge(sink.accumulators, merged, other.accumulators, slice(None), np)
     if isinstance(sink, ir.GroupDense):
         merged = fold_replicas(sink, merged, np)
     return _dense_result(fused, inputs, merged, workers)
@@ -252,6 +247,25 @@ def _dense_result(fused: FusedPipeline, inputs: Inputs, states: list[Array], wor
     return RowsResult([batches[sequence] for sequence in sorted(batches)])
 
 
+@dataclass(eq=False)
+class _HashTable:
+    """Groups of one worker. ``status`` is int64 (3,): status code, groups held, hash shift."""
+
+    status: Array
+    states: States
+
+    @property
+    def keys(self) -> Array:
+        """Packed key of each slot, -1 if empty."""
+        assert self.states.keys is not None, "a hash table has keys"
+        return self.states.keys
+
+    @property
+    def slots(self) -> int:
+        """Length of the table; half of it may be used."""
+        return len(self.keys)
+
+
 def _run_hash(
     fused: FusedPipeline,
     sink: ir.GroupHash,
@@ -260,63 +274,49 @@ def _run_hash(
     workers: Workers,
     context: RunContext,
 ) -> RowsResult:
-    states: list[GroupState] = []
+    tables: list[_HashTable] = []
     lock = threading.Lock()
 
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
-        state = _new_group_state(sink, max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_SLOTS)))
+        table = _new_table(sink, max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_SLOTS)))
         for morsel in morsels:
             context.check_cancelled()
             start = morsel.start
             while start < morsel.stop:
-                assert state.slot_keys is not None, "a hash table"
-                capacity = len(state.slot_keys) // 2
-                arrays = [state.slot_keys, *state.accumulators]
-                start += call.run(start, morsel.stop, state.status, capacity, arrays)
-                if start < morsel.stop:
-                    state = _grown(sink, state, 4 * len(state.slot_keys), context)
+                start += call.run(start, morsel.stop, table.status, table.slots // 2, table.states.arguments)
+                if start < morsel.stop:  # full
+                    table = _grown(sink, table, 4 * table.slots, context)
         with lock:
-            states.append(state)
+            tables.append(table)
 
     workers.run(_cut(fused, inputs.batch.num_rows, workers), work)
-    states.sort(key=lambda state: int(state.status[1]), reverse=True)
-    merged = states[0]
-    for other in states[1:]:
-        merged = _merged(sink, merged, other, context)
-    assert merged.slot_keys is not None, "a hash table"
-    slots = np.flatnonzero(merged.slot_keys >= 0)
-    packed = merged.slot_keys[slots]
-    return RowsResult(
-        [result_batch(fused, inputs, packed, [array[slots] for array in merged.accumulators], np)]
-    )
+    tables.sort(key=lambda table: int(table.status[1]), reverse=True)
+    merged = tables[0]
+    for other in tables[1:]:
+        total = int(merged.status[1] + other.status[1])
+        if 2 * total > merged.slots:
+            merged = _grown(sink, merged, 2 * total, context)
+        _insert(sink, merged, other, context)
+    slots = np.flatnonzero(merged.keys >= 0)
+    states = [array[slots] for array in merged.states.accumulators]
+    return RowsResult([result_batch(fused, inputs, merged.keys[slots], states, np)])
 
 
-def _new_group_state(sink: ir.GroupHash, at_least_slots: int) -> GroupState:
+def _new_table(sink: ir.GroupHash, at_least_slots: int) -> _HashTable:
     bits = max(10, (at_least_slots - 1).bit_length())
-    status = np.array([0, 0, 64 - bits], np.int64)
-    slot_keys = np.full(1 << bits, -1, np.int64)
-    return GroupState(status, new_arrays(sink.accumulators, 1 << bits, np), slot_keys)
+    return _HashTable(np.array([0, 0, 64 - bits], np.int64), new_states(sink, 1 << bits, np))
 
 
-def _grown(sink: ir.GroupHash, state: GroupState, slots: int, context: RunContext) -> GroupState:
+def _grown(sink: ir.GroupHash, table: _HashTable, slots: int, context: RunContext) -> _HashTable:
     """The same groups in a table of ``slots`` slots."""
-    larger = _new_group_state(sink, slots)
-    _insert(sink, larger, state, context)
+    larger = _new_table(sink, slots)
+    _insert(sink, larger, table, context)
     return larger
 
 
-def _merged(sink: ir.GroupHash, into: GroupState, other: GroupState, context: RunContext) -> GroupState:
-    total = int(into.status[1] + other.status[1])
-    assert into.slot_keys is not None, "a hash table"
-    if 2 * total > len(into.slot_keys):
-        into = _grown(sink, into, 2 * total, context)
-    _insert(sink, into, other, context)
-    return into
-
-
-def _insert(sink: ir.GroupHash, into: GroupState, other: GroupState, context: RunContext) -> None:
-    assert other.slot_keys is not None, "a hash table"
-    used = np.flatnonzero(other.slot_keys >= 0)
-    slots = context.kernels.group_table.insert(into.slot_keys, into.status, other.slot_keys[used])
-    merge(sink.accumulators, into.accumulators, [array[used] for array in other.accumulators], slots, np)
+def _insert(sink: ir.GroupHash, into: _HashTable, other: _HashTable, context: RunContext) -> None:
+    used = np.flatnonzero(other.keys >= 0)
+    slots = context.kernels.group_table.insert(into.states.arguments[0], into.status, other.keys[used])
+    states = [array[used] for array in other.states.accumulators]
+    merge(sink.accumulators, into.states.accumulators, states, slots, np)

@@ -12,7 +12,7 @@ from gpuql.columnar.column import Array, Column
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
-from gpuql.execution.fused.states import fold_replicas, new_arrays, result_batch
+from gpuql.execution.fused.states import fold_replicas, new_states, result_batch
 from gpuql.execution.fused.status import raise_status
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
@@ -124,8 +124,9 @@ def _run_aggregate(
         return _run_hash(fused, sink, compiled, inputs, context)
     assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
     length = fused.domain * (sink.replicas if isinstance(sink, ir.GroupDense) else 1)
-    states = new_arrays(sink.accumulators, length, xp)
-    _launch(fused, compiled, inputs, context, 0, xp.zeros(3, np.int64), states)
+    held = new_states(sink, length, xp)
+    _launch(fused, compiled, inputs, context, 0, xp.zeros(3, np.int64), held.arguments)
+    states = held.accumulators
     if fused.aggregates.row_count is None:
         return RowsResult([result_batch(fused, inputs, None, states, xp)])
     if isinstance(sink, ir.GroupDense):
@@ -142,11 +143,12 @@ def _run_hash(
     bits = max(10, (4 * fused.estimated_groups - 1).bit_length())
     while True:
         status = xp.asarray(np.array([0, 0, 64 - bits], np.int64))
-        slot_keys = xp.full(1 << bits, -1, np.int64)
-        states = new_arrays(sink.accumulators, 1 << bits, xp)
-        code, _ = _launch(fused, compiled, inputs, context, 1 << (bits - 1), status, [slot_keys, *states])
+        states = new_states(sink, 1 << bits, xp)
+        code, _ = _launch(fused, compiled, inputs, context, 1 << (bits - 1), status, states.arguments)
         if code != ir.STATUS_FULL:
             break
         bits += 2
-    slots = xp.flatnonzero(slot_keys >= 0)
-    return RowsResult([result_batch(fused, inputs, slot_keys[slots], [state[slots] for state in states], xp)])
+    assert states.keys is not None, "a hash table has keys"
+    slots = xp.flatnonzero(states.keys >= 0)
+    kept = [state[slots] for state in states.accumulators]
+    return RowsResult([result_batch(fused, inputs, states.keys[slots], kept, xp)])

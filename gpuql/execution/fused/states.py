@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.construct import narrowest_dtype
@@ -13,16 +15,17 @@ from gpuql.execution.fused.lower import FusedPipeline, GroupKey
 from gpuql_kernels.codegen import program as ir
 
 
-@dataclass(eq=False)
-class GroupState:
-    """State of one worker. ``slot_keys`` and ``status[1:3]`` are used by hash tables only.
+@dataclass(frozen=True, eq=False)
+class States:
+    """State of all groups.
 
-    ``status`` is int64 (3,): status code, rows put out or groups held, hash shift.
+    ``arguments`` are the arrays that generated code takes; ``accumulators`` has one array per accumulator, of its own
+    or a column of the interleaved table; ``keys`` is the key column of a hash table.
     """
 
-    status: Array
+    arguments: list[Array]
     accumulators: list[Array]
-    slot_keys: Array | None = None
+    keys: Array | None = None
 
 
 def identity(accumulator: ir.Accumulator) -> float | int:
@@ -67,9 +70,27 @@ def any_presence(accumulators: tuple[ir.Accumulator, ...], position: int) -> int
     wanted = accumulators[position]
     for candidate, accumulator in enumerate(accumulators):
         same_value = accumulator.value is wanted.value or not (wanted.value and wanted.value.nullable)
-        if accumulator.kind == "count" and same_value and accumulator.filter is wanted.filter:
+        if accumulator.kind in ("count", "seen") and same_value and accumulator.filter is wanted.filter:
             return candidate
     return None
+
+
+def new_states(sink: ir.Reduce | ir.GroupDense | ir.GroupHash, length: int, xp: Any) -> States:
+    """States of ``length`` groups, or slots, that saw no row."""
+    if not isinstance(sink, ir.GroupHash):
+        arrays = new_arrays(sink.accumulators, length, xp)
+        return States(arrays, arrays)
+    start: list[float | int] = [identity(accumulator) for accumulator in sink.accumulators]
+    table = xp.zeros((length, 1 + len(start)), np.int64)
+    floats = table.view(np.float64)
+    table[:, 0] = -1
+    columns = []
+    for position, (accumulator, value) in enumerate(zip(sink.accumulators, start, strict=True), 1):
+        column = (floats if accumulator.dtype.startswith("float") else table)[:, position]
+        if value != 0:
+            column[...] = value
+        columns.append(column)
+    return States([table, floats], columns, table[:, 0])
 
 
 def merge(
@@ -80,7 +101,7 @@ def merge(
         held = left[slots]
         if accumulator.kind == "min":
             held = _minimum(held, right, xp)
-        elif accumulator.kind == "max":
+        elif accumulator.kind in ("max", "seen"):
             held = xp.maximum(held, right)
         elif accumulator.kind == "any":
             presence = any_presence(accumulators, position)

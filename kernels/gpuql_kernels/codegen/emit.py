@@ -46,8 +46,9 @@ def state_names(sink: ir.Sink) -> list[str]:
             for position, value in enumerate(sink.values)
             for name in ([f"o{position}", f"m{position}"] if value.nullable else [f"o{position}"])
         ]
-    names = [f"s{position}" for position in range(len(sink.accumulators))]
-    return ["slot_keys", *names] if isinstance(sink, ir.GroupHash) else names
+    if isinstance(sink, ir.GroupHash):
+        return ["table", "floats"]
+    return [f"s{position}" for position in range(len(sink.accumulators))]
 
 
 def parameter_names(program: ir.Program, target: str) -> list[str]:
@@ -512,7 +513,7 @@ class _Emitter:
             if isinstance(sink, ir.GroupDense) and sink.replicas > 1:
                 self.line(f"{group} = {group} * {sink.replicas} + (i & {sink.replicas - 1})")
             if isinstance(sink, ir.GroupHash):
-                self.line(f"{group} = group_slot(slot_keys, status, capacity, {group})")
+                self.line(f"{group} = group_slot(table, status, capacity, {group})")
                 with self.block(f"if {group} >= 0:"):
                     self.accumulate_group(sink.accumulators, group)
             else:
@@ -539,12 +540,21 @@ class _Emitter:
 
     def accumulate_group(self, accumulators: tuple[ir.Accumulator, ...], group: str) -> None:
         for position, accumulator in enumerate(accumulators):
-            state = f"s{position}"
+            state, index = self.state_of(position, group)
             if self.on_cpu:
-                update = partial(self.local, accumulator, f"{state}[{group}]")
+                update = partial(self.local, accumulator, f"{state}[{index}]")
             else:
-                update = partial(self.accumulate_shared, accumulator.kind, state, group)
+                update = partial(self.accumulate_shared, accumulator.kind, state, f"({index})")
             self.accumulate(accumulator, update)
+
+    def state_of(self, position: int, group: str) -> tuple[str, str]:
+        """Array and index of the state of accumulator ``position``."""
+        sink = self.program.sink
+        assert not isinstance(sink, ir.Emit), "only aggregates have states"
+        if not isinstance(sink, ir.GroupHash):
+            return f"s{position}", group
+        array = "floats" if sink.accumulators[position].dtype.startswith("float") else "table"
+        return array, f"{group}, {position + 1}"
 
     def accumulate(self, accumulator: ir.Accumulator, update: Callable[[str], None]) -> None:
         """Update with the row's value where the filter holds and the value is not NULL."""
@@ -579,7 +589,7 @@ class _Emitter:
             order = f"{new}, {state}" if accumulator.kind == "min" else f"{state}, {new}"
             with self.block(f"if {less}({order}):"):
                 self.line(f"{state} = {new}")
-        elif accumulator.kind == "any":
+        elif accumulator.kind in ("any", "seen"):
             self.line(f"{state} = {value}")
         else:
             self.line(f"{state} += {value}")
@@ -588,7 +598,7 @@ class _Emitter:
         """Update state that many threads share."""
         if kind in ("min", "max"):
             self.line(f"cuda.atomic.{kind}({state}, {group}, {value})")
-        elif kind == "any":
+        elif kind in ("any", "seen"):
             self.line(f"{state}[{group}] = {value}")
         else:
             self.line(f"cuda.atomic.add({state}, {group}, {value})")

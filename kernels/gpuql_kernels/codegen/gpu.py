@@ -39,10 +39,12 @@ def parameter_types(program: ir.Program) -> tuple[Any, ...]:
         "status": types.int64[::1],
         "capacity": types.int64,
         "fanout": types.int64,
-        "slot_keys": types.int64[::1],
+        "table": types.int64[:, ::1],
+        "floats": types.float64[:, ::1],
     }
-    for name, dtype in zip(state_names(program.sink), state_dtypes(program.sink), strict=True):
-        fixed[name] = _type(dtype)[::1]
+    if not isinstance(program.sink, ir.GroupHash):
+        for name, dtype in zip(state_names(program.sink), state_dtypes(program.sink), strict=True):
+            fixed[name] = _type(dtype)[::1]
     for position, argument in enumerate(program.arguments):
         scalar = _type(argument.dtype)
         fixed[f"a{position}"] = scalar if argument.kind == "scalar" else scalar[::1]
@@ -50,15 +52,14 @@ def parameter_types(program: ir.Program) -> tuple[Any, ...]:
 
 
 def state_dtypes(sink: ir.Sink) -> list[str]:
-    """NumPy dtypes of the state arrays of ``emit.state_names``."""
+    """NumPy dtypes of the state arrays of ``emit.state_names``, where each has an array of its own."""
     if isinstance(sink, ir.Emit):
         return [
             dtype
             for value in sink.values
             for dtype in ([value.dtype, "bool"] if value.nullable else [value.dtype])
         ]
-    accumulators = [accumulator.dtype for accumulator in sink.accumulators]
-    return ["int64", *accumulators] if isinstance(sink, ir.GroupHash) else accumulators
+    return [accumulator.dtype for accumulator in sink.accumulators]
 
 
 def _type(dtype: str) -> Any:

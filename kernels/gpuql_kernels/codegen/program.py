@@ -241,12 +241,13 @@ class Emit:
 
 @dataclass(frozen=True, eq=False)
 class Accumulator:
-    """One state array, indexed by group.
+    """One state per group.
 
-    ``kind``: "count" (rows, or rows where ``value`` is not NULL), "sum" (int64 or float64 that cannot overflow),
-    "sum_low"/"sum_high" (int64 halves: low 32 bits and the rest), "min", "max", "any" (some non-NULL value).
-    ``filter`` keeps rows where it is true. ``dtype`` is the type of the state array. min, max and any are
-    meaningful only where a "count" accumulator over the same value and filter is positive.
+    ``kind``: "count" (rows, or rows where ``value`` is not NULL), "seen" (1 if there is a row), "sum" (int64 or
+    float64 that cannot overflow), "sum_low"/"sum_high" (int64 halves: low 32 bits and the rest), "min", "max",
+    "any" (some non-NULL value). ``filter`` keeps rows where it is true. ``dtype`` is the type of the state where it
+    has an array of its own. min, max and any are meaningful only where a "count" over the same value and filter is
+    positive.
     """
 
     kind: str
@@ -277,9 +278,10 @@ class GroupDense:
 
 @dataclass(frozen=True, eq=False)
 class GroupHash:
-    """Aggregate through an open-addressing table from packed key to group number.
+    """Aggregate through an open-addressing table.
 
-    Extra state: ``slots`` int32 (num_slots,), group of each slot, -1 empty; ``group_keys`` int64 (capacity,).
+    State: ``table`` int64 (slots, 1 + accumulators): the packed key (-1 for an empty slot), then the states, all of
+    eight bytes, so that a group takes one cache line; ``floats`` is the same memory as float64.
     """
 
     keys: tuple[KeyPart, ...]

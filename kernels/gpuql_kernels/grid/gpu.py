@@ -75,17 +75,21 @@ def launch(dispatcher: Any, num_positions: int, *arguments: Any) -> None:
 
 
 def _simulate(dispatcher: Any, num_positions: int, arguments: tuple[Any, ...]) -> None:
-    # The simulator copies arrays back after a launch, which read-only ones (literals, mapped files) refuse.
-    passed = [
-        cuda.to_device(argument)
-        if isinstance(argument, np.ndarray) and not argument.flags.writeable
-        else argument
-        for argument in arguments
-    ]
+    # Wrapped in place: the simulator would copy host arrays and write the copies back, which read-only arrays refuse
+    # and which parts two views of the same memory.
+    passed = [_wrapped(argument) if isinstance(argument, np.ndarray) else argument for argument in arguments]
     with SIMULATOR_LOCK, warnings.catch_warnings():
         # Hashes wrap and SQL divides by zero by design; NumPy scalars in the simulator's threads warn of it.
-        warnings.filterwarnings("ignore", "(overflow|divide by zero|invalid value) encountered", RuntimeWarning)
+        warnings.filterwarnings(
+            "ignore", "(overflow|divide by zero|invalid value) encountered", RuntimeWarning
+        )
         dispatcher[_SIMULATED_GRID](np.int64(num_positions), *passed)
+
+
+def _wrapped(array: Array) -> Any:
+    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
+    return FakeCUDAArray(array)  # type: ignore[no-untyped-call]
 
 
 def grid_kernel(*signatures: str) -> Callable[[Callable[..., None]], GridKernel]:

@@ -10,9 +10,10 @@ Array = Any
 class GroupTableKernels(Protocol):
     """Insert many keys at once."""
 
-    def insert(self, slot_keys: Array, status: Array, keys: Array, /) -> Array:
-        """Slots (int64, shape of ``keys``) of int64 ``keys`` >= 0 in ``slot_keys``, inserting those that are new.
+    def insert(self, table: Array, status: Array, keys: Array, /) -> Array:
+        """Slots (int64, shape of ``keys``) of int64 ``keys`` >= 0 in ``table``, inserting those that are new.
 
-        ``slot_keys`` is int64 with -1 for empty; its length is a power of two and more than the groups it will
-        hold. ``status`` is int64: ``status[1]`` counts groups, ``status[2]`` is ``64 - log2(len(slot_keys))``.
+        ``table`` is int64 (slots, words): column 0 holds the keys, -1 for empty; its length is a power of two and
+        more than the groups it will hold. ``status`` is int64: ``status[1]`` counts groups, ``status[2]`` is
+        ``64 - log2(len(table))``.
         """

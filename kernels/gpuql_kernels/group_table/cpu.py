@@ -9,10 +9,10 @@ import numpy as np
 Array = Any
 
 
-def insert(slot_keys: Array, status: Array, keys: Array, /) -> Array:
+def insert(table: Array, status: Array, keys: Array, /) -> Array:
     """See ``contract.GroupTableKernels.insert``."""
     from gpuql_kernels.group_table import cpu_loops
 
     slots = np.empty(len(keys), np.int64)
-    cpu_loops.insert(slot_keys, status, keys, slots)
+    cpu_loops.insert(table, status, keys, slots)
     return slots

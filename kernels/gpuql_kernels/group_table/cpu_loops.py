@@ -12,7 +12,7 @@ Array = Any
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def insert(slot_keys: Array, status: Array, keys: Array, slots: Array) -> None:
+def insert(table: Array, status: Array, keys: Array, slots: Array) -> None:
     """Slot of each key, in order."""
     for i in range(len(keys)):
-        slots[i] = group_slot(slot_keys, status, 0, keys[i])
+        slots[i] = group_slot(table, status, 0, keys[i])

@@ -13,16 +13,16 @@ from gpuql_kernels.scalar.gpu import group_slot
 Array = Any
 
 
-@grid_kernel("int64, int64[::1], int64[::1], int64[::1], int64[::1]")
-def _insert(n: int, slot_keys: Array, status: Array, keys: Array, slots: Array) -> None:
-    capacity = np.int64(len(slot_keys))
+@grid_kernel("int64, int64[:,::1], int64[::1], int64[::1], int64[::1]")
+def _insert(n: int, table: Array, status: Array, keys: Array, slots: Array) -> None:
+    capacity = np.int64(len(table))
     for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        slots[i] = group_slot(slot_keys, status, capacity, keys[i])
+        slots[i] = group_slot(table, status, capacity, keys[i])
 
 
-def insert(slot_keys: Array, status: Array, keys: Array, /) -> Array:
+def insert(table: Array, status: Array, keys: Array, /) -> Array:
     """See ``contract.GroupTableKernels.insert``."""
     xp = array_module(keys)
     slots = xp.empty(len(keys), np.int64)
-    _insert(len(keys), slot_keys, status, xp.ascontiguousarray(keys, dtype=np.int64), slots)
+    _insert(len(keys), table, status, xp.ascontiguousarray(keys, dtype=np.int64), slots)
     return slots

@@ -46,20 +46,20 @@ find_slot = _compile(hashing.find_slot)
 
 
 @_compile
-def group_slot(slot_keys: Array, status: Array, capacity: Scalar, key: Scalar) -> Scalar:
+def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Scalar:
     """Slot of group ``key`` (>= 0), inserted if new; all threads share the table. -1 and status FULL if it is full.
 
     As ``hashing.group_slot``; a slot is claimed by compare-and-swap, so every key ends in exactly one slot.
     """
-    mask = np.int64(len(slot_keys) - 1)
+    mask = np.int64(len(table) - 1)
     position = np.int64((np.uint64(key) * HASH_MULTIPLIER) >> np.uint64(status[2]))
     while True:
-        found = slot_keys[position]
+        found = table[position, 0]
         if found == -1:
             if status[1] >= capacity:
                 status[0] = STATUS_FULL
                 return np.int64(-1)
-            found = cuda.atomic.cas(slot_keys, position, np.int64(-1), np.int64(key))
+            found = cuda.atomic.cas(table, (position, 0), np.int64(-1), np.int64(key))
             if found == -1:
                 cuda.atomic.add(status, 1, 1)
                 return position

@@ -23,20 +23,21 @@ def find_slot(slot_keys: Array, slot_used: Array, mask: Scalar, shift: Scalar, k
     return np.int64(-1)
 
 
-def group_slot(slot_keys: Array, status: Array, capacity: Scalar, key: Scalar) -> Scalar:
+def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Scalar:
     """Slot of group ``key`` (>= 0), inserted if new; one thread owns the table.
 
-    ``slot_keys`` is int64 with -1 for empty, its length a power of two; ``status[1]`` counts the groups and
-    ``status[2]`` is ``64 - log2(len(slot_keys))``. The caller keeps the table at most half full.
+    ``table`` is int64 of two dimensions; column 0 holds the keys, -1 for empty; its length is a power of two.
+    ``status[1]`` counts the groups and ``status[2]`` is ``64 - log2(len(table))``. The caller keeps the table at
+    most half full.
     """
-    mask = np.int64(len(slot_keys) - 1)
+    mask = np.int64(len(table) - 1)
     position = np.int64((np.uint64(key) * HASH_MULTIPLIER) >> np.uint64(status[2]))
     while True:
-        found = slot_keys[position]
+        found = table[position, 0]
         if found == key:
             return position
         if found == -1:
-            slot_keys[position] = key
+            table[position, 0] = key
             status[1] += 1
             return position
         position = (position + 1) & mask
