@@ -1,4 +1,4 @@
-"""Bound statements by their text, so that a repeated statement is neither parsed nor planned again.
+"""Bound statements by their text, or their shape, so that a repeated statement is neither parsed nor planned again.
 
 An entry is right as long as every name that its binding looked up still means the same object: tables are immutable
 (a changed table is another object), so comparing identities is enough.
@@ -66,35 +66,44 @@ class _Cached(Generic[Entry]):
 
 
 class PlanCache(Generic[Entry]):
-    """Least recently used entries are dropped beyond ``capacity``. Thread-safe."""
+    """Least recently used keys are dropped beyond ``capacity``. Thread-safe.
 
-    def __init__(self, capacity: int) -> None:
+    Parameters
+    ----------
+    capacity : keys kept.
+    variants : entries kept per key, the latest ones; :meth:`get` chooses among them.
+    """
+
+    def __init__(self, capacity: int, variants: int = 1) -> None:
         self._capacity = capacity
-        self._entries: OrderedDict[Hashable, _Cached[Entry]] = OrderedDict()
+        self._variants = variants
+        self._entries: OrderedDict[Hashable, tuple[_Cached[Entry], ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: Hashable, catalog: Catalog) -> Entry | None:
-        """The entry of ``key`` if all that it depends on is unchanged in ``catalog``."""
+    def get(
+        self, key: Hashable, catalog: Catalog, accepts: Callable[[Entry], bool] | None = None
+    ) -> tuple[Entry, tuple[Dependency, ...]] | None:
+        """An entry of ``key`` that is accepted, with what it depends on, if that is unchanged in ``catalog``."""
         with self._lock:
-            cached = self._entries.get(key)
-            if cached is None:
-                return None
-            self._entries.move_to_end(key)
-        for ask, answer in cached.dependencies:
-            current = ask(catalog)
-            if current is not answer and not (isinstance(current, View) and current == answer):
-                with self._lock:
-                    self._entries.pop(key, None)
-                return None
-        return cached.entry
+            variants = self._entries.get(key, ())
+            if variants:
+                self._entries.move_to_end(key)
+        for cached in variants:
+            if accepts is not None and not accepts(cached.entry):
+                continue
+            if all(_is_unchanged(dependency, catalog) for dependency in cached.dependencies):
+                return cached.entry, cached.dependencies
+            self._remove(key, cached)
+        return None
 
     def put(self, key: Hashable, entry: Entry, dependencies: tuple[Dependency, ...]) -> None:
         """Keep ``entry``."""
         with self._lock:
-            self._entries[key] = _Cached(entry, dependencies)
+            others = self._entries.get(key, ())[: self._variants - 1]
+            self._entries[key] = (_Cached(entry, dependencies), *others)
             self._entries.move_to_end(key)
             if len(self._entries) > self._capacity:
                 self._entries.popitem(last=False)
@@ -103,16 +112,46 @@ class PlanCache(Generic[Entry]):
         """Drop what was bound to a relation of this name, and so let go of its data."""
         folded = relation_name.lower()
         with self._lock:
-            for key, cached in list(self._entries.items()):
-                if any(
-                    answer is not None and answer.name.lower() == folded for _, answer in cached.dependencies
-                ):
-                    del self._entries[key]
+            for key, variants in list(self._entries.items()):
+                self._keep(key, tuple(cached for cached in variants if not _names(cached, folded)))
 
     def clear(self) -> None:
         """Forget everything, and so let go of the tables that plans hold."""
         with self._lock:
             self._entries.clear()
+
+    def _remove(self, key: Hashable, stale: _Cached[Entry]) -> None:
+        with self._lock:
+            self._keep(key, tuple(cached for cached in self._entries.get(key, ()) if cached is not stale))
+
+    def _keep(self, key: Hashable, variants: tuple[_Cached[Entry], ...]) -> None:
+        if variants:
+            self._entries[key] = variants
+        else:
+            self._entries.pop(key, None)
+
+
+def _is_unchanged(dependency: Dependency, catalog: Catalog) -> bool:
+    ask, answer = dependency
+    current = ask(catalog)
+    return current is answer or (isinstance(current, View) and current == answer)
+
+
+def _names(cached: _Cached[Entry], folded: str) -> bool:
+    return any(answer is not None and answer.name.lower() == folded for _, answer in cached.dependencies)
+
+
+@dataclass
+class PlanCacheCounts:
+    """How often a connection was asked for a query, by what it took to answer.
+
+    ``repeated``: the same text and parameters were known. ``reused``: a plan made for other constants fitted.
+    ``planned``: the query was parsed, bound and planned.
+    """
+
+    repeated: int = 0
+    reused: int = 0
+    planned: int = 0
 
 
 def cache_key(text: str, parameters: Parameters, *others: Hashable) -> Hashable | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,11 +12,17 @@ from gpuql.config import Settings
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
 from gpuql_planner.logical.nodes import Values
+from gpuql_planner.logical.traced import OtherPlanNeeded, SlotValues, Trace
+from gpuql_planner.physical.instantiate import instantiate
 from gpuql_planner.sql.statements import Query
 
 if TYPE_CHECKING:
     from gpuql.execution.executor import Executor
     from gpuql_planner.physical.nodes import PhysicalPlan
+
+
+#: Settings for which a template keeps a plan.
+_TEMPLATE_PLANS = 4
 
 
 @dataclass(frozen=True)
@@ -27,19 +34,75 @@ class QueryHost:
     running: RunningQueries
 
 
-class PreparedQuery:
-    """A :class:`gpuql.api.dataframe.RunnableQuery`. Safe to run from several threads at once."""
+class QueryTemplate:
+    """A bound query whose literals may take other values, and its plans. Safe to use from several threads at once.
 
-    def __init__(self, query: Query, host: QueryHost) -> None:
-        self.query = query
+    Plans are made for the values of the statement that came first; what that made them depend on is in ``trace``.
+    """
+
+    def __init__(self, query: Query, trace: Trace) -> None:
+        self._query = query
+        self._trace = trace
+        self._plans: dict[Settings, PhysicalPlan] = {}
+        self._lock = threading.Lock()
+
+    def accepts(self, values: SlotValues) -> bool:
+        """Whether the query, bound anew with ``values``, would be this one but for them."""
+        with self._lock:
+            return self._trace.holds(values)
+
+    def query(self, values: SlotValues) -> Query:
+        """The query with ``values``; they must be acceptable."""
+        return replace(self._query, plan=instantiate(self._query.plan, values))
+
+    def physical_plan(
+        self, settings: Settings, values: SlotValues, lower: Callable[[Query], PhysicalPlan]
+    ) -> PhysicalPlan | None:
+        """The plan with ``values``; None if planning looked at the values and these need a plan of their own.
+
+        ``lower`` makes the plan if these settings have none yet.
+        """
+        with self._lock:
+            plan = self._plans.get(settings)
+            if plan is None:
+                plan = lower(self._query)
+                if len(self._plans) == _TEMPLATE_PLANS:
+                    self._plans.clear()
+                self._plans[settings] = plan
+            if not self._trace.holds(values):
+                return None
+        try:
+            return instantiate(plan, values)
+        except OtherPlanNeeded:
+            return None
+
+
+class PreparedQuery:
+    """A :class:`gpuql.api.dataframe.RunnableQuery`. Safe to run from several threads at once.
+
+    ``query`` is a bound query without traced literals, or a template together with ``values`` that it accepts.
+    """
+
+    def __init__(
+        self, query: Query | QueryTemplate, host: QueryHost, values: SlotValues | None = None
+    ) -> None:
+        self._source = query
+        self._values = SlotValues(()) if values is None else values
         self._host = host
         self._planned: tuple[Settings, PhysicalPlan] | None = None
+
+    @property
+    def query(self) -> Query:
+        """The bound query."""
+        if isinstance(self._source, QueryTemplate):
+            self._source = self._source.query(self._values)
+        return self._source
 
     def physical_plan(self, settings: Settings) -> PhysicalPlan:
         """Optimised, lowered and placed."""
         planned = self._planned
         if planned is None or planned[0] != settings:
-            planned = settings, self._lower(settings)
+            planned = settings, self._plan(settings)
             self._planned = planned
         return planned[1]
 
@@ -67,13 +130,22 @@ class PreparedQuery:
             return explain_codegen(self._run(replace(settings, tier="compiled")).metrics)
         return explain_analyze(self.physical_plan(settings), self._run(settings).metrics)
 
-    def _lower(self, settings: Settings) -> PhysicalPlan:
+    def _plan(self, settings: Settings) -> PhysicalPlan:
+        if isinstance(self._source, QueryTemplate):
+            plan = self._source.physical_plan(
+                settings, self._values, lambda query: self._lower(query, settings)
+            )
+            if plan is not None:
+                return plan
+        return self._lower(self.query, settings)
+
+    def _lower(self, query: Query, settings: Settings) -> PhysicalPlan:
         from gpuql_planner.optimizer import optimize
         from gpuql_planner.physical.lower import lower
 
-        plan = optimize(self.query.plan, verify=settings.verify_plans, enabled=settings.optimizer)
+        plan = optimize(query.plan, verify=settings.verify_plans, enabled=settings.optimizer)
         device = self._host.executor(settings).device
-        return lower(plan, self.query.names, device=device.name, reason=device.reason)
+        return lower(plan, query.names, device=device.name, reason=device.reason)
 
 
 class FinishedQuery:

@@ -39,9 +39,9 @@ def test_the_oldest_entry_goes_first(connection: Connection) -> None:
     cache: PlanCache[str] = PlanCache(2)
     cache.put("a", "A", ())
     cache.put("b", "B", ())
-    assert cache.get("a", connection.catalog) == "A"
+    assert cache.get("a", connection.catalog) == ("A", ())
     cache.put("c", "C", ())
-    assert [cache.get(key, connection.catalog) for key in "abc"] == ["A", None, "C"]
+    assert [cache.get(key, connection.catalog) for key in "abc"] == [("A", ()), None, ("C", ())]
     assert len(cache) == 2
 
 
@@ -51,8 +51,9 @@ def test_dependencies_are_what_was_asked(connection: Connection) -> None:
     assert catalog.resolve("t") is table
     assert [answer for _, answer in catalog.dependencies] == [table]
     cache: PlanCache[str] = PlanCache(2)
-    cache.put("k", "plan", catalog.dependencies)
-    assert cache.get("k", connection.catalog) == "plan"
+    dependencies = catalog.dependencies
+    cache.put("k", "plan", dependencies)
+    assert cache.get("k", connection.catalog) == ("plan", dependencies)
     connection.execute("INSERT INTO t VALUES (2)")
     assert cache.get("k", connection.catalog) is None
     assert len(cache) == 0

@@ -1,7 +1,7 @@
 import pytest
 
 from gpuql_planner.errors import ParserError, Position
-from gpuql_planner.sql.parse import is_volatile, literal_free_text, parse_statements
+from gpuql_planner.sql.parse import is_volatile, parse_statements
 
 
 def test_statements_are_split_at_semicolons() -> None:
@@ -57,21 +57,6 @@ def test_other_syntax_errors(text: str) -> None:
 def test_deep_nesting_is_an_error_and_no_crash() -> None:
     with pytest.raises(ParserError, match="nested too deeply"):
         parse_statements("SELECT " + "(" * 20_000 + "1" + ")" * 20_000)
-
-
-def test_texts_that_differ_in_constants_share_a_shape() -> None:
-    first = literal_free_text("SELECT a + 1 FROM t WHERE s = 'x' -- comment")
-    second = literal_free_text("SELECT  a + 27\nFROM t WHERE s = 'it''s'")
-    assert first[0] == second[0]
-    assert first[1] == ("1", "x")
-    assert second[1] == ("27", "it's")
-
-
-@pytest.mark.parametrize(
-    "other", ["SELECT a + '1' FROM t", "SELECT b + 1 FROM t", 'SELECT "a" + 1 FROM t', "SELECT a - 1 FROM t"]
-)
-def test_other_texts_have_another_shape(other: str) -> None:
-    assert literal_free_text("SELECT a + 1 FROM t")[0] != literal_free_text(other)[0]
 
 
 def test_texts_that_ask_for_the_time_are_volatile() -> None:

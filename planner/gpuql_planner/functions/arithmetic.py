@@ -11,6 +11,7 @@ from gpuql_planner.functions.coercion import (
     unified_type,
 )
 from gpuql_planner.logical.expressions import Call, Expression, Interval, Literal
+from gpuql_planner.logical.traced import derive
 from gpuql_planner.types import (
     BIGINT,
     DATE,
@@ -124,15 +125,21 @@ def _exceeds_decimal(left: DataType, right: DataType) -> bool:
 
 def make_negate(argument: Expression) -> Expression:
     """``- argument``; a negated constant is a constant."""
-    if isinstance(argument, Literal) and isinstance(argument.value, Interval):
-        value = argument.value
-        return Literal(Interval(-value.months, -value.days, -value.microseconds), INTERVAL)
+    if isinstance(argument, Literal) and argument.dtype == INTERVAL:
+        return derive(_backwards, argument) or argument
     dtype = argument.dtype
     if dtype == INTERVAL:
         return Call("multiply", (argument, Literal(-1, BIGINT)), INTERVAL)
     if not (dtype.is_numeric or dtype == NULL):
         raise BinderError(f"no operator - for {dtype}")
     return Call("negate", (argument,), dtype)
+
+
+def _backwards(interval: Literal) -> Literal | None:
+    value = interval.value
+    if not isinstance(value, Interval):  # NULL
+        return None
+    return Literal(Interval(-value.months, -value.days, -value.microseconds), INTERVAL)
 
 
 def make_bit_operation(name: str, left: Expression, right: Expression) -> Expression:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from gpuql_planner.errors import BinderError, ConversionError, InterfaceError, OutOfRangeError
 from gpuql_planner.functions.text_literals import fit_decimal, parse_text, round_half_away
 from gpuql_planner.logical.expressions import Cast, Expression, Interval, Literal, LiteralValue
+from gpuql_planner.logical.traced import decide, derive
 from gpuql_planner.types import (
     BIGINT,
     BLOB,
@@ -34,17 +35,17 @@ from gpuql_planner.types import (
 
 def is_null_literal(expression: Expression) -> bool:
     """A NULL constant of any type."""
-    return isinstance(expression, Literal) and expression.value is None
+    return isinstance(expression, Literal) and expression.is_null
 
 
 def is_string_literal(expression: Expression) -> bool:
     """A text constant, which takes the type of what it meets."""
-    return isinstance(expression, Literal) and expression.type == VARCHAR and expression.value is not None
+    return isinstance(expression, Literal) and expression.type == VARCHAR and not expression.is_null
 
 
 def is_integer_literal(expression: Expression) -> bool:
     """An integer constant, which takes a narrower integer type if its value fits."""
-    return isinstance(expression, Literal) and expression.type.is_integer and expression.value is not None
+    return isinstance(expression, Literal) and expression.type.is_integer and not expression.is_null
 
 
 def integer_literal(value: int) -> Literal:
@@ -152,7 +153,7 @@ def coerce(expression: Expression, dtype: DataType) -> Expression:
     if source == dtype:
         return expression
     if isinstance(expression, Literal):
-        converted = _convert_literal(expression, dtype)
+        converted = derive(lambda literal: _convert_literal(literal, dtype), expression)
         if converted is not None:
             return converted
     if not can_cast(source, dtype):
@@ -241,7 +242,7 @@ def _convert_number(value: Decimal, dtype: DataType) -> Literal | None:
 def _literal_fits(literal: Expression, dtype: DataType) -> bool:
     assert isinstance(literal, Literal), "only literals adapt"
     limits = INTEGER_LIMITS.get(dtype.id)
-    return limits is not None and limits[0] <= int(literal.value) <= limits[1]  # type: ignore[arg-type]
+    return limits is not None and decide(lambda plain: limits[0] <= plain.value <= limits[1], literal)
 
 
 def unified_type(expressions: Sequence[Expression], *, construct: str) -> DataType:

@@ -11,6 +11,7 @@ from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.signatures import Overload, call_overload, choose_overload, no_overload
 from gpuql_planner.functions.text_literals import interval_of
 from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.logical.traced import derive
 from gpuql_planner.types import (
     BIGINT,
     DATE,
@@ -149,8 +150,10 @@ def _strftime(arguments: Sequence[Expression]) -> Expression:
 def to_interval(unit: str, amount: Expression) -> Expression:
     """``amount`` units as an INTERVAL; ``unit`` as canonical in :mod:`gpuql_planner.functions.text_literals`."""
     one = Literal(interval_of(1, unit), INTERVAL)
-    if isinstance(amount, Literal) and isinstance(amount.value, int) and amount.dtype.is_integer:
-        return Literal(interval_of(amount.value, unit), INTERVAL)
+    if isinstance(amount, Literal) and amount.dtype.is_integer and not amount.is_null:
+        known = derive(lambda literal: Literal(interval_of(literal.value, unit), INTERVAL), amount)
+        assert known is not None, "every whole amount makes an interval"
+        return known
     if not amount.dtype.is_integer:
         amount = coerce(Call("trunc", (coerce(amount, DOUBLE),), DOUBLE), BIGINT)
     return make_multiply(one, amount)

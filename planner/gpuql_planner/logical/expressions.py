@@ -45,7 +45,17 @@ class Interval:
 
 
 LiteralValue = (
-    None | bool | int | float | Decimal | str | bytes | datetime.date | datetime.time | datetime.datetime | Interval
+    None
+    | bool
+    | int
+    | float
+    | Decimal
+    | str
+    | bytes
+    | datetime.date
+    | datetime.time
+    | datetime.datetime
+    | Interval
 )
 
 
@@ -82,6 +92,25 @@ class Literal(Expression):
     def dtype(self) -> DataType:
         """Type given to the constant."""
         return self.type
+
+    @property
+    def is_null(self) -> bool:
+        """Whether this is NULL. Ask this, not ``value``, where nothing else about the value matters.
+
+        A plan is used again with other literals unless planning read their values: see
+        ``gpuql_planner.logical.traced``.
+        """
+        return self.value is None
+
+    @property
+    def estimate(self) -> LiteralValue:
+        """The value for estimates of cost, which may be wrong for other literals."""
+        return self.value
+
+    @property
+    def untraced(self) -> Literal:
+        """The literal without memory of where it comes from."""
+        return self
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ itself, in its ``__dict__`` under a name with a leading underscore: equality and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gpuql_planner.errors import InternalError
@@ -111,6 +111,26 @@ def walk(expression: Expression) -> Iterator[Expression]:
     yield expression
     for child in children(expression):
         yield from walk(child)
+
+
+def compares_column_with_constant(arguments: Sequence[Expression]) -> bool:
+    """One of the two is a plain column and the other a constant."""
+    one, other = arguments
+    if isinstance(one, Literal):
+        one, other = other, one
+    return isinstance(one, AttributeRef) and isinstance(other, Literal)
+
+
+def untraced(expression: Expression) -> Expression:
+    """``expression`` with plain constants; whoever decides anything by it says what the plan depends on."""
+    return transform(expression, lambda e: e.untraced if isinstance(e, Literal) else e)
+
+
+def depend_on_literals(expression: Expression) -> None:
+    """Say that the plan is right only for the constants inside as they are (see ``logical.traced``)."""
+    for part in walk(expression):
+        if isinstance(part, Literal):
+            _ = part.value
 
 
 def references(expression: Expression) -> frozenset[Attribute]:

@@ -37,7 +37,7 @@ from gpuql_planner.logical.nodes import (
     UnionAll,
     Values,
 )
-from gpuql_planner.logical.visit import conjuncts, disjuncts, output_set, references
+from gpuql_planner.logical.visit import conjuncts, depend_on_literals, disjuncts, output_set, references
 from gpuql_planner.types import DataType, TypeId
 
 DEFAULT_ROWS = 100_000.0
@@ -350,7 +350,7 @@ def expression_estimate(expression: Expression, inputs: Sequence[LogicalNode]) -
                 return column_estimate(node, expression.attribute)
         return ColumnEstimate(1.0)  # correlated: one value at a time
     if isinstance(expression, Literal):
-        value = stored_number(expression.value, expression.dtype)
+        value = stored_number(expression.estimate, expression.dtype)
         return ColumnEstimate(1.0, value, value)
     if isinstance(expression, Cast):
         inner = expression_estimate(expression.argument, inputs)
@@ -403,8 +403,8 @@ def selectivity(predicates: Iterable[Expression], inputs: Sequence[LogicalNode])
 
 def _share(predicate: Expression, inputs: Sequence[LogicalNode]) -> float:
     match predicate:
-        case Literal(value):
-            return 1.0 if value is True else 0.0
+        case Literal():
+            return 1.0 if predicate.estimate is True else 0.0
         case Call("or"):
             missed = 1.0
             for part in disjuncts(predicate):
@@ -443,9 +443,9 @@ def _equality_share(one: Expression, other: Expression, inputs: Sequence[Logical
 
 
 def _like_share(pattern: Expression) -> float:
-    if isinstance(pattern, Literal) and isinstance(pattern.value, str):
-        leading = pattern.value[:1]
-        return LIKE_SELECTIVITY if leading in ("%", "_") else LIKE_PREFIX_SELECTIVITY
+    text = pattern.estimate if isinstance(pattern, Literal) else None
+    if isinstance(text, str):
+        return LIKE_SELECTIVITY if text[:1] in ("%", "_") else LIKE_PREFIX_SELECTIVITY
     return LIKE_SELECTIVITY
 
 
@@ -462,7 +462,7 @@ def _bound_of(predicate: Expression) -> Bound | None:
         one, other, function = other, one, _RANGES[function]
     if not isinstance(one, AttributeRef) or not isinstance(other, Literal):
         return None
-    value = stored_number(other.value, other.dtype)
+    value = stored_number(other.estimate, other.dtype)
     return None if value is None else (one.attribute, function, value)
 
 
@@ -487,9 +487,12 @@ def _bounds(predicates: Iterable[Expression]) -> dict[Attribute, tuple[float | N
 
 def contradictory(predicates: Iterable[Expression]) -> bool:
     """No value of some column meets all its comparisons with constants (proved: only exact numbers are compared)."""
-    return any(
-        low is not None and high is not None and low > high for low, high in _bounds(predicates).values()
-    )
+    parts = list(predicates)
+    found = any(low is not None and high is not None and low > high for low, high in _bounds(parts).values())
+    if found:  # a proof, unlike the estimates: it holds for these constants
+        for part in parts:
+            depend_on_literals(part)
+    return found
 
 
 def _range_share(column: ColumnEstimate, low: float | None, high: float | None, dtype: DataType) -> float:

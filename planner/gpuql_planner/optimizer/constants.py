@@ -16,6 +16,7 @@ from decimal import Decimal
 from gpuql_planner.errors import ConversionError, OutOfRangeError
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.logical.expressions import Call, Cast, Expression, Interval, Literal, LiteralValue
+from gpuql_planner.logical.traced import derive
 from gpuql_planner.types import BOOLEAN, DataType, TypeId
 
 _COMPARISONS: dict[str, Callable[[int], bool]] = {
@@ -34,26 +35,30 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 
 def fold_call(call: Call) -> Expression:
     """``call`` as a constant, or itself."""
-    values = []
-    for argument in call.arguments:
-        if not isinstance(argument, Literal):
-            return call
-        values.append(argument.value)
+    constants = [argument for argument in call.arguments if isinstance(argument, Literal)]
+    if len(constants) < len(call.arguments):
+        return call
+    return derive(lambda *plain: _fold(call, plain), *constants) or call
+
+
+def _fold(call: Call, constants: tuple[Literal, ...]) -> Literal | None:
+    """Value of a call like ``call`` with these arguments; None if it is not computed here."""
+    values = [constant.value for constant in constants]
     if call.function in ("is_null", "is_not_null"):
         return Literal((values[0] is None) == (call.function == "is_null"), BOOLEAN)
     if call.function in _STRICT and any(value is None for value in values):
         return Literal(None, call.dtype)
     if any(value is None for value in values):
-        return call
-    types = [argument.dtype for argument in call.arguments]
+        return None
+    types = [constant.dtype for constant in constants]
     if call.function in _COMPARISONS:
         order = _order(values[0], values[1]) if types[0] == types[1] else None
-        return call if order is None else Literal(_COMPARISONS[call.function](order), BOOLEAN)
+        return None if order is None else Literal(_COMPARISONS[call.function](order), BOOLEAN)
     try:
         result = _arithmetic(call.function, values, types)
     except (OverflowError, ValueError, decimal.DecimalException):
-        return call
-    return call if result is None or not _fits(result, call.dtype) else Literal(result, call.dtype)
+        return None
+    return None if result is None or not _fits(result, call.dtype) else Literal(result, call.dtype)
 
 
 def fold_cast(cast: Cast) -> Expression:

@@ -33,6 +33,7 @@ from gpuql_planner.logical.nodes import (
 from gpuql_planner.logical.visit import (
     FALSE,
     TRUE,
+    compares_column_with_constant,
     conjunction,
     conjuncts,
     disjunction,
@@ -369,5 +370,5 @@ def _speaks_of_one_column(predicate: Expression) -> bool:
             isinstance(option, Literal) for option in predicate.options
         )
     if isinstance(predicate, Call) and predicate.function in ("eq", "lt", "le", "gt", "ge"):
-        return {type(argument) for argument in predicate.arguments} == {AttributeRef, Literal}
+        return compares_column_with_constant(predicate.arguments)
     return False

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from gpuql_planner.logical.expressions import Attribute, AttributeRef
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Literal
 from gpuql_planner.logical.format import format_expression
 from gpuql_planner.logical.nodes import (
     Aggregate,
@@ -22,7 +22,15 @@ from gpuql_planner.logical.nodes import (
     Scan,
     Shared,
 )
-from gpuql_planner.logical.visit import node_expressions, walk_plan, with_inputs, with_outputs
+from gpuql_planner.logical.visit import (
+    depend_on_literals,
+    node_expressions,
+    untraced,
+    walk,
+    walk_plan,
+    with_inputs,
+    with_outputs,
+)
 from gpuql_planner.optimizer.cardinality import estimate_rows
 from gpuql_planner.optimizer.dependent_domain import fresh_like, fresh_shared_key
 
@@ -109,13 +117,13 @@ class _Naming:
             return f"Scan {id(node.table)}"
         if isinstance(node, (Project, Aggregate)):
             items = node.expressions if isinstance(node, Project) else (*node.keys, *node.aggregates)
-            texts = [format_expression(expression, name) for _, expression in items]
+            texts = [format_expression(untraced(expression), name) for _, expression in items]
             for (attribute, expression), text in zip(items, texts, strict=True):
                 if expression != AttributeRef(attribute):
                     self.origins[attribute] = f"[{text}]"
             keys = len(node.keys) if isinstance(node, Aggregate) else 0
             return f"{type(node).__name__} {keys} {'; '.join(texts)} ({below})"
-        texts = sorted(format_expression(e, name) for e in node_expressions(node))
+        texts = sorted(format_expression(untraced(e), name) for e in node_expressions(node))
         kind = node.kind.value if isinstance(node, Join) else ""
         if isinstance(node, Join) and node.mark is not None:
             self.origins[node.mark] = f"mark {'; '.join(texts)}"
@@ -164,6 +172,7 @@ class _Sharer:
             self._find(child)
 
     def _share(self, group: list[_Occurrence]) -> None:
+        _depend_on_equal_constants(group)
         first = group[0]
         wanted: dict[str, Attribute] = dict(first.outputs)
         for occurrence in group[1:]:
@@ -188,6 +197,28 @@ class _Sharer:
                 self._definitions[node.key] = definition
             return with_inputs(node, (definition,))
         return with_inputs(node, tuple(map(self._replace, node.inputs)))
+
+
+def _depend_on_equal_constants(group: list[_Occurrence]) -> None:
+    """The occurrences are the same only as long as the constants in them that are equal now stay equal."""
+    first, *others = [_constants(occurrence.node) for occurrence in group]
+    for constants in others:
+        for constant in constants:  # finding them equal is what makes the plan depend on it
+            if constant not in first:
+                depend_on_literals(constant)
+    for constant in first:
+        if any(constant not in constants for constants in others):
+            depend_on_literals(constant)
+
+
+def _constants(plan: LogicalNode) -> frozenset[Literal]:
+    return frozenset(
+        part
+        for node in walk_plan(plan)
+        for expression in node_expressions(node)
+        for part in walk(expression)
+        if isinstance(part, Literal)
+    )
 
 
 class _Widener:

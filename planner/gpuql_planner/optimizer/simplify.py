@@ -10,6 +10,7 @@ import datetime
 from decimal import Context, Decimal
 
 from gpuql_planner.logical.expressions import Call, Case, Cast, Expression, InList, Literal
+from gpuql_planner.logical.traced import derive
 from gpuql_planner.logical.visit import (
     FALSE,
     TRUE,
@@ -20,7 +21,7 @@ from gpuql_planner.logical.visit import (
     map_children,
 )
 from gpuql_planner.optimizer.constants import fold_call, fold_cast
-from gpuql_planner.types import BOOLEAN, INTEGER_LIMITS, DataType, TypeId
+from gpuql_planner.types import BOOLEAN, DATE, INTEGER_LIMITS, DataType, TypeId
 
 #: Wide enough for every DECIMAL; the default context would round constants of more than 28 digits.
 _EXACT = Context(prec=120)
@@ -48,7 +49,7 @@ def simplify(expression: Expression) -> Expression:
 def simplify_predicate(predicate: Expression) -> Expression:
     """As :func:`simplify`, for a place where NULL and false both drop the row."""
     result = simplify(predicate)
-    parts = [FALSE if isinstance(p, Literal) and p.value is None else p for p in conjuncts(result)]
+    parts = [FALSE if isinstance(p, Literal) and p.is_null else p for p in conjuncts(result)]
     if FALSE in parts:
         return FALSE
     return (
@@ -112,7 +113,7 @@ def _simplify_not(call: Call) -> Expression:
 def _simplify_coalesce(call: Call) -> Expression:
     parts: list[Expression] = []
     for part in call.arguments:
-        if isinstance(part, Literal) and part.value is None:
+        if isinstance(part, Literal) and part.is_null:
             continue
         parts.append(part)
         if isinstance(part, Literal):
@@ -164,7 +165,7 @@ def _simplify_comparison(call: Call) -> Expression:
         return fold_call(call)
     if not isinstance(other, Literal):
         return call
-    if other.value is None:
+    if other.is_null:
         return Literal(None, BOOLEAN)
     if isinstance(one, Cast):
         return _take_off_cast(call, one, other)
@@ -179,11 +180,11 @@ def _take_off_cast(call: Call, cast: Cast, constant: Literal) -> Expression:
     narrow = _narrow(constant, source)
     if narrow is not None:
         return _simplify_comparison(Call(call.function, (cast.argument, narrow), BOOLEAN))
-    if isinstance(constant.value, datetime.datetime) and source.id is TypeId.DATE:
+    if source.id is TypeId.DATE:
         # Between two midnights: every date is before it or after it, none is equal.
-        day = Literal(constant.value.date(), source)
         function = {"lt": "le", "le": "le", "gt": "gt", "ge": "gt"}.get(call.function)
-        if function is not None:
+        day = derive(_day_of, constant)
+        if function is not None and day is not None:
             return Call(function, (cast.argument, day), BOOLEAN)
     return call
 
@@ -202,8 +203,17 @@ def keeps_order(source: DataType, target: DataType) -> bool:
     return source.id is TypeId.DATE and target.id is TypeId.TIMESTAMP
 
 
+def _day_of(constant: Literal) -> Literal | None:
+    value = constant.value
+    return Literal(value.date(), DATE) if isinstance(value, datetime.datetime) else None
+
+
 def _narrow(constant: Literal, dtype: DataType) -> Literal | None:
     """The same value as a constant of ``dtype``, or None if that type has no such value."""
+    return derive(lambda literal: _narrow_value(literal, dtype), constant)
+
+
+def _narrow_value(constant: Literal, dtype: DataType) -> Literal | None:
     value = constant.value
     if value is None:
         return Literal(None, dtype)

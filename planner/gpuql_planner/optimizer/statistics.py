@@ -234,8 +234,8 @@ def never_null(expression: Expression, non_null: Collection[Attribute]) -> bool:
     match expression:
         case AttributeRef(attribute):
             return attribute in non_null
-        case Literal(value):
-            return value is not None
+        case Literal():
+            return not expression.is_null
         case Call(function, arguments):
             if function in _NEVER_NULL:
                 return True
@@ -256,8 +256,8 @@ def never_null(expression: Expression, non_null: Collection[Attribute]) -> bool:
 def rejects_null(predicate: Expression, attributes: Collection[Attribute]) -> bool:
     """``predicate`` is not true in a row in which all of ``attributes`` are NULL (so padded rows fall out)."""
     match predicate:
-        case Literal(value):
-            return value is not True
+        case Literal():
+            return predicate.value is not True
         case Call("and", arguments):
             return any(rejects_null(argument, attributes) for argument in arguments)
         case Call("or", arguments):
@@ -272,8 +272,8 @@ def null_from(expression: Expression, attributes: Collection[Attribute]) -> bool
     match expression:
         case AttributeRef(attribute):
             return attribute in attributes
-        case Literal(value):
-            return value is None
+        case Literal():
+            return expression.is_null
         case Call("and" | "or", arguments):
             return all(null_from(argument, attributes) for argument in arguments)
         case Call("coalesce" | "greatest" | "least", arguments):

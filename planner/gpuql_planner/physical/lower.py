@@ -27,7 +27,14 @@ from gpuql_planner.logical.nodes import (
     UnionAll,
     Values,
 )
-from gpuql_planner.logical.visit import conjuncts, output_set, references, substitute, walk
+from gpuql_planner.logical.visit import (
+    compares_column_with_constant,
+    conjuncts,
+    output_set,
+    references,
+    substitute,
+    walk,
+)
 from gpuql_planner.optimizer.cardinality import equality_sides, estimate_rows
 from gpuql_planner.optimizer.cost import evaluation_order
 from gpuql_planner.optimizer.statistics import is_unique
@@ -402,6 +409,5 @@ def _is_zone_map_predicate(predicate: Expression) -> bool:
     if isinstance(predicate, Call) and predicate.function in ("is_null", "is_not_null"):
         return isinstance(arguments[0], AttributeRef)
     if isinstance(predicate, Call) and predicate.function in ("eq", "lt", "le", "gt", "ge", "ne"):
-        kinds = {type(argument) for argument in arguments}
-        return kinds == {AttributeRef, Literal}
+        return compares_column_with_constant(arguments)
     return False

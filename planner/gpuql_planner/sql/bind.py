@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from gpuql_planner.catalog import Catalog
 from gpuql_planner.errors import BinderError, NotSupportedError, ParserError
+from gpuql_planner.logical.traced import Trace
 from gpuql_planner.sql.bind_definitions import (
     bind_create,
     bind_describe,
@@ -18,6 +19,7 @@ from gpuql_planner.sql.bind_definitions import (
 from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
 from gpuql_planner.sql.context import BindContext, Parameters
 from gpuql_planner.sql.parse import ParsedStatement, parse_statements
+from gpuql_planner.sql.statement_shape import StatementShape, mark_slots
 from gpuql_planner.sql.statements import Explain, Query, Statement
 
 _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
@@ -58,6 +60,8 @@ def bind_statement(
     parameters: Parameters = None,
     *,
     integer_division: bool = False,
+    shape: StatementShape | None = None,
+    trace: Trace | None = None,
 ) -> Statement:
     """Bind one parsed statement.
 
@@ -67,6 +71,8 @@ def bind_statement(
     catalog : resolves table, view and file names.
     parameters : values for ``?`` and ``$1`` (a sequence) or ``$name`` (a mapping). Every value must be used.
     integer_division : ``/`` of two integers truncates, as ``//`` does.
+    shape, trace : the statement's constants as slots, and where to record what becomes of them. Only queries are
+        traced; the constants of other statements are plain.
 
     Raises
     ------
@@ -74,12 +80,17 @@ def bind_statement(
         With the position in the text.
     """
     context = BindContext(parsed.text, catalog, parameters, integer_division=integer_division)
+    if shape is not None and trace is not None and isinstance(parsed.tree, exp.Query):
+        mark_slots(parsed.tree, shape)
+        context.trace, context.parameter_slots = trace, shape.parameters
     _number_placeholders(parsed)
     try:
         statement = _bind(context, parsed)
     except RecursionError:
         raise BinderError("statement is nested too deeply", statement=parsed.text) from None
     context.check_parameters()
+    if trace is not None:
+        trace.pin_unbound()
     return statement
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from gpuql_planner.errors import BinderError
 from gpuql_planner.functions import integer_literal, make_call
 from gpuql_planner.functions.coercion import decimal_literal
 from gpuql_planner.functions.temporal import to_interval
-from gpuql_planner.functions.text_literals import interval_unit, parse_interval
+from gpuql_planner.functions.text_literals import interval_of, interval_unit, parse_interval
 from gpuql_planner.logical.expressions import Expression, Literal
+from gpuql_planner.logical.traced import derive
 from gpuql_planner.types import BOOLEAN, DOUBLE, INTERVAL, MAX_DECIMAL_WIDTH, NULL, VARCHAR, decimal
 
 if TYPE_CHECKING:
@@ -21,11 +23,18 @@ if TYPE_CHECKING:
 
 def bind_literal(binder: ExpressionBinder, node: exp.Literal) -> Expression:
     """Number or text."""
+    return _constant(binder, node)
+
+
+def _constant(binder: ExpressionBinder, node: exp.Literal) -> Literal:
+    traced = binder.context.slot_literal(node)
+    if traced is not None:
+        return traced
     text = str(node.this)
-    return Literal(text, VARCHAR) if node.is_string else _number(text)
+    return Literal(text, VARCHAR) if node.is_string else number_literal(text)
 
 
-def _number(text: str) -> Literal:
+def number_literal(text: str) -> Literal:
     """Constant as DuckDB types it: digits with a point are DECIMAL, an exponent makes DOUBLE."""
     if "e" in text.lower():
         return Literal(float(text), DOUBLE)
@@ -44,13 +53,18 @@ def bind_negate(binder: ExpressionBinder, node: exp.Neg) -> Expression:
     while isinstance(operand, exp.Paren):
         operand = operand.this
     if isinstance(operand, exp.Literal) and not operand.is_string:
-        literal = _number(str(operand.this))
-        value = literal.value
-        if isinstance(value, int):
-            return integer_literal(-value)
-        assert isinstance(value, (float, Decimal)), "numbers are int, float or Decimal"
-        return Literal(-value, literal.type)
+        negated = derive(_negated, _constant(binder, operand))
+        assert negated is not None, "every number has a negative"
+        return negated
     return make_call("negate", (binder.bind(node.this),))
+
+
+def _negated(literal: Literal) -> Literal:
+    value = literal.value
+    if isinstance(value, int):
+        return integer_literal(-value)
+    assert isinstance(value, (float, Decimal)), "numbers are int, float or Decimal"
+    return Literal(-value, literal.type)
 
 
 def bind_null(binder: ExpressionBinder, node: exp.Null) -> Expression:
@@ -84,17 +98,32 @@ def bind_interval(binder: ExpressionBinder, node: exp.Interval) -> Expression:
     amount, unit_node = node.this, node.args.get("unit")
     if unit_node is None:
         if isinstance(amount, exp.Literal) and amount.is_string:
-            return Literal(parse_interval(str(amount.this)), INTERVAL)
+            return _interval(_parsed_interval, binder, amount)
         raise binder.context.error(BinderError, "interval without a unit", node, hint="write INTERVAL 3 DAY")
     unit = interval_unit(unit_node.name)
     if unit is None:
         raise binder.context.error(BinderError, f"unknown interval unit: {unit_node.name}", node)
     if isinstance(amount, exp.Literal):
-        text = str(amount.this)
         try:
-            return to_interval(unit, Literal(int(Decimal(text)), integer_literal(0).type))
+            return _interval(lambda literal: _whole_units(literal, unit), binder, amount)
         except ArithmeticError:
             raise binder.context.error(
-                BinderError, f"interval amount is not a number: {text!r}", node
+                BinderError, f"interval amount is not a number: {str(amount.this)!r}", node
             ) from None
     return to_interval(unit, binder.bind(amount))
+
+
+def _interval(
+    compute: Callable[[Literal], Literal], binder: ExpressionBinder, amount: exp.Literal
+) -> Literal:
+    interval = derive(compute, _constant(binder, amount))
+    assert interval is not None, "an amount that is no interval is an error"
+    return interval
+
+
+def _parsed_interval(text: Literal) -> Literal:
+    return Literal(parse_interval(str(text.value)), INTERVAL)
+
+
+def _whole_units(amount: Literal, unit: str) -> Literal:
+    return Literal(interval_of(int(Decimal(str(amount.value))), unit), INTERVAL)

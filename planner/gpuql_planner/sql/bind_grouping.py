@@ -64,6 +64,7 @@ class Grouping:
         if not (isinstance(node, exp.Literal) and node.is_string):
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
+            self.context.depend_on_constants(node)
             self._add(binder.bind(node), column_name(node))
         else:
             self._add_item(items[position], binder)

@@ -213,6 +213,7 @@ class SelectBinder:
         for output in (*outputs, *hidden):
             if output.expression == expression:
                 return output.attribute
+        self.context.depend_on_constants(node)
         used = {output.attribute for output in (*outputs, *hidden)}
         attribute = _output_attribute(column_name(node), expression, used)
         hidden.append(_Output(attribute.name, expression, attribute))
@@ -251,5 +252,5 @@ def _output_attribute(name: str, expression: Expression, used: set[Attribute]) -
         if expression.attribute not in used:
             return expression.attribute
         return Attribute.fresh(name, expression.dtype, nullable=expression.attribute.nullable)
-    nullable = not (isinstance(expression, Literal) and expression.value is not None)
+    nullable = not (isinstance(expression, Literal) and not expression.is_null)
     return Attribute.fresh(name, expression.dtype, nullable=nullable)

@@ -22,6 +22,7 @@ from gpuql_planner.errors import (
 from gpuql_planner.functions import python_literal
 from gpuql_planner.logical.expressions import Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode
+from gpuql_planner.logical.traced import Trace
 from gpuql_planner.sql.parse import position_of_offset
 from gpuql_planner.sql.scope import Scope
 
@@ -61,6 +62,8 @@ class BindContext:
     parameters: Parameters = None
     views: tuple[str, ...] = ()
     integer_division: bool = False
+    trace: Trace | None = None
+    parameter_slots: Mapping[int | str, int] = field(default_factory=dict)
     volatile_values: dict[str, Expression] = field(default_factory=dict)
     _positional_used: int = 0
     _names_used: set[str] = field(default_factory=set)
@@ -105,6 +108,23 @@ class BindContext:
                 part = value if isinstance(value, exp.Expr) else node
                 raise self.unsupported(f"{key.strip('_').replace('_', ' ').upper()} here", part)
 
+    def slot_literal(self, node: exp.Literal) -> Literal | None:
+        """The literal for a constant of the text whose value the plan may leave open; None for any other."""
+        slot = None if self.trace is None else node.meta.get("slot")
+        return None if self.trace is None or slot is None else self.trace.literal(slot)
+
+    def depend_on_constants(self, tree: exp.Expr) -> None:
+        """Say that the plan is right only for the constants written in ``tree`` (a column is named after them)."""
+        if self.trace is not None:
+            for node in tree.find_all(exp.Literal):
+                slot = node.meta.get("slot")
+                if slot is not None:
+                    self.trace.pin(slot)
+
+    def _parameter_literal(self, name: int | str, value: object) -> Literal:
+        slot = self.parameter_slots.get(name)
+        return python_literal(value) if self.trace is None or slot is None else self.trace.literal(slot)
+
     def parameter(self, node: exp.Placeholder) -> Literal:
         """The literal for a placeholder: ``?`` in order of appearance, ``$1`` by number, ``$name`` by name."""
         known = self._bound_placeholders.get(id(node))
@@ -133,7 +153,7 @@ class BindContext:
             )
         self._positional_used = max(self._positional_used, index + 1)
         with self.locating(node):
-            return python_literal(self.parameters[index])
+            return self._parameter_literal(index, self.parameters[index])
 
     def check_parameters(self) -> None:
         """InterfaceError if a value was given that no placeholder asked for."""
@@ -157,7 +177,7 @@ class BindContext:
             raise self.error(InterfaceError, f"parameter has no value: ${name}", node, hint=hint)
         self._names_used.add(name)
         with self.locating(node):
-            return python_literal(self.parameters[name])
+            return self._parameter_literal(name, self.parameters[name])
 
 
 def _spelled(name: str | None) -> str:

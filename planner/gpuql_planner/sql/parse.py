@@ -193,28 +193,6 @@ def _parser_error(text: str, error: ParseError) -> ParserError:
     )
 
 
-def literal_free_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """The statement's text with numbers and strings replaced by placeholders, and those literals in order.
-
-    Two texts with the same first part differ in constants only. Comments and white space do not matter. Numbers
-    and strings get different placeholders, as they mean different types.
-    """
-    shape: list[str] = []
-    literals: list[str] = []
-    for token in _tokenize(text, text):
-        if token.token_type is TokenType.NUMBER:
-            shape.append("\x00n")
-            literals.append(token.text)
-        elif token.token_type is TokenType.STRING:
-            shape.append("\x00s")
-            literals.append(token.text)
-        elif token.token_type is TokenType.IDENTIFIER:
-            shape.append(f'"{token.text}"')
-        else:
-            shape.append(token.text)
-    return " ".join(shape), tuple(literals)
-
-
 _VOLATILE_WORD = re.compile(rf"\b(?:{'|'.join(sorted(VOLATILE_FUNCTIONS))})\b", re.IGNORECASE)
 
 

@@ -43,6 +43,7 @@ def expand_select_list(context: BindContext, nodes: Sequence[exp.Expr], scope: S
         elif isinstance(node, exp.Column):
             items.append(SelectItem(_name_as_created(node, scope), node, None, node))
         else:
+            context.depend_on_constants(node)
             items.append(SelectItem(column_name(node), node, None, node))
     return items
 
