@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from gpuql.columnar import two_words
-from gpuql.columnar.column import Column
-from gpuql.columnar.strings import entry_bytes, on_host, take_strings
+from gpuql.columnar.column import Column, StringArray
+from gpuql.columnar.strings import on_host
 from gpuql_planner.catalog import ColumnStatistics
 from gpuql_planner.types import TypeId
 
@@ -21,6 +22,7 @@ _FEW_PLACES = 1 << 20
 _MOST_PLACES = 1 << 30
 _BLOCK_ROWS = 1 << 20
 _SAMPLE_ROWS = 32_768
+_SAMPLE_STRINGS = 8_192
 #: Columns that look unique are sorted to prove it up to this many rows.
 _PROVE_UNIQUE_ROWS = 100_000_000
 
@@ -28,7 +30,7 @@ _PROVE_UNIQUE_ROWS = 100_000_000
 def column_statistics(column: Column) -> ColumnStatistics:
     """Statistics of a whole column on the host.
 
-    Range and NULL count are exact; distinct is exact for dictionaries and dense integer domains, else
+    Range and NULL count are exact; distinct is close for dictionaries and dense integer domains, else
     estimated from a sample; ``unique`` and ``sorted`` are True only if proved, and never for a column with
     NULLs. Memory: at most max(4 bytes for each row, 1 MiB) for the bitmap.
     """
@@ -108,17 +110,24 @@ def _of_strings(column: Column, positions: Host, null_count: int) -> ColumnStati
     average = float(on_host(strings.offsets)[-1]) / max(1, len(strings))
     if not strings.unique:
         sample = _sample(positions)
-        counts = Counter(entry_bytes(take_strings(strings, sample.astype(np.int64))))
+        if len(sample) == _SAMPLE_ROWS:
+            sample = sample[:: _SAMPLE_ROWS // _SAMPLE_STRINGS]
+        counts = Counter(_entries(strings, sample))
         distinct = int(estimate_distinct(np.array(list(counts.values())), len(positions)))
         return ColumnStatistics(null_count=null_count, distinct_count=distinct, average_bytes=average)
-    used = _occupied(positions, 0, len(strings))
     lengths = np.diff(on_host(strings.offsets))
     if len(strings) < len(positions):
         average = float(lengths[_sample(positions)].mean())
-    distinct = int(np.count_nonzero(used))
+    distinct = _count_occupied(positions, 0, len(strings))
     is_sorted = null_count == 0 and strings.sorted and _is_sorted(positions)
     is_unique = null_count == 0 and distinct == len(positions)
     return ColumnStatistics(None, None, null_count, distinct, is_unique, is_sorted, average)
+
+
+def _entries(strings: StringArray, positions: Host) -> Iterator[bytes]:
+    offsets, raw = on_host(strings.offsets), on_host(strings.data).data
+    starts, stops = offsets[positions].tolist(), offsets[1:][positions].tolist()
+    return (bytes(raw[start:stop]) for start, stop in zip(starts, stops, strict=True))
 
 
 def _distinct_in_domain(valid: Host, low: int, high: int) -> int | None:
@@ -126,6 +135,21 @@ def _distinct_in_domain(valid: Host, low: int, high: int) -> int | None:
     places = high - low + 1
     if places > min(_MOST_PLACES, max(PLACES_PER_ROW * len(valid), _FEW_PLACES)):
         return None
+    return _count_occupied(valid, low, places)
+
+
+def _count_occupied(valid: Host, low: int, places: int) -> int:
+    """How many of ``places`` values from ``low`` on occur.
+
+    A sample decides alone if it shows all of them, or each that it shows at least twice: then those that it misses are
+    rare (Good, "The population frequencies of species and the estimation of population parameters", 1953).
+    """
+    sample = _sample(valid)
+    if len(sample) < len(valid) and places <= len(sample):
+        counts = np.bincount(sample.astype(np.int64) - low, minlength=places)
+        found = int(np.count_nonzero(counts))
+        if found == places or not (counts == 1).any():
+            return found
     return int(np.count_nonzero(_occupied(valid, low, places)))
 
 
