@@ -38,6 +38,7 @@ _BY_ROW = (
     "ltrim",
     "rtrim",
     "replace",
+    "translate",
     "reverse",
     "repeat",
     "lpad",

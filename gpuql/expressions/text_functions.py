@@ -160,6 +160,14 @@ def _concat_ws(separator: str, *parts: str | None) -> str:
     return separator.join(part for part in parts if part is not None)
 
 
+def _translate(text: str, letters: str, substitutes: str) -> str:
+    """Each of ``letters`` becomes its counterpart, or nothing if there is none; a repeated letter counts once."""
+    table: dict[int, str | None] = {}
+    for position, letter in enumerate(letters):
+        table.setdefault(ord(letter), substitutes[position] if position < len(substitutes) else None)
+    return text.translate(table)
+
+
 def _position(text: str, part: str) -> int:
     return text.find(part) + 1
 
@@ -174,6 +182,7 @@ _PYTHON: dict[str, Callable[..., Any]] = {
     "ltrim": lambda text, letters=_WHITESPACE: text.lstrip(letters) if letters else text,
     "rtrim": lambda text, letters=_WHITESPACE: text.rstrip(letters) if letters else text,
     "replace": _replace,
+    "translate": _translate,
     "reverse": lambda text: text[::-1],
     "repeat": lambda text, times: text * max(times, 0),
     "lpad": lambda text, size, fill: _pad(text, size, fill, before=True),

@@ -74,6 +74,7 @@ STRING_FUNCTIONS: dict[str, Resolver] = {
     "ltrim": _text(2, "ltrim", optional=1),
     "rtrim": _text(2, "rtrim", optional=1),
     "replace": _text(3, "replace"),
+    "translate": _text(3, "translate"),
     "length": _simple("length", Overload((VARCHAR,), BIGINT)),
     "strlen": _simple("strlen", Overload((VARCHAR,), BIGINT)),
     "strpos": _simple("strpos", Overload((VARCHAR, VARCHAR), BIGINT)),
