@@ -209,6 +209,8 @@ class PipelineLowering:
             raise NotFusible("MARK join with a further condition")
         build = node.build
         keys = tuple(self._key_part(node, position, table) for position in range(len(node.probe_keys)))
+        if node.kind is JoinKind.MARK and not _mark_follows_from_presence(node, table, keys):
+            raise NotFusible("MARK join whose NULL depends on pairs of rows")
         fanout = self.fanout * probe_fanout(table, node)
         if fanout > MAX_FANOUT:
             raise NotFusible("one row may match very many")
@@ -519,6 +521,13 @@ def _usable_bounds(column: Column) -> tuple[int, int] | None:
         return column.bounds
     limits = np.iinfo(column.values.dtype)
     return int(limits.min), int(limits.max)
+
+
+def _mark_follows_from_presence(node: HashJoinProbe, table: JoinTable, keys: tuple[ir.KeyPart, ...]) -> bool:
+    """Whether an unmatched row is NULL just if its key or some build key is NULL; else other keys decide with it."""
+    if len(keys) == 1 and not node.null_safe:
+        return True
+    return not table.has_null_key and not any(part.value.nullable for part in keys)
 
 
 def _translate(source: StringArray, target: StringArray) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from gpuql.columnar.column import Column
+from gpuql.execution.fanout import probe_fanout
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.operators.contract import JoinTable
 from gpuql_planner.physical.nodes import HashJoinProbe, Pipeline
@@ -14,11 +15,16 @@ def inputs_signature(pipeline: Pipeline, inputs: Inputs) -> Hashable:
     """Everything that lowering looks at, but for what programs take as run-time arguments."""
     columns = tuple((key, _column(column)) for key, column in inputs.batch.columns.items())
     tables = tuple(
-        (transform.build, _table(inputs.table(transform.build)))
+        (transform.build, *_table_and_fanout(inputs.table(transform.build), transform))
         for transform in pipeline.transforms
         if isinstance(transform, HashJoinProbe)
     )
     return inputs.batch.num_rows, columns, tables
+
+
+def _table_and_fanout(table: JoinTable, probe: HashJoinProbe) -> tuple[Hashable, int]:
+    """Output buffers leave room for the fanout, so a program is not used again for a larger one."""
+    return _table(table), probe_fanout(table, probe)
 
 
 def _column(column: Column) -> Hashable:
