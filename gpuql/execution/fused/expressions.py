@@ -72,6 +72,16 @@ class ExpressionLowering:
         self._environment[key] = make
         self._attributes.pop(key, None)
 
+    def known(self) -> frozenset[int]:
+        """Keys of the attributes that have operands."""
+        return frozenset(self._environment)
+
+    def keep_only(self, keys: frozenset[int]) -> None:
+        """Take back the operands of all other attributes: a transform that defined them turned out not to fuse."""
+        for key in self._environment.keys() - keys:
+            del self._environment[key]
+            self._attributes.pop(key, None)
+
     def forget(self) -> None:
         """Drop all attributes: a projection is about to define those that go on."""
         self._environment.clear()

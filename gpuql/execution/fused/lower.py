@@ -163,10 +163,12 @@ class PipelineLowering:
         reason = ""
         done = 0
         for transform in self.pipeline.transforms:
+            known = self.expressions.known()
             try:
                 self._transform(transform)
             except NotFusible as refusal:
                 reason = str(refusal)
+                self.expressions.keep_only(known)
                 break
             done += 1
         transforms = self.pipeline.transforms
@@ -332,7 +334,7 @@ class PipelineLowering:
 
     def _emit(self, done: int, reason: str) -> FusedPipeline:
         """Put out the attributes that the remaining transforms and the sink read."""
-        needed = _needed(self.pipeline.transforms[done:], self.pipeline.sink)
+        needed = _needed(self.pipeline.transforms[done:], self.pipeline.sink, self.inputs)
         outputs = []
         for attribute in needed:
             operand = self.expressions.lower(AttributeRef(attribute))
@@ -456,7 +458,7 @@ def _build_attributes(node: HashJoinProbe) -> Iterator[Attribute]:
                 yield part.attribute
 
 
-def _needed(transforms: tuple[Transform, ...], sink: Sink) -> list[Attribute]:
+def _needed(transforms: tuple[Transform, ...], sink: Sink, inputs: Inputs) -> list[Attribute]:
     """Attributes that the transforms and the sink read and do not make themselves, in a fixed order."""
     made: set[Attribute] = set()
     needed: dict[Attribute, None] = {}
@@ -473,15 +475,22 @@ def _needed(transforms: tuple[Transform, ...], sink: Sink) -> list[Attribute]:
                 read(transform.predicates)
             case ProjectExec():
                 read(expression for _, expression in transform.expressions)
-                made.update(attribute for attribute, _ in transform.expressions)
-                for attribute, expression in transform.expressions:
-                    if isinstance(expression, AttributeRef) and expression.attribute == attribute:
-                        made.discard(attribute)
+                made.update(
+                    attribute
+                    for attribute, expression in transform.expressions
+                    if not (isinstance(expression, AttributeRef) and expression.attribute == attribute)
+                )
             case HashJoinProbe():
+                read(transform.probe_keys)
                 made.update(transform.build_outputs)
+                made.update(
+                    a
+                    for a in _build_attributes(transform)
+                    if a.id in inputs.table(transform.build).payload.columns
+                )
                 if transform.mark is not None:
                     made.add(transform.mark)
-                read((*transform.probe_keys, *transform.residual))
+                read(transform.residual)
                 read(AttributeRef(attribute) for attribute in transform.outputs)
             case _:
                 read((transform.count,))
