@@ -103,7 +103,8 @@ def _marker() -> Path:
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {cpu_name}".encode())
     package = Path(__file__).parent
     for family in _FAMILIES:
-        for path in sorted((package / family).glob("*.py")):
-            digest.update(path.read_bytes())
+        for name in ("cpu_loops.py", "bytewise.py"):
+            path = package / family / name
+            digest.update(path.read_bytes() if path.exists() else b"")
     dispatcher, _ = next(_signatures())
     return Path(dispatcher.stats.cache_path) / f"gpuql-static-{digest.hexdigest()[:16]}"
