@@ -117,8 +117,9 @@ def _float_to_exact(xp: Any, column: Column, dtype: DataType, *, try_: bool) -> 
     assert limits is not None, "the caller checked that the target is exact"
     if dtype.is_decimal:
         scaled = values * 10.0**dtype.scale
-        # Half away from zero.
-        rounded = xp.copysign(xp.floor(xp.abs(scaled) + 0.5), scaled)
+        # Half away from zero. Adding a half first would round large odd numbers up.
+        whole = xp.trunc(scaled)
+        rounded = whole + xp.where(xp.abs(scaled - whole) >= 0.5, xp.copysign(1.0, scaled), 0.0)
     else:
         rounded = xp.rint(values)
     # The comparison fails for NaN, which therefore counts as out of range. Limits beyond 2**53 round up to a power
