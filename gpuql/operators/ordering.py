@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gpuql.columnar.column import Array, Column
+from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.expressions.string_entries import remember
 from gpuql.expressions.vectors import as_wide, is_wide, measured_bounds
 from gpuql.operators.contract import RunContext
 from gpuql.operators.keys import word_keys
 from gpuql_planner.types import BIGINT, TypeId
+
+#: Strings up to this long are compared as three words at most; longer ones are ranked, word after word where they tie.
+_MAX_DIRECT_BYTES = 24
 
 
 def value_words(column: Column, context: RunContext) -> tuple[list[Array], list[int]]:
@@ -20,6 +23,8 @@ def value_words(column: Column, context: RunContext) -> tuple[list[Array], list[
     """
     xp = context.xp
     if column.strings is not None:
+        if _compared_by_bytes(column, context):
+            return _string_words(column, context)
         ranks, count = string_ranks(column, context)
         return [ranks.astype(xp.uint64)], [max(1, (count - 1).bit_length())]
     if column.dtype.is_float:
@@ -56,8 +61,55 @@ def _float_words(xp: Any, values: Array) -> tuple[list[Array], list[int]]:
     return [integers.view(f"u{values.itemsize}").astype(xp.uint64, copy=False)], [size]
 
 
+def _compared_by_bytes(column: Column, context: RunContext) -> bool:
+    """Whether words of a string column are its bytes; else they are ranks, found by sorting distinct strings once."""
+    strings = column.strings
+    assert strings is not None, "a string column has strings"
+    if len(strings) == 0 or (strings.unique and strings.sorted):
+        return False
+    if _longest(strings, context) > _MAX_DIRECT_BYTES:
+        return False
+    return not strings.unique or len(strings) > len(column.values)
+
+
+def _longest(strings: StringArray, context: RunContext) -> int:
+    """Bytes of the longest string."""
+    longest = strings.cache.get("longest")
+    if longest is None:
+        longest = int(context.xp.diff(strings.offsets).max())
+        remember(strings, "longest", longest)
+    return longest
+
+
+def _has_zero_bytes(strings: StringArray) -> bool:
+    found = strings.cache.get("zero bytes")
+    if found is None:
+        found = len(strings.data) > 0 and int(strings.data.min()) == 0
+        remember(strings, "zero bytes", found)
+    return found
+
+
+def _string_words(column: Column, context: RunContext) -> tuple[list[Array], list[int]]:
+    """Eight bytes a word, for the longest string of all; shorter ones are filled up with zeros."""
+    xp = context.xp
+    strings = column.strings
+    assert strings is not None, "a string column has strings"
+    prefix_word = context.kernels.string_match.prefix_word
+    longest = _longest(strings, context)
+    words = [
+        prefix_word(strings.offsets, strings.data, column.values, skip)
+        for skip in range(0, max(longest, 1), 8)
+    ]
+    bits = [64] * len(words)
+    if _has_zero_bytes(strings):  # "a" and "a\0" differ in length only
+        positions = column.values.astype(xp.int64)
+        words.append((strings.offsets[positions + 1] - strings.offsets[positions]).astype(xp.uint64))
+        bits.append(max(1, longest.bit_length()))
+    return words, bits
+
+
 def string_ranks(column: Column, context: RunContext) -> tuple[Array, int]:
-    """Rank of each row's string among the distinct ones (integers), and a bound above all ranks."""
+    """Rank of each row's string (integers), equal for equal strings, and a bound above all ranks."""
     xp = context.xp
     strings = column.strings
     assert strings is not None, "a string column has strings"
@@ -65,20 +117,17 @@ def string_ranks(column: Column, context: RunContext) -> tuple[Array, int]:
         return xp.zeros(len(column.values), xp.int64), 1
     if strings.unique and strings.sorted:
         return column.values, len(strings)
-    kernel = context.kernels.string_match
     if strings.unique and len(strings) <= 4 * max(1, len(column.values)):
         ranks = strings.cache.get("ranks")
         if ranks is None:
             ranks = _ranks_of(strings, None, context)
             remember(strings, "ranks", ranks)
         return context.kernels.sort.gather(ranks, column.values), len(strings)
-    codes, first = kernel.factorize(strings.offsets, strings.data, column.values)
-    ranks = _ranks_of(strings, column.values[first], context)
-    return ranks[codes], len(first)
+    return _ranks_of(strings, column.values, context), max(1, len(column.values))
 
 
 def _ranks_of(strings: Any, rows: Array | None, context: RunContext) -> Array:
-    """Rank of each of several distinct strings, by eight bytes at a time until all are told apart."""
+    """Rank of each string, by eight bytes at a time until all that differ are told apart."""
     xp = context.xp
     kernels = context.kernels
     positions = xp.arange(len(strings)) if rows is None else rows.astype(xp.int64)
@@ -107,7 +156,7 @@ def _ranks_of(strings: Any, rows: Array | None, context: RunContext) -> Array:
         new_rank = sorted_group + within_old
         group_rank = new_rank[starts][member]
         sizes = xp.diff(xp.concatenate((starts, xp.asarray([len(items)]))))
-        tied = sizes[member] > 1
+        tied = (sizes[member] > 1) & (sorted_left == 9)  # the others have ended and are equal
         ranks[items] = group_rank
         open_items, group = items[tied], group_rank[tied]
         skip += 8
@@ -125,9 +174,11 @@ def _first_of(xp: Any, sorted_group: Array) -> Array:
 def with_known_range(column: Column, context: RunContext) -> Column:
     """A column in the same order whose slices all get words of the same meaning from :func:`sort_words`.
 
-    Strings become their ranks, and integers of unknown range have it measured.
+    Strings become their ranks unless they are compared by bytes, and integers of unknown range have it measured.
     """
     if column.strings is not None:
+        if _compared_by_bytes(column, context):
+            return column
         ranks, count = string_ranks(column, context)
         return Column(BIGINT, ranks, column.validity, None, (0, max(0, count - 1)))
     if column.bounds is None and column.values.dtype.kind in "iu" and not is_wide(column):

@@ -329,12 +329,30 @@ def lookup(offsets: Array, data: Array, offsets_b: Array, data_b: Array, rows_b:
 def prefix_word(offsets: Array, data: Array, rows: Array, skip: int) -> Array:
     """Eight bytes big-endian."""
     result = np.empty(len(rows), np.uint64)
+    total = len(data)
     for i in range(len(rows)):
         begin, end = offsets[rows[i]] + skip, offsets[rows[i] + 1]
+        length = end - begin
         word = np.uint64(0)
-        for k in range(8):
-            byte = np.uint64(data[begin + k]) if begin + k < end else np.uint64(0)
-            word = (word << np.uint64(8)) | byte
+        if length > 0 and begin + 8 <= total:
+            # Written out, so that the compiler makes it one load; bytes of the next string are shifted out.
+            word = (
+                (np.uint64(data[begin]) << np.uint64(56))
+                | (np.uint64(data[begin + 1]) << np.uint64(48))
+                | (np.uint64(data[begin + 2]) << np.uint64(40))
+                | (np.uint64(data[begin + 3]) << np.uint64(32))
+                | (np.uint64(data[begin + 4]) << np.uint64(24))
+                | (np.uint64(data[begin + 5]) << np.uint64(16))
+                | (np.uint64(data[begin + 6]) << np.uint64(8))
+                | np.uint64(data[begin + 7])
+            )
+            if length < 8:
+                drop = np.uint64(64 - 8 * length)
+                word = (word >> drop) << drop
+        elif length > 0:
+            for k in range(8):
+                byte = np.uint64(data[begin + k]) if begin + k < end else np.uint64(0)
+                word = (word << np.uint64(8)) | byte
         result[i] = word
     return result
 
