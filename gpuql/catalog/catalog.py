@@ -90,7 +90,10 @@ class SessionCatalog:
         if columns is None:
             columns = [null_column(field.dtype, 0) for field in fields]
         table = resident_table(name, fields, columns, num_rows)
-        return self.add_table(table, or_replace=or_replace, if_not_exists=if_not_exists)
+        if not self.add_table(table, or_replace=or_replace, if_not_exists=if_not_exists):
+            return False
+        table.gather_in_background()
+        return True
 
     def add_table(
         self, table: ReadableTable, *, or_replace: bool = False, if_not_exists: bool = False

@@ -32,6 +32,10 @@ class ReadableTable(Table, Protocol):
         """
 
 
+#: With fewer rows statistics cost less than a thread.
+_MANY_ROWS = 10_000
+
+
 class ResidentTable:
     """Immutable columns in host memory; statistics, and columns given as loaders, are made at first use.
 
@@ -78,6 +82,15 @@ class ResidentTable:
             if known is None:
                 known = self._statistics[name] = column_statistics(self.column(name))
             return known
+
+    def gather_in_background(self) -> None:
+        """Begin to gather the statistics of all columns, so that the first plan need not wait for them."""
+        if self.num_rows >= _MANY_ROWS:
+            threading.Thread(target=self._gather, name="gpuql-statistics", daemon=True).start()
+
+    def _gather(self) -> None:
+        for field in self.fields:
+            self.statistics(field.name)
 
     def read(
         self,
