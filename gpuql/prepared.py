@@ -12,7 +12,7 @@ from gpuql.config import Settings
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
 from gpuql_planner.logical.nodes import Values
-from gpuql_planner.logical.traced import OtherPlanNeeded, SlotValues, Trace
+from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.physical.instantiate import instantiate
 from gpuql_planner.sql.statements import Query
 
@@ -71,10 +71,7 @@ class QueryTemplate:
                 self._plans[settings] = plan
             if not self._trace.holds(values):
                 return None
-        try:
-            return instantiate(plan, values)
-        except OtherPlanNeeded:
-            return None
+        return instantiate(plan, values)
 
 
 class PreparedQuery:

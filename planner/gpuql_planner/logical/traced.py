@@ -46,6 +46,7 @@ class Trace:
         self._origins = [Origin(slot) for slot in range(len(self.slots))]
         self._unbound = set(range(len(self.slots)))
         self._expected: dict[Origin, Literal | None] = {}
+        self._derived: list[TracedLiteral] = []
 
     def literal(self, slot: int) -> Literal:
         """The literal of a slot, to be put into the plan."""
@@ -55,6 +56,12 @@ class Trace:
     def expect(self, origin: Origin, outcome: Literal | None) -> None:
         """The plan is right only where ``origin`` comes out as ``outcome``."""
         self._expected[origin] = outcome
+
+    def derived(self, plain: Literal, origin: Origin) -> Literal:
+        """The computed literal, to be put into the plan; for other values too there must be one of its type."""
+        literal = TracedLiteral(plain, origin, self)
+        self._derived.append(literal)
+        return literal
 
     def pin(self, slot: int) -> None:
         """The plan is right only for this value of the slot."""
@@ -66,8 +73,10 @@ class Trace:
             self.pin(slot)
 
     def holds(self, values: SlotValues) -> bool:
-        """Whether every recorded outcome comes out the same for ``values``."""
+        """Whether every recorded outcome comes out the same for ``values``, and every literal can be computed."""
         try:
+            for literal in tuple(self._derived):
+                values.literal(literal)
             return all(_same(values.of(origin), outcome) for origin, outcome in tuple(self._expected.items()))
         except OtherPlanNeeded:
             return False
@@ -148,7 +157,7 @@ def derive(compute: Computation, *literals: Literal) -> Literal | None:
         raise
     origin = Origin(compute=compute, arguments=literals)
     if result is not None and result.value is not None and result.type.id is not TypeId.BOOLEAN:
-        return TracedLiteral(result, origin, trace)
+        return trace.derived(result, origin)
     trace.expect(origin, result)
     return result
 

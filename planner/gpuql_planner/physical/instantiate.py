@@ -58,7 +58,7 @@ Part = TypeVar("Part", PhysicalPlan, LogicalNode)
 def instantiate(plan: Part, values: SlotValues) -> Part:
     """``plan``, logical or physical, with plain literals: those of ``values`` where it has traced ones.
 
-    Errors: OtherPlanNeeded if a literal of the plan has no value of its type.
+    The plan's trace must hold for ``values``.
     """
     result: Part = _Instantiation(values).part(plan)
     return result
