@@ -17,6 +17,7 @@ from gpuql.operators.ordering import value_words
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal
+from gpuql_planner.types import DataType, TypeId
 
 
 def _sorted_by_group(
@@ -34,6 +35,10 @@ def _constant(expression: Expression, what: str) -> Any:
     if not isinstance(expression, Literal):
         raise NotSupportedError(f"{what} must be a constant")
     return expression.value
+
+
+#: Decimals of so many digits are 64-bit integers in DuckDB, wider ones have arithmetic of their own.
+_WORD_DIGITS = 18
 
 
 def quantile(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
@@ -86,8 +91,18 @@ def _interpolate(
     if is_wide(low_column) or is_wide(high_column):
         return _interpolate_wide(low_column, high_column, share, context)
     low, high = low_column.values.astype(xp.int64), high_column.values.astype(xp.int64)
-    values = low + xp.trunc((high - low) * share).astype(xp.int64)
-    return Column(dtype, values, below.validity)
+    return Column(dtype, _between(xp, dtype, low, (high - low) * share), below.validity)
+
+
+def _between(xp: Any, dtype: DataType, low: Array, step: Array) -> Array:
+    """``low + step`` as whole stored units, rounded as DuckDB does it for each type. ``step`` is not negative."""
+    down = low + xp.floor(step).astype(xp.int64)
+    if dtype.id is TypeId.TIMESTAMP:  # half away from zero
+        fraction = step - xp.floor(step)
+        return down + ((fraction > 0.5) | ((fraction == 0.5) & (down >= 0)))
+    if dtype.width > _WORD_DIGITS:
+        return down
+    return xp.where(down < 0, low + xp.ceil(step).astype(xp.int64), down)  # toward zero
 
 
 def _interpolate_wide(low: Column, high: Column, share: Array, context: RunContext) -> Column:
