@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpuql.columnar.column import Array, Column, StringArray
@@ -14,6 +14,14 @@ from gpuql_planner.types import BIGINT, TypeId
 
 #: Strings up to this long are compared as three words at most; longer ones are ranked, word after word where they tie.
 _MAX_DIRECT_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Direction:
+    """How one ORDER BY item is ordered."""
+
+    descending: bool
+    nulls_first: bool
 
 
 def value_words(column: Column, context: RunContext) -> tuple[list[Array], list[int]]:
@@ -207,3 +215,33 @@ def sort_words(
         bits = [bits[0] + 1, *bits[1:]]
         return words, bits
     return [null_word, *words], [1, *bits]
+
+
+def value_from_words(
+    column: Column, word: Array, bits: int, context: RunContext, direction: Direction
+) -> tuple[Array, Array | None]:
+    """Values and validity of rows whose words of ``bits`` bits :func:`sort_words` made of rows of ``column``.
+
+    The column takes one word, and is not of strings but may hold positions. A -0.0 comes back as 0.0.
+    """
+    xp = context.xp
+    validity = None
+    if column.validity is not None:
+        bits -= 1
+        flags = (word >> xp.uint64(bits)).astype(bool)
+        validity = flags if direction.nulls_first else ~flags
+        word = word & xp.uint64((1 << bits) - 1)
+    if direction.descending:
+        word = xp.uint64((1 << bits) - 1) - word
+    if validity is not None:
+        word = xp.where(validity, word, xp.uint64(0))
+    if column.values.dtype == bool:
+        return word.astype(bool), validity
+    if column.dtype.is_float:
+        size = column.values.itemsize
+        integers = word.astype(f"u{size}").view(f"i{size}")
+        # As in _float_words: words of negative numbers have no leading bit, and all bits flipped.
+        flips = ~(integers >> (bits - 1)) | integers.dtype.type(-(1 << (bits - 1)))
+        return (integers ^ flips).view(column.values.dtype), validity
+    low, _ = column.bounds if column.bounds is not None else measured_bounds(xp, column)
+    return word.view(xp.int64) + low, validity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gpuql.columnar.batch import Batch
@@ -10,8 +10,9 @@ from gpuql.columnar.column import Array, Column
 from gpuql.columnar.concat import concat_batches
 from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.contract import RowsResult, RunContext
-from gpuql.operators.ordering import sort_words, with_known_range
-from gpuql.operators.top_n import Direction, KeyThreshold, rows_within, threshold_of
+from gpuql.operators.ordering import Direction
+from gpuql.operators.sort_keys import SortKeys
+from gpuql.operators.top_n import KeyThreshold, rows_within, threshold_of
 from gpuql_kernels.tasks import serially
 from gpuql_planner.logical.expressions import AttributeRef
 from gpuql_planner.physical.nodes import SortSink
@@ -22,8 +23,6 @@ _SEED_ROWS = 1 << 13
 _GROWTH = 8
 #: A top-N state is cut back to N rows once it holds this many rows more than twice as many.
 _SPARE_ROWS = 1 << 10
-#: Rows whose keys are encoded by one task: the steps of the encoding pass their arrays on in the cache.
-_ENCODE_ROWS = 1 << 16
 
 
 @dataclass(eq=False)
@@ -112,45 +111,44 @@ class SortOperator:
         if not batches:
             return RowsResult([])
         rows = concat_batches([b for b in batches if b.num_rows] or batches[:1], xp=context.xp)
-        attributes = rows.select(self._node.attributes)
         if not rows.num_rows:
-            return RowsResult([attributes])
-        order = self._order(rows, context)[self._node.offset : self._stop]
-        return RowsResult([_gather(attributes, order, context)])
+            return RowsResult([rows.select(self._node.attributes)])
+        return RowsResult([self._sorted(rows, context)])
 
-    def _words(self, rows: Batch, context: RunContext) -> tuple[list[Array], list[int]]:
-        keys = [with_known_range(rows.columns[key], context) for key in self._key_ids]
-        if context.workers == 1 or rows.num_rows <= _ENCODE_ROWS:
-            return self._encode(keys, context)
-        xp = context.xp
-        _, bits = self._encode([key.slice(0, 0) for key in keys], context)
-        words = [xp.empty(rows.num_rows, xp.uint64) for _ in bits]
+    def _sorted(self, rows: Batch, context: RunContext) -> Batch:
+        """The result's rows of all rows, in order."""
+        attributes = rows.select(self._node.attributes)
+        cut = slice(self._node.offset, self._stop)
+        keys = self._keys(rows, context)
+        if self._few_of(rows) or not keys.in_one_word:
+            order = self._order(rows, context)[cut]
+            return Batch(_gather(attributes.columns, order, context), len(order))
+        # Key columns can be read from the sorted keys: that is a pass in order, where a gather jumps for every row.
+        places = {key: self._key_ids.index(key) for key in attributes.columns if key in self._key_ids}
+        decoded = {key: place for key, place in places.items() if keys.can_decode(place)}
+        others = {key: column for key, column in attributes.columns.items() if key not in decoded}
+        order, words = context.kernels.sort.sort(
+            *keys.encode(), with_rows=bool(others), run_tasks=context.run_tasks
+        )
+        words = words[cut]
+        columns = {key: keys.decode(words, place) for key, place in decoded.items()}
+        if others:
+            assert order is not None, "asked for"
+            columns |= _gather(others, order[cut], context)
+        return Batch({key: columns[key] for key in attributes.columns}, len(words))
 
-        def task(index: int) -> None:
-            start, stop = index * _ENCODE_ROWS, min((index + 1) * _ENCODE_ROWS, rows.num_rows)
-            parts, _ = self._encode([key.slice(start, stop) for key in keys], context)
-            for word, part in zip(words, parts, strict=True):
-                word[start:stop] = part
+    def _few_of(self, rows: Batch) -> bool:
+        return self._stop is not None and 0 < 4 * self._stop < rows.num_rows
 
-        context.run_tasks(-(-rows.num_rows // _ENCODE_ROWS), task)
-        return words, bits
-
-    def _encode(self, keys: Sequence[Column], context: RunContext) -> tuple[list[Array], list[int]]:
-        words: list[Array] = []
-        bits: list[int] = []
-        for key, direction in zip(keys, self._directions, strict=True):
-            more, more_bits = sort_words(
-                key, context, descending=direction.descending, nulls_first=direction.nulls_first
-            )
-            words.extend(more)
-            bits.extend(more_bits)
-        return words, bits
+    def _keys(self, rows: Batch, context: RunContext) -> SortKeys:
+        return SortKeys([rows.columns[key] for key in self._key_ids], self._directions, context)
 
     def _order(self, rows: Batch, context: RunContext) -> Array:
-        words, bits = self._words(rows, context)
+        words, bits = self._keys(rows, context).encode()
         sort = context.kernels.sort
-        if self._stop is not None and 0 < 4 * self._stop < rows.num_rows:
+        if self._few_of(rows):
             # Only rows that may be among the first need sorting at all.
+            assert self._stop is not None, "only a limit takes few"
             candidates = sort.smallest(words[0], self._stop)
             order = sort.order([word[candidates] for word in words], bits, run_tasks=context.run_tasks)
             return candidates[order]
@@ -178,14 +176,14 @@ class SortOperator:
         state.num_rows = sum(batch.num_rows for _, batch in kept)
 
 
-def _gather(batch: Batch, order: Array, context: RunContext) -> Batch:
+def _gather(columns: Mapping[int, Column], order: Array, context: RunContext) -> dict[int, Column]:
     """Rows ``order`` of every column."""
     gather = context.kernels.sort.gather
-    columns = {}
-    for key, column in batch.columns.items():
+    gathered = {}
+    for key, column in columns.items():
         values = gather(column.values, order, run_tasks=context.run_tasks)
         validity = column.validity
         if validity is not None:
             validity = gather(validity, order, run_tasks=context.run_tasks)
-        columns[key] = Column(column.dtype, values, validity, column.strings, column.bounds)
-    return Batch(columns, len(order))
+        gathered[key] = Column(column.dtype, values, validity, column.strings, column.bounds)
+    return gathered

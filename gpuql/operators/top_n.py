@@ -9,15 +9,8 @@ from typing import Any
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.expressions.vectors import is_wide
 from gpuql.operators.contract import RunContext
+from gpuql.operators.ordering import Direction
 from gpuql_planner.types import TypeId
-
-
-@dataclass(frozen=True)
-class Direction:
-    """How one key is ordered."""
-
-    descending: bool
-    nulls_first: bool
 
 
 @dataclass(frozen=True, eq=False)

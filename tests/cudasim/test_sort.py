@@ -25,6 +25,27 @@ def test_order_is_the_same_and_stable(size: int, bits: list[int], put: Copy, get
     np.testing.assert_array_equal(found, cpu.order(words, bits))
 
 
+@pytest.mark.parametrize("bits", [[1], [20], [64], [3, 4], [40, 24]])
+def test_sort(size: int, bits: list[int], put: Copy, get: Copy) -> None:
+    random = np.random.default_rng(size)
+    words = [random.integers(0, 2**bit - 1, size, np.uint64, endpoint=True) for bit in bits]
+    expected_rows, expected_keys = cpu.sort(words, bits, with_rows=True)
+    rows, keys = gpu.sort([put(word) for word in words], bits, with_rows=True)
+    np.testing.assert_array_equal(get(rows), expected_rows)
+    np.testing.assert_array_equal(get(keys), expected_keys)
+    rows, keys = gpu.sort([put(word) for word in words], bits, with_rows=False)
+    assert rows is None
+    np.testing.assert_array_equal(get(keys), expected_keys)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "i2", "f8"])
+def test_gather(size: int, dtype: str, put: Copy, get: Copy) -> None:
+    random = np.random.default_rng(size)
+    values = random.integers(0, 9, 40).astype(dtype)
+    rows = random.integers(0, 40, size)
+    np.testing.assert_array_equal(get(gpu.gather(put(values), put(rows))), cpu.gather(values, rows))
+
+
 @pytest.mark.parametrize("count", [1, 2, 30, 1000])
 def test_smallest(size: int, count: int, put: Copy, get: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_SAMPLE_ROWS", 4)

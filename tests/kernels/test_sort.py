@@ -110,6 +110,35 @@ def test_partitioned_order_of_mixed_words(
     np.testing.assert_array_equal(cpu.order(words, [40, 64], run_tasks=run_tasks), np.lexsort(words[::-1]))
 
 
+@pytest.mark.usefixtures("small_buckets")
+@pytest.mark.parametrize("size", [1, 64, 65, 5000])
+@pytest.mark.parametrize("bits", [[1], [5], [20], [64], [10, 30], [1, 63]])
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+@pytest.mark.parametrize("with_rows", [False, True])
+def test_partitioned_sort(
+    size: int, bits: list[int], distribution: Callable[..., Array], with_rows: bool, run_tasks: RunTasks
+) -> None:
+    random = np.random.default_rng(size)
+    words = [distribution(random, size, (1 << width) - 1) for width in bits]
+    rows, keys = cpu.sort(words, bits, with_rows=with_rows, run_tasks=run_tasks)
+    expected = np.lexsort(words[::-1])
+    joined = words[0] if len(words) == 1 else (words[0] << np.uint64(bits[1])) | words[1]
+    assert keys.dtype == np.uint64
+    np.testing.assert_array_equal(keys, joined[expected])
+    assert (rows is not None) == with_rows
+    if rows is not None:
+        np.testing.assert_array_equal(rows, expected)
+
+
+def test_sort_of_few_rows() -> None:
+    words = [np.array([3, 1, 3, 0], np.uint64), np.array([0, 1, 0, 1], np.uint64)]
+    rows, keys = cpu.sort(words, [2, 1], with_rows=True)
+    assert rows is not None
+    assert rows.tolist() == [3, 1, 0, 2]
+    assert keys.tolist() == [1, 3, 6, 6]
+    assert cpu.sort(words, [2, 1], with_rows=False)[1].tolist() == [1, 3, 6, 6]
+
+
 def test_partitioned_order_with_its_own_constants(run_tasks: RunTasks) -> None:
     random = np.random.default_rng(3)
     words = [few_values(random, 300_000, 1000), doubles(random, 300_000, (1 << 64) - 1)]

@@ -19,6 +19,14 @@ class SortKernels(Protocol):
         ``run_tasks`` lends threads; without it, and where the device has its own, none are used.
         """
 
+    def sort(
+        self, words: list[Array], bits: list[int], /, *, with_rows: bool, run_tasks: RunTasks = ...
+    ) -> tuple[Array | None, Array]:
+        """``order`` (None unless ``with_rows``), and the keys in that order: all words joined in one uint64.
+
+        ``sum(bits)`` is at most 64. Without rows less is moved.
+        """
+
     def smallest(self, word: Array, count: int, /) -> Array:
         """Rows (int64, ascending) with ``word`` (uint64) not above the ``count``-th smallest; ties included."""
 

@@ -35,6 +35,21 @@ def order(words: list[Array], bits: list[int], /, *, run_tasks: RunTasks = seria
     return np.lexsort(packed[::-1])
 
 
+def sort(
+    words: list[Array], bits: list[int], /, *, with_rows: bool, run_tasks: RunTasks = serially
+) -> tuple[Array | None, Array]:
+    """Order and keys."""
+    if len(words[0]) >= SMALL_ROWS:
+        from gpuql_kernels.sort.cpu_partitioned import sort_large
+
+        return sort_large(words, bits, run_tasks, with_rows=with_rows)
+    (packed,), _ = _pack(words, bits)
+    if not with_rows:
+        return None, np.sort(packed)
+    rows = order([packed], [sum(bits)])
+    return rows, packed[rows]
+
+
 def _pack(words: list[Array], bits: list[int]) -> tuple[list[Array], list[int]]:
     """Join neighbouring words that fit 64 bits together."""
     packed, sizes = [words[0]], [bits[0]]

@@ -31,6 +31,19 @@ def scatter_rows(word: Array, first_row: int, minimum: Any, shift: Any, places: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def scatter_keys(
+    word: Array, minimum: Any, shift: Any, bucket_of_cell: Array, places: Array, keys: Array
+) -> None:
+    """Keys to the next place of their bucket."""
+    for i in range(len(word)):
+        key = word[i]
+        bucket = bucket_of_cell[(key - minimum) >> shift]
+        place = places[bucket]
+        places[bucket] = place + 1
+        keys[place] = key
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def scatter_combined(
     word: Array,
     first_row: int,
@@ -79,11 +92,11 @@ def combine_with_place(keys: Array, minimum: Any, drop: Any, place_bits: Any, co
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rows_of_places(combined: Array, place_bits: Any, rows: Array, out: Array) -> None:
-    """Row numbers in the order of sorted places."""
+def values_of_places(combined: Array, place_bits: Any, values: Array, out: Array) -> None:
+    """Row numbers or keys in the order of sorted places."""
     mask = (np.uint64(1) << place_bits) - np.uint64(1)
     for i in range(len(combined)):
-        out[i] = rows[combined[i] & mask]
+        out[i] = values[combined[i] & mask]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -7,6 +7,8 @@ bits above a row number, or above a place in the bucket where the whole row numb
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,26 @@ _FEW_ROWS = 1 << 10
 _MAX_CHUNKS = 16
 
 
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """What a sort fills, for the rows of one range of places; None where nobody asks for it.
+
+    ``rows`` are int64 row numbers, ``repeats`` tells of each key in order whether it equals the one before, ``keys``
+    are the keys in order.
+    """
+
+    rows: Array | None
+    repeats: Array | None = None
+    keys: Array | None = None
+
+    def part(self, start: int, stop: int) -> _Output:
+        """The places ``start`` to ``stop``."""
+        parts = [
+            None if array is None else array[start:stop] for array in (self.rows, self.repeats, self.keys)
+        ]
+        return _Output(*parts)
+
+
 def order_large(words: list[Array], bits: list[int], run_tasks: RunTasks) -> Array:
     """Stable order; see ``contract``."""
     num_rows = len(words[0])
@@ -39,10 +61,21 @@ def order_large(words: list[Array], bits: list[int], run_tasks: RunTasks) -> Arr
         words, bits = squeeze(words, bits, run_tasks)
     packed = pack_bits(words, bits, run_tasks)
     repeats = np.empty(num_rows, np.bool_) if len(packed) > 1 else None
-    _WordSort(run_tasks).sort(packed[0], None, rows, repeats)
+    _WordSort(run_tasks).sort(packed[0], None, _Output(rows, repeats))
     if repeats is not None:
         _order_equal(packed[1:], rows, repeats, run_tasks)
     return rows
+
+
+def sort_large(
+    words: list[Array], bits: list[int], run_tasks: RunTasks, *, with_rows: bool
+) -> tuple[Array | None, Array]:
+    """Stable order and sorted keys; see ``contract``."""
+    (packed,) = pack_bits(words, bits, run_tasks)
+    rows = np.empty(len(packed), np.int64) if with_rows else None
+    keys = np.empty(len(packed), np.uint64)
+    _WordSort(run_tasks).sort(packed, None, _Output(rows, keys=keys))
+    return rows, keys
 
 
 def _order_equal(words: list[Array], rows: Array, repeats: Array, run_tasks: RunTasks) -> None:
@@ -62,21 +95,54 @@ def _order_equal(words: list[Array], rows: Array, repeats: Array, run_tasks: Run
     rows[places] = tied_rows[order]
 
 
+@dataclass(frozen=True, eq=False)
+class _Partition:
+    """Where each row of a word goes.
+
+    ``minimum`` and ``shift`` lead from a key to its cell, ``bucket_of_cell`` on to its bucket. Bucket ``b`` takes the
+    places from ``bounds[b]`` on, and ``places[i, b]`` is where chunk ``i`` puts its first row of it.
+    """
+
+    chunks: list[slice]
+    minimum: Any
+    width: int
+    shift: Any
+    bucket_of_cell: Array
+    places: Array
+    bounds: Array
+
+    @property
+    def one_key_each(self) -> bool:
+        """Whether all keys of a bucket are equal."""
+        return bool(self.shift == 0 and len(self.bounds) - 1 == len(self.bucket_of_cell))
+
+
 class _WordSort:
     """Sorts one word; its parts share what lends them threads."""
 
     def __init__(self, run_tasks: RunTasks) -> None:
         self._run_tasks = run_tasks
 
-    def sort(self, word: Array, rows: Array | None, out: Array, repeats: Array | None) -> None:
-        """Fill ``out`` with ``rows`` (row numbers if None) in the order of ``word``.
-
-        ``repeats``, if given, tells of each key in order whether it equals the one before.
-        """
-        num_rows = len(word)
-        if num_rows < _PARTITION_ROWS:
-            self._sort_bucket(word, rows, out, repeats)
+    def sort(self, word: Array, rows: Array | None, out: _Output) -> None:
+        """Fill ``out``, whose row numbers are ``rows`` (those of ``word`` if None) in the order of ``word``."""
+        if len(word) < _PARTITION_ROWS:
+            self._sort_bucket(word, rows, out)
             return
+        partition = self._partition(word)
+        row_bits = (len(word) - 1).bit_length()
+        if rows is not None or out.repeats is not None:
+            self._sort_pairs(word, rows, partition, out)
+        elif partition.one_key_each:
+            self._sort_by_counts(word, partition, out)
+        elif out.rows is None:
+            self._sort_keys(word, partition, out.keys)
+        elif partition.width + row_bits <= 64:
+            self._sort_combined(word, partition, row_bits, out.rows, out.keys)
+        else:
+            self._sort_pairs(word, rows, partition, out)
+
+    def _partition(self, word: Array) -> _Partition:
+        num_rows = len(word)
         chunk_rows = -(-num_rows // _MAX_CHUNKS)
         chunks = [slice(start, min(start + chunk_rows, num_rows)) for start in range(0, num_rows, chunk_rows)]
         lows, highs = np.empty(len(chunks), np.uint64), np.empty(len(chunks), np.uint64)
@@ -87,101 +153,137 @@ class _WordSort:
         self._run_tasks(len(chunks), measure)
         minimum = lows.min()
         width = int(highs.max() - minimum).bit_length()
-        if width == 0:
-            out[:] = np.arange(num_rows) if rows is None else rows
-            if repeats is not None:
-                repeats[0], repeats[1:] = False, True
-            return
         shift = np.uint64(max(0, width - _CELL_BITS))
         counts = np.zeros((len(chunks), 1 << min(width, _CELL_BITS)), np.int64)
         self._run_tasks(
             len(chunks), lambda i: cpu_loops.count_cells(word[chunks[i]], minimum, shift, counts[i])
         )
-        if rows is None and repeats is None and shift == 0 and counts.shape[1] <= MAX_BUCKETS:
-            places = _places(counts)
-            self._run_tasks(
-                len(chunks),
-                lambda i: cpu_loops.scatter_rows(
-                    word[chunks[i]], chunks[i].start, minimum, shift, places[i], out
-                ),
-            )
-            return
-        bucket_of_cell, num_buckets = _buckets(counts.sum(axis=0))
-        bucket_counts = np.zeros((len(chunks), num_buckets), np.int64)
-        for index, count in enumerate(counts):
-            bucket_counts[index] = np.bincount(bucket_of_cell, weights=count, minlength=num_buckets)
-        bounds = np.concatenate(([0], np.cumsum(bucket_counts.sum(axis=0))))
-        places = _places(bucket_counts)
-        row_bits = (num_rows - 1).bit_length()
-        if rows is None and repeats is None and width + row_bits <= 64:
-            self._sort_combined(word, chunks, minimum, shift, row_bits, bucket_of_cell, places, bounds, out)
-            return
-        keys = np.empty(num_rows, np.uint64)
-        order = np.empty(num_rows, np.int64 if num_rows > 1 << 31 else np.int32)
-        self._run_tasks(
-            len(chunks),
-            lambda i: cpu_loops.scatter_pairs(
-                word[chunks[i]], chunks[i].start, minimum, shift, bucket_of_cell, places[i], keys, order
-            ),
-        )
+        if shift == 0 and counts.shape[1] <= MAX_BUCKETS:
+            bucket_of_cell, num_buckets = np.arange(counts.shape[1], dtype=np.uint16), counts.shape[1]
+        else:
+            bucket_of_cell, num_buckets = _buckets(counts.sum(axis=0))
+            counts = np.stack(
+                [np.bincount(bucket_of_cell, weights=count, minlength=num_buckets) for count in counts]
+            ).astype(np.int64)
+        bounds = np.concatenate(([0], np.cumsum(counts.sum(axis=0))))
+        return _Partition(chunks, minimum, width, shift, bucket_of_cell, _places(counts), bounds)
+
+    def _sort_by_counts(self, word: Array, partition: _Partition, out: _Output) -> None:
+        """Sort where buckets are single keys: nothing is left to do inside them."""
+        minimum, shift, bounds = partition.minimum, partition.shift, partition.bounds
+        rows, keys = out.rows, out.keys
         if rows is not None:
-            order = rows[order]
-        # A bucket far above the rest is one cell of many keys: it is cut again, by its own range.
-        large = max(8 * BUCKET_ROWS, num_rows // 8)
-        small = []
-        for bucket, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-            if stop - start <= large:
-                small.append(bucket)
-                continue
-            part = slice(start, stop)
-            self.sort(keys[part], order[part], out[part], None if repeats is None else repeats[part])
 
-        def sort_bucket(index: int) -> None:
-            part = slice(bounds[small[index]], bounds[small[index] + 1])
-            self._sort_bucket(keys[part], order[part], out[part], None if repeats is None else repeats[part])
+            def scatter(index: int) -> None:
+                chunk = partition.chunks[index]
+                cpu_loops.scatter_rows(
+                    word[chunk], chunk.start, minimum, shift, partition.places[index], rows
+                )
 
-        self._run_tasks(len(small), sort_bucket)
+            self._run_tasks(len(partition.chunks), scatter)
+        if keys is not None:
+            keys[:] = np.repeat(np.arange(len(bounds) - 1, dtype=np.uint64) + minimum, np.diff(bounds))
+
+    def _sort_keys(self, word: Array, partition: _Partition, keys: Array) -> None:
+        """Sort keys that nothing goes along with."""
+
+        def scatter(index: int) -> None:
+            cpu_loops.scatter_keys(
+                word[partition.chunks[index]],
+                partition.minimum,
+                partition.shift,
+                partition.bucket_of_cell,
+                partition.places[index],
+                keys,
+            )
+
+        self._run_tasks(len(partition.chunks), scatter)
+        bounds = partition.bounds
+        self._run_tasks(len(bounds) - 1, lambda i: keys[bounds[i] : bounds[i + 1]].sort())
 
     def _sort_combined(
-        self,
-        word: Array,
-        chunks: list[slice],
-        minimum: Any,
-        shift: Any,
-        row_bits: int,
-        bucket_of_cell: Array,
-        places: Array,
-        bounds: Array,
-        out: Array,
+        self, word: Array, partition: _Partition, row_bits: int, rows: Array, keys: Array | None
     ) -> None:
         """Sort words that hold key and row number."""
-        combined = out.view(np.uint64)
-        self._run_tasks(
-            len(chunks),
-            lambda i: cpu_loops.scatter_combined(
-                word[chunks[i]],
-                chunks[i].start,
+        combined = rows.view(np.uint64)
+        minimum, bounds = partition.minimum, partition.bounds
+
+        def scatter(index: int) -> None:
+            chunk = partition.chunks[index]
+            cpu_loops.scatter_combined(
+                word[chunk],
+                chunk.start,
                 minimum,
-                shift,
+                partition.shift,
                 np.uint64(row_bits),
-                bucket_of_cell,
-                places[i],
+                partition.bucket_of_cell,
+                partition.places[index],
                 combined,
-            ),
-        )
+            )
+
+        self._run_tasks(len(partition.chunks), scatter)
         mask = np.uint64((1 << row_bits) - 1)
 
         def sort_bucket(index: int) -> None:
             part = combined[bounds[index] : bounds[index + 1]]
             part.sort()
+            if keys is not None:
+                found = keys[bounds[index] : bounds[index + 1]]
+                np.right_shift(part, np.uint64(row_bits), out=found)
+                found += minimum
             part &= mask
 
         self._run_tasks(len(bounds) - 1, sort_bucket)
 
-    def _sort_bucket(self, keys: Array, rows: Array | None, out: Array, repeats: Array | None) -> None:
-        """Sort few keys on one thread."""
+    def _sort_pairs(self, word: Array, rows: Array | None, partition: _Partition, out: _Output) -> None:
+        """Sort keys and row numbers that do not fit one word."""
+        num_rows = len(word)
+        if partition.width == 0:
+            self._sort_bucket(word, rows, out)
+            return
+        keys = np.empty(num_rows, np.uint64)
+        order = np.empty(num_rows, np.int64 if num_rows > 1 << 31 else np.int32)
+
+        def scatter(index: int) -> None:
+            chunk = partition.chunks[index]
+            cpu_loops.scatter_pairs(
+                word[chunk],
+                chunk.start,
+                partition.minimum,
+                partition.shift,
+                partition.bucket_of_cell,
+                partition.places[index],
+                keys,
+                order,
+            )
+
+        self._run_tasks(len(partition.chunks), scatter)
+        if rows is not None:
+            order = rows[order]
+        # A bucket far above the rest is one cell of many keys: it is cut again, by its own range.
+        large = max(8 * BUCKET_ROWS, num_rows // 8)
+        small = []
+        bounds = partition.bounds.tolist()
+        for bucket, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            if stop - start <= large:
+                small.append(bucket)
+            else:
+                self.sort(keys[start:stop], order[start:stop], out.part(start, stop))
+
+        def sort_bucket(index: int) -> None:
+            start, stop = bounds[small[index]], bounds[small[index] + 1]
+            self._sort_bucket(keys[start:stop], order[start:stop], out.part(start, stop))
+
+        self._run_tasks(len(small), sort_bucket)
+
+    def _sort_bucket(self, keys: Array, rows: Array | None, out: _Output) -> None:
+        """Sort few keys, or equal ones, on one thread."""
         num_rows = len(keys)
         if num_rows == 0:
+            return
+        if out.rows is None:
+            assert out.keys is not None, "something is asked for"
+            out.keys[:] = np.sort(keys)
             return
         minimum = keys.min()
         width = int(keys.max() - minimum).bit_length()
@@ -189,25 +291,27 @@ class _WordSort:
         drop = max(0, width + place_bits - 64)
         combined = np.empty(num_rows, np.uint64)
         shift = np.uint64(place_bits)
+        mask = np.uint64((1 << place_bits) - 1)
         cpu_loops.combine_with_place(keys, minimum, np.uint64(drop), shift, combined)
         if width:
             combined.sort()
         if drop:
             long_runs = np.empty((num_rows // cpu_loops.INSERTION_ROWS + 1, 2), np.int64)
             found = cpu_loops.settle_prefix_runs(combined, shift, keys, long_runs)
-            mask = np.uint64((1 << place_bits) - 1)
             for start, stop in long_runs[:found].tolist():
                 # These keys agree in all but the bits dropped, so less is dropped next time, if anything.
                 places = (combined[start:stop] & mask).astype(np.int64)
                 ordered = np.empty(stop - start, np.int64)
-                self._sort_bucket(keys[places], places, ordered, None)
+                self._sort_bucket(keys[places], places, _Output(ordered))
                 combined[start:stop] = ordered.view(np.uint64)
         if rows is None:
-            np.bitwise_and(combined, np.uint64((1 << place_bits) - 1), out=out.view(np.uint64))
+            np.bitwise_and(combined, mask, out=out.rows.view(np.uint64))
         else:
-            cpu_loops.rows_of_places(combined, shift, rows, out)
-        if repeats is not None:
-            cpu_loops.mark_repeats(combined, shift, keys, repeats)
+            cpu_loops.values_of_places(combined, shift, rows, out.rows)
+        if out.repeats is not None:
+            cpu_loops.mark_repeats(combined, shift, keys, out.repeats)
+        if out.keys is not None:
+            cpu_loops.values_of_places(combined, shift, keys, out.keys)
 
 
 def _places(counts: Array) -> Array:

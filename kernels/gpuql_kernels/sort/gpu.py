@@ -26,6 +26,18 @@ def order(words: list[Array], bits: list[int], /, *, run_tasks: RunTasks = seria
     return result
 
 
+def sort(
+    words: list[Array], bits: list[int], /, *, with_rows: bool, run_tasks: RunTasks = serially
+) -> tuple[Array | None, Array]:
+    """Order and keys."""
+    (packed,), (size,) = _pack(words, bits)
+    xp = array_module(packed)
+    if not with_rows:
+        return None, xp.sort(packed)
+    rows = _order_word(xp, packed, size)
+    return rows, packed[rows]
+
+
 def _pack(words: list[Array], bits: list[int]) -> tuple[list[Array], list[int]]:
     """Join neighbouring words that fit 64 bits together."""
     packed, sizes = [words[0]], [bits[0]]
