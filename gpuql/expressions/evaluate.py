@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gpuql_planner.logical.expressions import (
     Expression,
     InList,
     Literal,
+    LiteralValue,
 )
 from gpuql_planner.types import DataType
 
@@ -56,7 +58,7 @@ def evaluate_operand(expression: Expression, batch: Batch, context: EvaluationCo
                 raise InternalError(f"batch lacks an attribute: {attribute.name}#{attribute.id}")
             return column
         case Literal():
-            return literal_column(expression.value, expression.type, 1, xp=context.xp)
+            return _constant(expression, context.xp)
         case Call():
             return _call(expression, batch, context)
         case Cast():
@@ -74,6 +76,20 @@ def evaluate_operand(expression: Expression, batch: Batch, context: EvaluationCo
             return evaluate_in_list(expression, batch, context)
         case _:
             raise InternalError(f"expression cannot be evaluated on a batch: {type(expression).__name__}")
+
+
+def _constant(literal: Literal, xp: Any) -> Column:
+    """One row. Kept on the host, as every batch asks for it again."""
+    value = literal.value
+    if xp is not np or isinstance(value, float):  # equal floats may differ: 0.0 and -0.0
+        return literal_column(value, literal.type, 1, xp=xp)
+    return _host_constant(type(value).__name__, value, literal.type)
+
+
+@lru_cache(maxsize=4096)
+def _host_constant(kind: str, value: LiteralValue, dtype: DataType) -> Column:
+    """``kind`` keeps values apart that are equal but of different types, such as 1 and True."""
+    return literal_column(value, dtype, 1)
 
 
 def _call(call: Call, batch: Batch, context: EvaluationContext) -> Column:

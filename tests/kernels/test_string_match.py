@@ -162,3 +162,13 @@ def test_like_over_many_strings(pattern: str, selection: str) -> None:
     assert cpu.like(offsets, data, rows, parsed).tolist() == expected
     assert any(expected)
     assert not all(expected)
+
+
+def test_factorize_short_strings() -> None:
+    """Up to seven bytes a string is one word with its length, so that padding is told from zero bytes."""
+    texts = ["a", "a\0", "a\0\0", "", "\0", "13", "abcdefg", "abcdef\0", "ÿ", "\x07"] * 100
+    offsets, data = packed(texts)
+    codes, first = cpu.factorize(offsets, data, None)
+    numbers: dict[str, int] = {}
+    assert codes.tolist() == [numbers.setdefault(text, len(numbers)) for text in texts]
+    assert first.tolist() == [texts.index(text) for text in numbers]

@@ -205,8 +205,7 @@ def gather(data: Array, starts: Array, ends: Array, /) -> tuple[Array, Array]:
 def factorize(offsets: Array, data: Array, rows: Array | None, /) -> tuple[Array, Array]:
     """Number distinct strings."""
     if not _is_small(offsets, rows):
-        many_codes, many_first = _loops().factorize(offsets, data, _all_rows(offsets, rows))
-        return many_codes, many_first
+        return _factorize_many(offsets, data, _all_rows(offsets, rows))
     numbers: dict[bytes, int] = {}
     first: list[int] = []
     codes = np.zeros(len(offsets) - 1 if rows is None else len(rows), np.int64)
@@ -216,6 +215,21 @@ def factorize(offsets: Array, data: Array, rows: Array | None, /) -> tuple[Array
             first.append(index)
         codes[index] = code
     return codes, np.array(first, np.int64)
+
+
+#: Strings of so many bytes fit one word together with their length.
+_WORD_BYTES = 7
+
+
+def _factorize_many(offsets: Array, data: Array, rows: Array) -> tuple[Array, Array]:
+    lengths = offsets[1:][rows] - offsets[rows]
+    if int(lengths.max()) <= _WORD_BYTES:
+        from gpuql_kernels.group_by import cpu as group_by
+
+        words = _loops().prefix_word(offsets, data, rows, 0) | lengths.view(np.uint64)
+        return group_by.factorize(words.view(np.int64))
+    codes, first = _loops().factorize(offsets, data, rows)
+    return codes, first
 
 
 def lookup(
