@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gpuql.execution.fused.arguments import Inputs
@@ -22,22 +24,29 @@ MAX_ENTRIES = 1024
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A fused pipeline with its compiled form, or the reason why there is none. Holds what its key names by id."""
+    """A fused pipeline with its compiled form, or the reason why there is none."""
 
     fused: FusedPipeline | None
     compiled: Any
     reason: str
-    pipeline: Pipeline
-    inputs: Inputs | None = None
 
 
 class LoweringCache:
-    """Thread-safe, least recently used first out."""
+    """Thread-safe, least recently used first out.
+
+    Entries go with their pipeline: when nobody holds a plan any more (a table it reads was dropped, say), what was
+    lowered for it, dictionaries and tabulated functions among it, is let go too.
+    """
 
     def __init__(self, driver: FusedDriver) -> None:
         self._driver = driver
-        self._entries: OrderedDict[Hashable, Lowered] = OrderedDict()
-        self._lock = threading.Lock()
+        self._entries: OrderedDict[tuple[int, Hashable], Lowered] = OrderedDict()
+        self._pipelines: dict[int, tuple[weakref.ref[Pipeline], list[tuple[int, Hashable]]]] = {}
+        # Reentrant: a pipeline may be collected, and its entries dropped, while this thread holds the lock.
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def lower(self, pipeline: Pipeline, inputs: Inputs, context: RunContext) -> Lowered:
         """Lower ``pipeline`` for inputs of this form, or find that it was done before."""
@@ -49,16 +58,24 @@ class LoweringCache:
                 return known
         lowered = self._lower(pipeline, inputs, context)
         with self._lock:
+            if id(pipeline) not in self._pipelines:
+                reference = weakref.ref(pipeline, partial(self._forget, id(pipeline)))
+                self._pipelines[id(pipeline)] = reference, []
+            self._pipelines[id(pipeline)][1].append(key)
             self._entries[key] = lowered
             while len(self._entries) > MAX_ENTRIES:
                 self._entries.popitem(last=False)
         return lowered
 
+    def _forget(self, number: int, _: weakref.ref[Pipeline]) -> None:
+        with self._lock:
+            _, keys = self._pipelines.pop(number)
+            for key in keys:
+                self._entries.pop(key, None)
+
     def _lower(self, pipeline: Pipeline, inputs: Inputs, context: RunContext) -> Lowered:
-        # The key names string arrays by id; empty slices of the inputs keep them alive without keeping the rows.
-        kept = Inputs(inputs.batch.slice(0, 0), {}, inputs.evaluate)
         try:
             fused = PipelineLowering(pipeline, inputs, context, on_grid=self._driver.on_grid).lower()
         except NotFusible as refusal:
-            return Lowered(None, None, str(refusal), pipeline, kept)
-        return Lowered(fused, self._driver.compile(fused.program), fused.remaining_reason, pipeline, kept)
+            return Lowered(None, None, str(refusal))
+        return Lowered(fused, self._driver.compile(fused.program), fused.remaining_reason)
