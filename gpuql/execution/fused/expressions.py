@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from gpuql_planner.logical.expressions import (
     InList,
     Literal,
 )
+from gpuql_planner.logical.visit import walk
 from gpuql_planner.types import BOOLEAN, DataType, TypeId
 
 INT64 = (-(2**63), 2**63 - 1)
@@ -489,23 +490,6 @@ def _only_attribute(expression: Expression) -> Attribute | None:
         elif isinstance(part, Case) or (isinstance(part, Call) and part.function in _NOT_STRICT):
             return None
     return found.pop() if len(found) == 1 else None
-
-
-def walk(expression: Expression) -> Iterator[Expression]:
-    """The expression and all parts of it that one row evaluates."""
-    yield expression
-    parts: tuple[Expression, ...] = ()
-    match expression:
-        case Call():
-            parts = expression.arguments
-        case Cast():
-            parts = (expression.argument,)
-        case InList():
-            parts = (expression.argument, *expression.options)
-        case Case():
-            parts = (*(part for branch in expression.branches for part in branch), expression.otherwise)
-    for part in parts:
-        yield from walk(part)
 
 
 def _describe(expression: Expression) -> str:

@@ -6,44 +6,45 @@ and the form of the join indexes. The program holds their consequences, never th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gpuql.columnar.column import Array, Column, StringArray
+from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.construct import narrowest_dtype
-from gpuql.columnar.strings import entry_bytes
 from gpuql.execution.fanout import probe_fanout
 from gpuql.execution.fused.aggregates import AggregateLowering, LoweredAggregates
 from gpuql.execution.fused.arguments import ArgumentList, Binding, Inputs, padded
-from gpuql.execution.fused.expressions import ExpressionLowering, walk
+from gpuql.execution.fused.attributes import build_attributes, needed_attributes
+from gpuql.execution.fused.expressions import ExpressionLowering
+from gpuql.execution.fused.keys import (
+    PACKED_LIMIT,
+    key_domain,
+    mark_follows_from_presence,
+    replicas,
+    translate,
+)
 from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.operators.contract import JoinTable, KeyColumn, RunContext
 from gpuql_kernels.codegen import program as ir
-from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
+from gpuql_planner.logical.expressions import Attribute, AttributeRef
 from gpuql_planner.logical.nodes import JoinKind
 from gpuql_planner.physical.nodes import (
     AggregateSink,
     CollectSink,
     FilterExec,
-    HashJoinBuild,
     HashJoinProbe,
     LimitSink,
     Pipeline,
     ProjectExec,
-    Sink,
-    SortSink,
     TableScan,
     Transform,
 )
 from gpuql_planner.types import BIGINT
 
-#: Largest packed key; hash tables use -1 for an empty slot.
-PACKED_LIMIT = 2**62
 #: Group arrays this small are always used: clearing them costs less than hashing a few rows.
 SMALL_DOMAIN = 1 << 12
 #: Bytes of dense state that cost about as much to clear, merge and search as one row costs to hash (measured: 0.2 ns
@@ -51,7 +52,6 @@ SMALL_DOMAIN = 1 << 12
 DENSE_BYTES_PER_ROW = 32
 #: A join that can give more rows than this for one input row is left to the interpreter, which works in chunks.
 MAX_FANOUT = 1 << 20
-_STRING_TRANSLATION_ENTRIES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,13 +211,13 @@ class PipelineLowering:
             raise NotFusible("MARK join with a further condition")
         build = node.build
         keys = tuple(self._key_part(node, position, table) for position in range(len(node.probe_keys)))
-        if node.kind is JoinKind.MARK and not _mark_follows_from_presence(node, table, keys):
+        if node.kind is JoinKind.MARK and not mark_follows_from_presence(node, table, keys):
             raise NotFusible("MARK join whose NULL depends on pairs of rows")
         fanout = self.fanout * probe_fanout(table, node)
         if fanout > MAX_FANOUT:
             raise NotFusible("one row may match very many")
         step = len(self.steps)
-        for attribute in _build_attributes(node):
+        for attribute in build_attributes(node):
             if attribute.id in table.payload.columns:
                 self.expressions.define(attribute.id, partial(self._build_column, node, step, attribute))
         residual = self._residual(node)
@@ -295,7 +295,7 @@ class PipelineLowering:
             raise NotFusible("join keys are factorised")
         if column.distinct is operand.strings:
             return None
-        table = self.context.xp.asarray(_translate(operand.strings, column.distinct))
+        table = self.context.xp.asarray(translate(operand.strings, column.distinct))
         return self.arguments.array(("translation", id(operand.strings), id(column.distinct)), table)
 
     def _index(self, build: int, table: JoinTable) -> ir.IndexArguments:
@@ -334,7 +334,7 @@ class PipelineLowering:
 
     def _emit(self, done: int, reason: str) -> FusedPipeline:
         """Put out the attributes that the remaining transforms and the sink read."""
-        needed = _needed(self.pipeline.transforms[done:], self.pipeline.sink, self.inputs)
+        needed = needed_attributes(self.pipeline.transforms[done:], self.pipeline.sink, self.inputs)
         outputs = []
         for attribute in needed:
             operand = self.expressions.lower(AttributeRef(attribute))
@@ -371,7 +371,7 @@ class PipelineLowering:
         dense = domain <= SMALL_DOMAIN or domain * state_bytes <= DENSE_BYTES_PER_ROW * reached
         aggregates = lowering.lower(calls, count_rows=dense)
         if dense:
-            ir_sink: ir.Sink = ir.GroupDense(parts, aggregates.accumulators, _replicas(domain))
+            ir_sink: ir.Sink = ir.GroupDense(parts, aggregates.accumulators, replicas(domain))
         else:
             ir_sink = ir.GroupHash(parts, aggregates.accumulators)
         return self._finished(
@@ -408,7 +408,7 @@ class PipelineLowering:
         stride = 1
         for attribute, expression in sink.keys:
             operand = self._groupable(self.expressions.lower(expression))
-            minimum, cardinality = _key_domain(operand)
+            minimum, cardinality = key_domain(operand)
             null_code = None
             if operand.value.nullable:
                 null_code = self.arguments.scalar(cardinality, "int64")
@@ -449,74 +449,6 @@ class PipelineLowering:
         return None
 
 
-def _build_attributes(node: HashJoinProbe) -> Iterator[Attribute]:
-    """Attributes that a probe's outputs and residual name, among them those of the build side."""
-    yield from node.build_outputs
-    for condition in node.residual:
-        for part in walk(condition):
-            if isinstance(part, AttributeRef):
-                yield part.attribute
-
-
-def _needed(transforms: tuple[Transform, ...], sink: Sink, inputs: Inputs) -> list[Attribute]:
-    """Attributes that the transforms and the sink read and do not make themselves, in a fixed order."""
-    made: set[Attribute] = set()
-    needed: dict[Attribute, None] = {}
-
-    def read(expressions: Iterable[Expression]) -> None:
-        for expression in expressions:
-            for part in walk(expression):
-                if isinstance(part, AttributeRef) and part.attribute not in made:
-                    needed[part.attribute] = None
-
-    for transform in transforms:
-        match transform:
-            case FilterExec():
-                read(transform.predicates)
-            case ProjectExec():
-                read(expression for _, expression in transform.expressions)
-                made.update(
-                    attribute
-                    for attribute, expression in transform.expressions
-                    if not (isinstance(expression, AttributeRef) and expression.attribute == attribute)
-                )
-            case HashJoinProbe():
-                read(transform.probe_keys)
-                made.update(transform.build_outputs)
-                made.update(
-                    a
-                    for a in _build_attributes(transform)
-                    if a.id in inputs.table(transform.build).payload.columns
-                )
-                if transform.mark is not None:
-                    made.add(transform.mark)
-                read(transform.residual)
-                read(AttributeRef(attribute) for attribute in transform.outputs)
-            case _:
-                read((transform.count,))
-    match sink:
-        case HashJoinBuild():
-            read(sink.keys)
-            read(AttributeRef(attribute) for attribute in sink.payload)
-        case AggregateSink():
-            read(expression for _, expression in sink.keys)
-            for _, call in sink.aggregates:
-                read(call.arguments)
-                read(() if call.filter is None else (call.filter,))
-                read(key.expression for key in call.order_by)
-        case SortSink():
-            read(key.expression for key in sink.keys)
-            read(AttributeRef(attribute) for attribute in sink.attributes)
-        case LimitSink() | CollectSink():
-            read(AttributeRef(attribute) for attribute in sink.attributes)
-    return list(needed)
-
-
-def _replicas(domain: int) -> int:
-    """States per group: with few groups most rows would wait for the addition of the row before."""
-    return 8 if domain <= 8 else 4 if domain <= 64 else 1
-
-
 def _require_one_word(column: Column) -> None:
     if column.values.ndim != 1:
         raise NotFusible(f"column of type {column.dtype} takes several words")
@@ -530,41 +462,6 @@ def _usable_bounds(column: Column) -> tuple[int, int] | None:
         return column.bounds
     limits = np.iinfo(column.values.dtype)
     return int(limits.min), int(limits.max)
-
-
-def _mark_follows_from_presence(node: HashJoinProbe, table: JoinTable, keys: tuple[ir.KeyPart, ...]) -> bool:
-    """Whether an unmatched row is NULL just if its key or some build key is NULL; else other keys decide with it."""
-    if len(keys) == 1 and not node.null_safe:
-        return True
-    return not table.has_null_key and not any(part.value.nullable for part in keys)
-
-
-def _translate(source: StringArray, target: StringArray) -> Array:
-    """Position in ``target`` of each entry of ``source``, -1 where it has none."""
-    key = ("translation", id(target))
-    known = source.cache.get(key)
-    if known is not None and known[0] is target:
-        return known[1]
-    if len(source) + len(target) > _STRING_TRANSLATION_ENTRIES:
-        raise NotFusible("join keys are strings of large dictionaries")
-    positions = {entry: position for position, entry in enumerate(entry_bytes(target))}
-    table = np.array([positions.get(entry, -1) for entry in entry_bytes(source)] or [-1], dtype=np.int32)
-    source.cache[key] = (target, table)
-    return table
-
-
-def _key_domain(operand: Operand) -> tuple[int, int]:
-    """Smallest stored value and number of possible values of a group key."""
-    if operand.strings is not None:
-        return 0, max(1, len(operand.strings))
-    if operand.value.dtype == "bool":
-        return 0, 2
-    if not operand.is_integer or operand.bounds is None or operand.value.dtype == "uint64":
-        raise NotFusible(f"group key of type {operand.dtype} has no small range")
-    low, high = operand.bounds
-    if high - low >= PACKED_LIMIT:
-        raise NotFusible("group keys do not fit one word")
-    return low, high - low + 1
 
 
 def _output_dtype(operand: Operand) -> str:

@@ -1,0 +1,58 @@
+"""Facts about join and group keys that decide how they are packed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpuql.columnar.column import Array, StringArray
+from gpuql.columnar.strings import entry_bytes
+from gpuql.execution.fused.operands import Operand
+from gpuql.execution.fused.refusal import NotFusible
+from gpuql.operators.contract import JoinTable
+from gpuql_kernels.codegen import program as ir
+from gpuql_planner.physical.nodes import HashJoinProbe
+
+#: Largest packed key; hash tables use -1 for an empty slot.
+PACKED_LIMIT = 2**62
+#: Translations between dictionaries of more entries than this are left to the interpreter's compiled lookup.
+_STRING_TRANSLATION_ENTRIES = 1 << 16
+
+
+def mark_follows_from_presence(node: HashJoinProbe, table: JoinTable, keys: tuple[ir.KeyPart, ...]) -> bool:
+    """Whether an unmatched row is NULL just if its key or some build key is NULL; else other keys decide with it."""
+    if len(keys) == 1 and not node.null_safe:
+        return True
+    return not table.has_null_key and not any(part.value.nullable for part in keys)
+
+
+def translate(source: StringArray, target: StringArray) -> Array:
+    """Position in ``target`` of each entry of ``source``, -1 where it has none."""
+    key = ("translation", id(target))
+    known = source.cache.get(key)
+    if known is not None and known[0] is target:
+        return known[1]
+    if len(source) + len(target) > _STRING_TRANSLATION_ENTRIES:
+        raise NotFusible("join keys are strings of large dictionaries")
+    positions = {entry: position for position, entry in enumerate(entry_bytes(target))}
+    table = np.array([positions.get(entry, -1) for entry in entry_bytes(source)] or [-1], dtype=np.int32)
+    source.cache[key] = (target, table)
+    return table
+
+
+def key_domain(operand: Operand) -> tuple[int, int]:
+    """Smallest stored value and number of possible values of a group key."""
+    if operand.strings is not None:
+        return 0, max(1, len(operand.strings))
+    if operand.value.dtype == "bool":
+        return 0, 2
+    if not operand.is_integer or operand.bounds is None or operand.value.dtype == "uint64":
+        raise NotFusible(f"group key of type {operand.dtype} has no small range")
+    low, high = operand.bounds
+    if high - low >= PACKED_LIMIT:
+        raise NotFusible("group keys do not fit one word")
+    return low, high - low + 1
+
+
+def replicas(domain: int) -> int:
+    """States per group: with few groups most rows would wait for the addition of the row before."""
+    return 8 if domain <= 8 else 4 if domain <= 64 else 1
