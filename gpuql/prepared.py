@@ -11,6 +11,7 @@ from gpuql.api.result import Result
 from gpuql.config import Settings
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
+from gpuql_planner.errors import GpuqlError
 from gpuql_planner.logical.nodes import Values
 from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.physical.instantiate import instantiate
@@ -60,12 +61,17 @@ class QueryTemplate:
     ) -> PhysicalPlan | None:
         """The plan with ``values``; None if planning looked at the values and these need a plan of their own.
 
+        None too if no plan can be made for the values that came first.
+
         ``lower`` makes the plan if these settings have none yet.
         """
         with self._lock:
             plan = self._plans.get(settings)
             if plan is None:
-                plan = lower(self._query)
+                try:
+                    plan = lower(self._query)
+                except GpuqlError:
+                    return None
                 if len(self._plans) == _TEMPLATE_PLANS:
                     self._plans.clear()
                 self._plans[settings] = plan
@@ -84,6 +90,7 @@ class PreparedQuery:
         self, query: Query | QueryTemplate, host: QueryHost, values: SlotValues | None = None
     ) -> None:
         self._source = query
+        self._query = query if isinstance(query, Query) else None
         self._values = SlotValues(()) if values is None else values
         self._host = host
         self._planned: tuple[Settings, PhysicalPlan] | None = None
@@ -91,9 +98,10 @@ class PreparedQuery:
     @property
     def query(self) -> Query:
         """The bound query."""
-        if isinstance(self._source, QueryTemplate):
-            self._source = self._source.query(self._values)
-        return self._source
+        if self._query is None:
+            assert isinstance(self._source, QueryTemplate), "a query or a template"
+            self._query = self._source.query(self._values)
+        return self._query
 
     def physical_plan(self, settings: Settings) -> PhysicalPlan:
         """Optimised, lowered and placed."""

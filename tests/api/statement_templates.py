@@ -10,8 +10,27 @@ from dataclasses import dataclass
 #: narrow types, other digits, empty and malformed texts.
 POOLS: dict[str, tuple[str, ...]] = {
     "integer": (
-        "0", "1", "2", "3", "5", "7", "10", "127", "128", "255", "300", "32767", "32768", "2147483647",
-        "2147483648", "9223372036854775807", "9223372036854775808", "-1", "-128", "-129", "-2147483648",
+        "0",
+        "1",
+        "2",
+        "3",
+        "5",
+        "7",
+        "10",
+        "127",
+        "128",
+        "255",
+        "300",
+        "32767",
+        "32768",
+        "2147483647",
+        "2147483648",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-1",
+        "-128",
+        "-129",
+        "-2147483648",
     ),
     "small": ("0", "1", "2", "3", "4", "5"),
     "decimal": ("0.0", "0.1", "0.5", "1.5", "2.5", "9.9", "-0.5", "1.0", "2.00", "1.25", "0.001", "12345.67"),
@@ -21,7 +40,7 @@ POOLS: dict[str, tuple[str, ...]] = {
     "timestamp": ("'1994-01-01'", "'1994-01-01 00:00:00'", "'1994-01-01 12:30:00'", "'1996-02-29 23:59:59'"),
     "odd": ("'1994-01-01'", "'x'", "'12'", "''", "'1994-13-01'", "' 3 '", "'true'"),
     "fraction": ("0.5", "0.25", "0.0", "1.0", "0.9"),
-}  # fmt: skip
+}
 
 #: Columns of the tables ``t`` and ``u`` by kind; ``DATA`` makes them.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -78,9 +97,16 @@ class TemplateMaker:
         """One more template."""
         self._kinds = []
         shapes: list[Callable[[], str]] = [
-            self._plain, self._plain, self._grouped, self._joined, self._nested, self._united, self._computed,
-            self._shared, self._limited,
-        ]  # fmt: skip
+            self._plain,
+            self._plain,
+            self._grouped,
+            self._joined,
+            self._nested,
+            self._united,
+            self._computed,
+            self._shared,
+            self._limited,
+        ]
         text = self._choose.choice(shapes)()
         return Template(text, tuple(self._kinds))
 
@@ -223,7 +249,7 @@ class TemplateMaker:
                     self._like,
                     self._twice,
                     self._constant,
-                ]  # fmt: skip
+                ]
             )()
         )
 
@@ -243,9 +269,17 @@ class TemplateMaker:
 
     def _in_list(self) -> str:
         column, kind = self._choose.choice(
-            [("i8", "integer"), ("i32", "small"), ("d52", "decimal"), ("i64", "integer"), ("s", "text"),
-             ("d", "date"), ("d52", "small"), ("f64", "decimal")]
-        )  # fmt: skip
+            [
+                ("i8", "integer"),
+                ("i32", "small"),
+                ("d52", "decimal"),
+                ("i64", "integer"),
+                ("s", "text"),
+                ("d", "date"),
+                ("d52", "small"),
+                ("f64", "decimal"),
+            ]
+        )
         options = ", ".join(self._hole(kind) for _ in range(self._choose.randint(1, 4)))
         return f"{column} {self._choose.choice(['IN', 'NOT IN'])} ({options})"
 

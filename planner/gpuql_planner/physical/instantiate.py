@@ -10,8 +10,9 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from gpuql_planner.logical.expressions import AttributeRef, Expression, Literal, SortKey
-from gpuql_planner.logical.nodes import LogicalNode, Values
+from gpuql_planner.logical.nodes import LogicalNode, Shared, Values
 from gpuql_planner.logical.traced import SlotValues, TracedLiteral
+from gpuql_planner.optimizer.dependent_domain import fresh_shared_key
 from gpuql_planner.physical.nodes import (
     AggregateSink,
     BuildScan,
@@ -68,6 +69,7 @@ class _Instantiation:
     def __init__(self, values: SlotValues) -> None:
         self._values = values
         self._done: dict[int, Any] = {}
+        self._shared_keys: dict[int, int] = {}
 
     def part(self, part: Any) -> Any:
         if isinstance(part, TracedLiteral):
@@ -83,12 +85,14 @@ class _Instantiation:
         return known
 
     def _rebuilt(self, part: Any) -> Any:
-        changes = {}
+        changes: dict[str, Any] = {}
         for name in _field_names(type(part)):
             old = getattr(part, name)
             new = self.part(old)
             if new is not old:
                 changes[name] = new
+        if changes and isinstance(part, Shared):  # other constants: no longer what the old key stands for
+            changes["key"] = self._shared_keys.setdefault(part.key, fresh_shared_key())
         return replace(part, **changes) if changes else part
 
 

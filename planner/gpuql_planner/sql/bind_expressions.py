@@ -131,6 +131,11 @@ class ExpressionBinder:
 
     def bind_subplan(self, node: exp.Expr) -> QuerySource:
         """Plan of a subquery that sees this expression's columns from outside."""
+        query = node
+        while isinstance(query, (exp.Subquery, exp.Paren)):
+            query = query.this
+        if isinstance(query, exp.Select) and query.args.get("order") is None:
+            self.context.nameless.add(id(query))
         source = self.queries.nested(self.scope).bind(node)
         return QuerySource(source.plan)
 

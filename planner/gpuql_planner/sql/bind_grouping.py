@@ -64,8 +64,8 @@ class Grouping:
         if not (isinstance(node, exp.Literal) and node.is_string):
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
-            self.context.depend_on_constants(node)
-            self._add(binder.bind(node), column_name(node))
+            name = "key" if self.context.has_slots(node) else column_name(node)
+            self._add(binder.bind(node), name)
         else:
             self._add_item(items[position], binder)
 

@@ -71,7 +71,12 @@ class SelectBinder:
             raise self.context.error(BinderError, "SELECT without columns", self.select)
         source = bind_from(self.queries, self.select)
         self.plan, self.scope = source.plan, source.scope
-        self.items = expand_select_list(self.context, self.select.expressions, self.scope)
+        self.items = expand_select_list(
+            self.context,
+            self.select.expressions,
+            self.scope,
+            nameless=id(self.select) in self.context.nameless,
+        )
         self.aliases = self._aliases()
         self._bind_where()
         self.grouping = self._bind_grouping()
@@ -213,9 +218,9 @@ class SelectBinder:
         for output in (*outputs, *hidden):
             if output.expression == expression:
                 return output.attribute
-        self.context.depend_on_constants(node)
         used = {output.attribute for output in (*outputs, *hidden)}
-        attribute = _output_attribute(column_name(node), expression, used)
+        name = "key" if self.context.has_slots(node) else column_name(node)
+        attribute = _output_attribute(name, expression, used)
         hidden.append(_Output(attribute.name, expression, attribute))
         return attribute
 

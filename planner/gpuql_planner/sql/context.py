@@ -64,6 +64,8 @@ class BindContext:
     integer_division: bool = False
     trace: Trace | None = None
     parameter_slots: Mapping[int | str, int] = field(default_factory=dict)
+    #: By id, the SELECTs whose column names nothing can refer to.
+    nameless: set[int] = field(default_factory=set)
     volatile_values: dict[str, Expression] = field(default_factory=dict)
     _positional_used: int = 0
     _names_used: set[str] = field(default_factory=set)
@@ -112,6 +114,10 @@ class BindContext:
         """The literal for a constant of the text whose value the plan may leave open; None for any other."""
         slot = None if self.trace is None else node.meta.get("slot")
         return None if self.trace is None or slot is None else self.trace.literal(slot)
+
+    def has_slots(self, tree: exp.Expr) -> bool:
+        """Whether the plan may leave the value of a constant written in ``tree`` open."""
+        return self.trace is not None and any("slot" in node.meta for node in tree.find_all(exp.Literal))
 
     def depend_on_constants(self, tree: exp.Expr) -> None:
         """Say that the plan is right only for the constants written in ``tree`` (a column is named after them)."""

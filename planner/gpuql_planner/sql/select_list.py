@@ -26,8 +26,13 @@ class SelectItem:
     has_alias: bool = False
 
 
-def expand_select_list(context: BindContext, nodes: Sequence[exp.Expr], scope: Scope) -> list[SelectItem]:
-    """Items in order; ``*``, ``t.*`` and COLUMNS(...) give one for each column."""
+def expand_select_list(
+    context: BindContext, nodes: Sequence[exp.Expr], scope: Scope, *, nameless: bool = False
+) -> list[SelectItem]:
+    """Items in order; ``*``, ``t.*`` and COLUMNS(...) give one for each column.
+
+    ``nameless`` says that nothing refers to the items by name, so that they need not be called after constants.
+    """
     items: list[SelectItem] = []
     for node in nodes:
         if isinstance(node, exp.Star):
@@ -42,6 +47,8 @@ def expand_select_list(context: BindContext, nodes: Sequence[exp.Expr], scope: S
             raise context.unsupported("several aliases of one expression", node)
         elif isinstance(node, exp.Column):
             items.append(SelectItem(_name_as_created(node, scope), node, None, node))
+        elif nameless and context.has_slots(node):
+            items.append(SelectItem("value", node, None, node))
         else:
             context.depend_on_constants(node)
             items.append(SelectItem(column_name(node), node, None, node))
