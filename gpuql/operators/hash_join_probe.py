@@ -14,13 +14,15 @@ from gpuql.expressions.evaluate import evaluate
 from gpuql.expressions.selection import referenced_attributes, select_rows
 from gpuql.expressions.vectors import joint_validity
 from gpuql.operators.contract import JoinTable, RunContext
-from gpuql.operators.keys import encode_probe
+from gpuql.operators.keys import encode_probe, key_size
 from gpuql_planner.errors import DataError
 from gpuql_planner.logical.expressions import Call, Expression
 from gpuql_planner.logical.nodes import JoinKind
 from gpuql_planner.physical.nodes import HashJoinProbe
 from gpuql_planner.types import BOOLEAN
 
+#: With fewer probe rows the filter of build keys is not looked at.
+_FILTERED_ROWS = 1024
 #: Pairs looked at together, which bounds the memory that a residual condition or a cross join takes.
 CHUNK_PAIRS = 1 << 20
 
@@ -74,6 +76,9 @@ class HashJoinProbeOperator:
         keys = [evaluate(key, batch, context) for key in self._node.probe_keys]
         # Keys unknown to the build side are packed as -1, which no table holds.
         packed, _, _ = encode_probe(keys, table.encoding, context)
+        possible = _possible_rows(table, packed, xp)
+        if possible is not None:
+            packed = packed[possible]
         kernel = context.kernels.hash_table
         step = len(packed) if table.index.unique else _probe_step(table)
         for start in range(0, len(packed), max(step, 1)):
@@ -81,7 +86,7 @@ class HashJoinProbeOperator:
             probe_rows, build_rows = kernel.probe(table.index, packed[start : start + step])
             if start:
                 probe_rows = probe_rows + start
-            yield probe_rows, build_rows
+            yield (probe_rows if possible is None else possible[probe_rows]), build_rows
 
     def _matches(self, batch: Batch, table: JoinTable, context: RunContext) -> Iterator[tuple[Array, Array]]:
         """Candidate pairs for which the residual is true."""
@@ -106,7 +111,13 @@ class HashJoinProbeOperator:
                 return xp.zeros(batch.num_rows, bool)
             keys = [evaluate(key, batch, context) for key in self._node.probe_keys]
             packed, _, _ = encode_probe(keys, table.encoding, context)
-            return context.kernels.hash_table.contains(table.index, packed)
+            contains = context.kernels.hash_table.contains
+            possible = _possible_rows(table, packed, xp)
+            if possible is None:
+                return contains(table.index, packed)
+            found = xp.zeros(batch.num_rows, bool)
+            found[possible] = contains(table.index, packed[possible])
+            return found
         found = xp.zeros(batch.num_rows, bool)
         for probe_rows, _ in self._matches(batch, table, context):
             found[probe_rows] = True
@@ -271,6 +282,27 @@ def _all_pairs(xp: Any, num_probe: int, num_build: int) -> Iterator[tuple[Array,
             probe_rows = xp.repeat(xp.arange(start, stop), last - first)
             build_rows = xp.tile(xp.arange(first, last), stop - start)
             yield probe_rows, build_rows
+
+
+def _possible_rows(table: JoinTable, packed: Array, xp: Any) -> Array | None:
+    """Probe rows that the build side's key filter lets pass, ascending; None if there is no filter or it rejects few.
+
+    One bit is looked up far faster than a hash table.
+    """
+    known = [position for position, bitmap in enumerate(table.filters) if bitmap is not None]
+    if not known or len(packed) < _FILTERED_ROWS:
+        return None
+    position = known[0]
+    bitmap, stride = table.filters[position], table.encoding.strides[position]
+    assert bitmap is not None, "chosen so"
+    codes = packed if stride == 1 else packed // stride
+    if position:
+        codes = codes % key_size(table.encoding.columns[position])
+    passing = ((bitmap[codes >> 3] >> (codes & 7).astype(xp.uint8)) & 1).view(bool)
+    passing &= packed >= 0
+    if 2 * int(xp.count_nonzero(passing)) > len(packed):
+        return None
+    return xp.flatnonzero(passing)
 
 
 def _probe_step(table: JoinTable) -> int:
