@@ -177,6 +177,14 @@ def test_the_sign_of_zero_and_trailing_digits_count() -> None:
     assert not trace.holds(SlotValues([Literal(-0.0, BIGINT)]))
 
 
+def test_estimates_must_stay_near() -> None:
+    trace, (one,) = trace_of(FIVE)
+    trace.note_estimate("rows", lambda values: float(str(values.literal(one).value)), 5.0)
+    assert [trace.holds(SlotValues([Literal(n, INTEGER)])) for n in (0, 1, 5, 40, 41)] == [
+        False, True, True, True, False,
+    ]  # fmt: skip
+
+
 # --- plans of statements ---
 
 

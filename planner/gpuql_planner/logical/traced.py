@@ -5,7 +5,8 @@ A statement's literals are its *slots*. While the statement is planned they stan
 
 - reading ``value`` (or finding two literals equal) makes the plan depend on exactly that outcome,
 - :func:`derive` computes a literal from literals and remembers how, so that it can be computed again,
-- ``estimate`` is for cost estimates, which may be wrong but never make a plan wrong; it is not recorded.
+- ``estimate`` is for cost estimates, which may be wrong but never make a plan wrong; it is not recorded. Estimates
+  that a plan's speed hangs on are: :meth:`Trace.note_estimate`.
 
 With other values the plan means the same if all recorded outcomes come out as they did. What is not said explicitly
 to be harmless is recorded, so a rule that nobody thought of makes plans less reusable, never wrong. Source: guards of
@@ -14,7 +15,7 @@ tracing compilers (Bolz et al., "Tracing the Meta-Level", ICOOOLPS 2009), applie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from gpuql_planner.errors import GpuqlError
@@ -24,6 +25,8 @@ from gpuql_planner.types import BOOLEAN, TypeId
 #: Computes a literal from literals; None says that it cannot.
 Computation = Callable[..., Literal | None]
 
+#: A plan is not used where an estimate that it was chosen by is more than so many times larger or smaller.
+ESTIMATE_TOLERANCE = 8.0
 _TRUE = Literal(True, BOOLEAN)  # noqa: FBT003
 #: What computations raise for values that they cannot work with.
 _REFUSALS = (GpuqlError, ArithmeticError, ValueError)
@@ -47,6 +50,7 @@ class Trace:
         self._unbound = set(range(len(self.slots)))
         self._expected: dict[Origin, Literal | None] = {}
         self._derived: list[TracedLiteral] = []
+        self._estimates: dict[Hashable, tuple[Callable[[SlotValues], float], float]] = {}
 
     def literal(self, slot: int) -> Literal:
         """The literal of a slot, to be put into the plan."""
@@ -72,14 +76,31 @@ class Trace:
         for slot in self._unbound:
             self.pin(slot)
 
+    def note_estimate(self, key: Hashable, estimate: Callable[[SlotValues], float], outcome: float) -> None:
+        """Another plan may be much faster where ``estimate`` is far from ``outcome``; noted once per ``key``."""
+        self._estimates.setdefault(key, (estimate, outcome))
+
     def holds(self, values: SlotValues) -> bool:
-        """Whether every recorded outcome comes out the same for ``values``, and every literal can be computed."""
+        """Whether a plan made under this trace may be used for ``values``.
+
+        Every recorded outcome must come out the same and every literal must be computable; then the plan is right.
+        Estimates must be near what they were.
+        """
+        facts = len(self._expected), len(self._derived), len(self._estimates)
+        if values.held == (self, facts):
+            return True
         try:
             for literal in tuple(self._derived):
                 values.literal(literal)
-            return all(_same(values.of(origin), outcome) for origin, outcome in tuple(self._expected.items()))
+            right = all(
+                _same(values.of(origin), outcome) for origin, outcome in tuple(self._expected.items())
+            )
+            holds = right and all(_near(e(values), outcome) for e, outcome in tuple(self._estimates.values()))
         except OtherPlanNeeded:
             return False
+        if holds:
+            values.held = self, facts
+        return holds
 
 
 class TracedLiteral(Literal):
@@ -177,6 +198,8 @@ class SlotValues:
     def __init__(self, slots: Sequence[Literal]) -> None:
         self._slots = tuple(slots)
         self._known: dict[Origin, Literal | None] = {}
+        #: A trace that holds for these values, and how much it knew then.
+        self.held: tuple[Trace, tuple[int, int, int]] | None = None
 
     def of(self, origin: Origin) -> Literal | None:
         """What ``origin`` is for these values."""
@@ -214,3 +237,7 @@ def _same(one: Literal | None, other: Literal | None) -> bool:
         and (one.value == other.value)
         and repr(one.value) == repr(other.value)
     )
+
+
+def _near(one: float, other: float) -> bool:
+    return one <= other * ESTIMATE_TOLERANCE and other <= one * ESTIMATE_TOLERANCE

@@ -41,6 +41,7 @@ from gpuql_planner.logical.nodes import (
     UnionAll,
     Values,
 )
+from gpuql_planner.logical.traced import SlotValues, Trace, TracedLiteral
 from gpuql_planner.types import BOOLEAN
 
 ExpressionFunction = Callable[[Expression], Expression]
@@ -124,6 +125,17 @@ def compares_column_with_constant(arguments: Sequence[Expression]) -> bool:
 def untraced(expression: Expression) -> Expression:
     """``expression`` with plain constants; whoever decides anything by it says what the plan depends on."""
     return transform(expression, lambda e: e.untraced if isinstance(e, Literal) else e)
+
+
+def with_values(expression: Expression, values: SlotValues) -> Expression:
+    """``expression`` with the plain constants of ``values``."""
+    return transform(expression, lambda e: values.literal(e) if isinstance(e, Literal) else e)
+
+
+def trace_of(expressions: Iterable[Expression]) -> Trace | None:
+    """The trace that the constants inside belong to; None if all of them are plain."""
+    parts = (part for expression in expressions for part in walk(expression))
+    return next((part.trace for part in parts if isinstance(part, TracedLiteral)), None)
 
 
 def depend_on_literals(expression: Expression) -> None:

@@ -37,7 +37,16 @@ from gpuql_planner.logical.nodes import (
     UnionAll,
     Values,
 )
-from gpuql_planner.logical.visit import conjuncts, depend_on_literals, disjuncts, output_set, references
+from gpuql_planner.logical.traced import SlotValues
+from gpuql_planner.logical.visit import (
+    conjuncts,
+    depend_on_literals,
+    disjuncts,
+    output_set,
+    references,
+    trace_of,
+    with_values,
+)
 from gpuql_planner.types import DataType, TypeId
 
 DEFAULT_ROWS = 100_000.0
@@ -49,6 +58,9 @@ LIKE_PREFIX_SELECTIVITY = 0.05
 LIKE_SELECTIVITY = 0.1
 OTHER_SELECTIVITY = 0.3
 NULL_SHARE = 0.05
+
+#: Planning anew for constants that filter more or fewer rows pays for inputs of so many rows.
+_ROWS_WORTH_PLANNING = 50_000.0
 
 _EPOCH = datetime.date(1970, 1, 1)
 _RANGES = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq"}
@@ -90,7 +102,7 @@ def _rows(node: LogicalNode) -> float:
     if isinstance(node, Values):
         return float(len(node.rows))
     if isinstance(node, Filter):
-        return estimate_rows(node.input) * selectivity(node.predicates, (node.input,))
+        return _filtered_rows(node)
     if isinstance(node, (Project, Repeat)):
         return estimate_rows(node.input)
     if isinstance(node, (Sort, Limit)):
@@ -107,6 +119,21 @@ def _rows(node: LogicalNode) -> float:
     if isinstance(node, Join):
         return _join_rows(node)
     return estimate_rows(node.inputs[0]) if node.inputs else DEFAULT_ROWS
+
+
+def _filtered_rows(node: Filter) -> float:
+    below = estimate_rows(node.input)
+    share = selectivity(node.predicates, (node.input,))
+    trace = trace_of(node.predicates) if below >= _ROWS_WORTH_PLANNING else None
+    if trace is not None:
+        floor = 1.0 / below
+
+        def share_for(values: SlotValues) -> float:
+            predicates = [with_values(predicate, values) for predicate in node.predicates]
+            return max(selectivity(predicates, (node.input,)), floor)
+
+        trace.note_estimate(node.predicates, share_for, max(share, floor))
+    return below * share
 
 
 def distinct_combinations(expressions: Sequence[Expression], node: LogicalNode) -> float:
