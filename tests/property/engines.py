@@ -8,15 +8,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 import gpuql
-from gpuql.errors import GpuqlError, NotSupportedError
+from gpuql.errors import GpuqlError, InternalError, NotSupportedError
 from tests.property.tables import EXTREME, TAME, copy_table, create_table
 
 Row = tuple[Any, ...]
+
+TABLES = ("tame", "other", "extreme", "empty")
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,16 @@ class Oracle:
         except duckdb.Error as error:
             return Outcome("error", message=str(error))
 
+    def write_parquet(self, folder: Path) -> None:
+        """The tables as Parquet files of many row groups, so that zone maps matter."""
+        for name in TABLES:
+            ordered = f"SELECT * REPLACE (h::DECIMAL(38, 0) AS h) FROM {name} ORDER BY k, dt, id"
+            target = folder / f"{name}.parquet"
+            self.connection.execute(f"COPY ({ordered}) TO '{target}' (FORMAT parquet, ROW_GROUP_SIZE 64)")
+
     def copy_to(self, engine: gpuql.Connection) -> None:
         """The same tables in gpuql."""
-        for name in ("tame", "other", "extreme", "empty"):
+        for name in TABLES:
             copy_table(self.connection, engine, name)
 
 
@@ -76,7 +86,7 @@ def run(engine: gpuql.Connection, sql: str) -> Outcome:
         return Outcome("rows", rows, tuple(map(str, result.dtypes)), tiers=tiers)
     except NotSupportedError as error:
         return Outcome("refused", message=str(error))
-    except gpuql.errors.InternalError as error:
+    except InternalError as error:
         return Outcome("crash", message=f"InternalError: {error}")
     except GpuqlError as error:
         return Outcome("error", message=f"{type(error).__name__}: {error}")

@@ -38,7 +38,7 @@ class QueryGenerator:
                 self._filtered, self._grouped, self._grouped, self._grouped, self._joined, self._joined,
                 self._joined_groups, self._joined_groups, self._semi_joined, self._semi_joined, self._scalar_subquery,
                 self._set_operation, self._distinct, self._top, self._nested, self._reduced, self._three_tables,
-                self._marked, self._having, self._shared,
+                self._marked, self._having, self._shared, self._ordered_groups, self._using,
             )
         )  # fmt: skip
         return form()
@@ -69,7 +69,7 @@ class QueryGenerator:
         elif chosen < 0.52:
             text = f"{rng.choice(('sum', 'avg', 'sum'))}({make.make(rng.choice(('integer', 'decimal')), 2)})"
         elif chosen < 0.58:
-            text = f"{rng.choice(('sum', 'avg'))}({first}{rng.choice(('q', 'r', 'q * 2', "d9"))})"
+            text = f"{rng.choice(('sum', 'avg'))}({first}{rng.choice(('q', 'r', 'q * 2', 'd9'))})"
         elif chosen < 0.78:
             text = f"{rng.choice(('min', 'max'))}({make.any(2)})"
         elif chosen < 0.84:
@@ -130,6 +130,20 @@ class QueryGenerator:
         columns = ", ".join([*keys, *self._aggregates()])
         return RandomQuery(f"SELECT {columns} FROM {self._table()}{self._where()} GROUP BY {', '.join(keys)}")
 
+    def _ordered_groups(self) -> RandomQuery:
+        """Aggregates that depend on the order of rows, which ``id`` fixes."""
+        make = self._expressions()
+        direction = self.rng.choice(("", " DESC"))
+        calls = (
+            f"first({make.any(1)} ORDER BY id{direction})", f"last({make.any(1)} ORDER BY id{direction})",
+            f"string_agg({make.make('string', 1)}, '|' ORDER BY id{direction})", f"arg_min({make.any(1)}, id)",
+            f"arg_max({make.any(1)}, id)", f"string_agg(DISTINCT t, ',' ORDER BY t{direction})",
+            "quantile_cont(i16, 0.3)", "quantile_disc(s, 0.5)", "median(d9)",
+        )  # fmt: skip
+        chosen = ", ".join(self.rng.sample(calls, 2))
+        keys = ", ".join(self._keys())
+        return RandomQuery(f"SELECT {keys}, {chosen} FROM {self._table()}{self._where()} GROUP BY {keys}")
+
     def _having(self) -> RandomQuery:
         keys = self._keys()
         having = self.rng.choice(("count(*) > 3", "min(k) < 2", "sum(i16) > 0 OR count(s) < 2", "max(dt) IS NOT NULL"))
@@ -142,6 +156,14 @@ class QueryGenerator:
         make = self._expressions(("a.", "b."))
         columns = ", ".join(["a.id", "b.id", make.any(2)])
         return RandomQuery(f"SELECT {columns} FROM {self._join()}{self._where(('a.', 'b.'), 0.5)}")
+
+    def _using(self) -> RandomQuery:
+        keys = self.rng.choice(("k", "s", "k, t", "dt", "d9", "b", "q, p"))
+        kind = self.rng.choice(_JOIN_KINDS)
+        return RandomQuery(
+            f"SELECT {keys}, a.id, b.id FROM {self.tables[0]} a {kind} {self.tables[1]} b USING ({keys})"
+            f"{self._where(('a.', 'b.'), 0.3)}"
+        )
 
     def _joined_groups(self) -> RandomQuery:
         prefixes = ("a.", "b.")

@@ -32,7 +32,7 @@ class SinkEmitter(ProbeEmitter):
                 if self.on_cpu:
                     self.line(f"s{position}[0] = t{position}")
                 else:
-                    self.accumulate_shared(accumulator.kind, f"s{position}", "0", f"t{position}")
+                    self.accumulate_shared(accumulator, f"s{position}", "0", f"t{position}")
 
     @staticmethod
     def identity(accumulator: ir.Accumulator) -> str:
@@ -95,7 +95,7 @@ class SinkEmitter(ProbeEmitter):
             if self.on_cpu:
                 update = partial(self.local, accumulator, f"{state}[{index}]")
             else:
-                update = partial(self.accumulate_shared, accumulator.kind, state, f"({index})")
+                update = partial(self.accumulate_shared, accumulator, state, f"({index})")
             self.accumulate(accumulator, update)
 
     def state_of(self, position: int, group: str) -> tuple[str, str]:
@@ -146,11 +146,24 @@ class SinkEmitter(ProbeEmitter):
         else:
             self.line(f"{state} += {value}")
 
-    def accumulate_shared(self, kind: str, state: str, group: str, value: str) -> None:
+    def accumulate_shared(self, accumulator: ir.Accumulator, state: str, group: str, value: str) -> None:
         """Update state that many threads share."""
-        if kind in ("min", "max"):
+        kind = accumulator.kind
+        if kind in ("min", "max") and accumulator.dtype == "float64":
+            self.float_extreme_shared(kind, state, group, value)
+        elif kind in ("min", "max"):
             self.line(f"cuda.atomic.{kind}({state}, {group}, {value})")
         elif kind in ("any", "seen"):
             self.line(f"{state}[{group}] = {value}")
         else:
             self.line(f"cuda.atomic.add({state}, {group}, {value})")
+
+    def float_extreme_shared(self, kind: str, state: str, group: str, value: str) -> None:
+        """NaN is greater than all: ``nanmin`` replaces it, and ``max``, which leaves a NaN alone, never writes one."""
+        new = self.fresh("new")
+        self.line(f"{new} = {value}")
+        with self.block(f"if {new} == {new}:"):
+            self.line(f"cuda.atomic.{'nanmin' if kind == 'min' else 'max'}({state}, {group}, {new})")
+        if kind == "max":
+            with self.block("else:"):
+                self.line(f"{state}[{group}] = {new}")
