@@ -159,7 +159,14 @@ class Executor:
         inputs = Inputs(source, context.results, partial(self._evaluate, context))
         lowered = self._choose_tier(pipeline, inputs, context, settings, measured)
         if lowered is None:
-            return run_interpreted(pipeline, source, self._workers, context, batch_rows=settings.batch_rows)
+            return run_interpreted(
+                pipeline,
+                source,
+                self._workers,
+                context,
+                batch_rows=settings.batch_rows,
+                computed=inputs.computed,
+            )
         return self._run_fused(pipeline, lowered, inputs, context)
 
     def _evaluate(self, context: RunContext, expression: Expression, batch: Batch) -> Column:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
+from gpuql.execution.computed import with_computed
 from gpuql.execution.fanout import pipeline_fanout
 from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.operators.aggregate import AggregateOperator
@@ -91,9 +93,11 @@ def run_interpreted(
     context: RunContext,
     *,
     batch_rows: int = BATCH_ROWS,
+    computed: Mapping[int, Column] | None = None,
 ) -> RowsResult | JoinTable:
-    """Run a pipeline batch by batch."""
-    transforms = transform_operators(pipeline.transforms)
+    """Run a pipeline batch by batch; ``computed`` columns are not computed again (see ``with_computed``)."""
+    nodes_to_run, source = with_computed(pipeline.transforms, source, computed or {})
+    transforms = transform_operators(nodes_to_run)
     sink = SinkRun(pipeline.sink, context)
 
     def work(morsels: Iterator[Morsel]) -> None:
