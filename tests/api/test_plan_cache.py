@@ -12,7 +12,7 @@ import pytest
 
 import gpuql
 from gpuql import Connection
-from gpuql.errors import ConversionError, GpuqlError
+from gpuql.errors import BinderError, ConversionError, GpuqlError
 from gpuql.plan_cache import PlanCache, RecordingCatalog, cache_key
 
 
@@ -121,6 +121,12 @@ def test_limits_have_plans_of_their_own(numbers: Connection) -> None:
     assert counted(numbers, text.format(1, 3)) == ([(1,), (6,), (11,)], (0, 0, 1))
     assert counted(numbers, text.format(2, 3)) == ([(2,), (7,), (12,)], (0, 1, 0))
     assert counted(numbers, text.format(2, 2)) == ([(2,), (7,)], (0, 1, 0))
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), 1.5, -1])
+def test_limits_that_are_no_whole_numbers_are_refused(numbers: Connection, limit: object) -> None:
+    with pytest.raises(BinderError, match="LIMIT"):
+        numbers.execute("SELECT a FROM n LIMIT ?", [limit])
 
 
 def test_few_variants_of_a_shape_are_kept(numbers: Connection) -> None:

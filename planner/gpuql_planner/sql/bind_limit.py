@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 from sqlglot import exp
@@ -35,7 +36,7 @@ def _constant(context: BindContext, node: exp.Expr, clause: str) -> int | None:
     value = _evaluate(context, node)
     if value is None:
         return None
-    if isinstance(value, str) or value != int(value):
+    if isinstance(value, str) or not math.isfinite(value) or value != int(value):
         raise context.error(BinderError, f"{clause} must be a whole number: {value}", node)
     if value < 0:
         raise context.error(BinderError, f"{clause} must not be negative: {value}", node)
