@@ -120,8 +120,8 @@ class SortOperator:
         attributes = rows.select(self._node.attributes)
         cut = slice(self._node.offset, self._stop)
         keys = self._keys(rows, context)
-        if self._few_of(rows) or not keys.in_one_word:
-            order = self._order(rows, context)[cut]
+        if self._takes_few_of(rows.num_rows) or not keys.in_one_word:
+            order = self._order(keys, rows.num_rows, context)[cut]
             return Batch(_gather(attributes.columns, order, context), len(order))
         # Key columns can be read from the sorted keys: that is a pass in order, where a gather jumps for every row.
         places = {key: self._key_ids.index(key) for key in attributes.columns if key in self._key_ids}
@@ -137,17 +137,17 @@ class SortOperator:
             columns |= _gather(others, order[cut], context)
         return Batch({key: columns[key] for key in attributes.columns}, len(words))
 
-    def _few_of(self, rows: Batch) -> bool:
-        return self._stop is not None and 0 < 4 * self._stop < rows.num_rows
+    def _takes_few_of(self, num_rows: int) -> bool:
+        """Whether leaving out rows that cannot be in the result pays before sorting."""
+        return self._stop is not None and 0 < 4 * self._stop < num_rows
 
     def _keys(self, rows: Batch, context: RunContext) -> SortKeys:
         return SortKeys([rows.columns[key] for key in self._key_ids], self._directions, context)
 
-    def _order(self, rows: Batch, context: RunContext) -> Array:
-        words, bits = self._keys(rows, context).encode()
+    def _order(self, keys: SortKeys, num_rows: int, context: RunContext) -> Array:
+        words, bits = keys.encode()
         sort = context.kernels.sort
-        if self._few_of(rows):
-            # Only rows that may be among the first need sorting at all.
+        if self._takes_few_of(num_rows):
             assert self._stop is not None, "only a limit takes few"
             candidates = sort.smallest(words[0], self._stop)
             order = sort.order([word[candidates] for word in words], bits, run_tasks=context.run_tasks)
@@ -160,7 +160,7 @@ class SortOperator:
         xp = context.xp
         ordered = sorted(state.batches, key=lambda item: item[0])
         rows = concat_batches([batch for _, batch in ordered], xp=xp)
-        chosen = self._order(rows, context)[: self._stop]
+        chosen = self._order(self._keys(rows, context), rows.num_rows, context)[: self._stop]
         if self._stop:
             keys = [rows.columns[key] for key in self._key_ids]
             state.thresholds = threshold_of(keys, int(chosen[-1]), context)

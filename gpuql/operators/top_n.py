@@ -65,6 +65,8 @@ def rows_within(
         if rows is not None:
             key = key.take(rows)
         or_ties = with_ties or not last or not threshold.exact
+        if rows is None and not or_ties and _is_first_of_all(key, threshold, direction):
+            return xp.zeros(0, xp.int64)
         mask = _mask(key, threshold, direction, context, or_ties=or_ties)
         if mask is None:
             break
@@ -80,6 +82,14 @@ def rows_within(
     if rows is None or not settled:
         return rows
     return xp.sort(xp.concatenate([*settled, rows]))
+
+
+def _is_first_of_all(key: Column, threshold: KeyThreshold, direction: Direction) -> bool:
+    """Whether the column's known range says that nothing comes before the threshold."""
+    if key.bounds is None or threshold.value is None or (key.validity is not None and direction.nulls_first):
+        return False
+    low, high = key.bounds
+    return bool(threshold.value >= high if direction.descending else threshold.value <= low)
 
 
 def _mask(

@@ -15,7 +15,7 @@ from gpuql.operators import top_n
 from gpuql.operators.contract import RunContext
 from gpuql_planner.types import BIGINT, DOUBLE
 
-ROWS = 200_000
+ROWS = 140_000
 
 TABLE = f"""
     SELECT i AS id,
@@ -94,13 +94,20 @@ def test_sort_keeps_the_order_of_equal_rows(engines: Any, keys: str) -> None:
     assert got == oracle.execute(f"SELECT id FROM t ORDER BY {keys}, id").fetchall()
 
 
-@pytest.mark.parametrize("source", ["t", "t WHERE id % 5 <> 1"])
-@pytest.mark.parametrize("limit", ["LIMIT 1", "LIMIT 10 OFFSET 90", "LIMIT 9000", "LIMIT 20 OFFSET 150000"])
+@pytest.mark.parametrize("limit", ["LIMIT 1", "LIMIT 10 OFFSET 90", "LIMIT 9000", "LIMIT 20 OFFSET 110000"])
 @pytest.mark.parametrize("keys", KEYS)
-def test_top_n(engines: Any, keys: str, limit: str, source: str) -> None:
+def test_top_n(engines: Any, keys: str, limit: str) -> None:
     engine, oracle = engines
     engine.set_variable("tier", "interpreted")
-    query = f"SELECT id, text, few FROM {source} ORDER BY {keys}, id {limit}"
+    query = f"SELECT id, text, few FROM t ORDER BY {keys}, id {limit}"
+    assert engine.sql(query).fetchall() == oracle.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("keys", KEYS)
+def test_top_n_of_generated_code(engines: Any, keys: str) -> None:
+    engine, oracle = engines
+    engine.set_variable("tier", "compiled")
+    query = f"SELECT id, text, few FROM t WHERE few > 0 ORDER BY {keys}, id LIMIT 10 OFFSET 90"
     assert engine.sql(query).fetchall() == oracle.execute(query).fetchall()
 
 
