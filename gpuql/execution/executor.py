@@ -219,7 +219,7 @@ class Executor:
         if fused.aggregates is not None:
             return self._driver.run_aggregate(fused, compiled, inputs, context)
         sink = SinkRun(pipeline.sink, context)
-        transforms = transform_operators(pipeline.transforms[fused.num_transforms :])
+        transforms = transform_operators(pipeline.transforms[fused.num_transforms :], pipeline.sink)
         in_order = isinstance(pipeline.sink, LimitSink | CollectSink)
         self._driver.run_emit(
             fused, compiled, inputs, context, lambda: sink.consumer(transforms), in_order=in_order

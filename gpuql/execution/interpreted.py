@@ -13,6 +13,7 @@ from gpuql.columnar.column import Column
 from gpuql.execution.computed import with_computed
 from gpuql.execution.fanout import pipeline_fanout
 from gpuql.execution.morsels import Morsel, Workers, cut
+from gpuql.execution.needed_columns import needed_after
 from gpuql.operators.aggregate import AggregateOperator
 from gpuql.operators.collect import CollectOperator
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext, SinkOperator, TransformOperator
@@ -32,7 +33,6 @@ BATCH_ROWS = 1 << 17
 MAX_PAIRS = 1 << 22
 
 _TRANSFORMS: dict[type, Callable[[Any], TransformOperator]] = {
-    nodes.FilterExec: FilterOperator,
     nodes.ProjectExec: ProjectOperator,
     nodes.HashJoinProbe: HashJoinProbeOperator,
     nodes.RepeatExec: RepeatOperator,
@@ -46,9 +46,14 @@ _SINKS: dict[type, Callable[[Any], SinkOperator]] = {
 }
 
 
-def transform_operators(transforms: Sequence[nodes.Transform]) -> list[TransformOperator]:
+def transform_operators(transforms: Sequence[nodes.Transform], sink: nodes.Sink) -> list[TransformOperator]:
     """One operator per transform."""
-    return [_TRANSFORMS[type(transform)](transform) for transform in transforms]
+    return [
+        FilterOperator(transform, needed)
+        if isinstance(transform, nodes.FilterExec)
+        else _TRANSFORMS[type(transform)](transform)
+        for transform, needed in zip(transforms, needed_after(transforms, sink), strict=True)
+    ]
 
 
 def sink_operator(sink: nodes.Sink) -> SinkOperator:
@@ -97,7 +102,7 @@ def run_interpreted(
 ) -> RowsResult | JoinTable:
     """Run a pipeline batch by batch; ``computed`` columns are not computed again (see ``with_computed``)."""
     nodes_to_run, source = with_computed(pipeline.transforms, source, computed or {})
-    transforms = transform_operators(nodes_to_run)
+    transforms = transform_operators(nodes_to_run, pipeline.sink)
     sink = SinkRun(pipeline.sink, context)
 
     def work(morsels: Iterator[Morsel]) -> None:
