@@ -249,24 +249,28 @@ def unified_type(expressions: Sequence[Expression], *, construct: str) -> DataTy
     """Type that all expressions of a CASE, COALESCE, GREATEST, IN or comparison take.
 
     String literals follow the others; integer literals take a narrower integer type that holds them. Text columns
-    do not mix with other types here (DuckDB asks for a cast).
+    do not mix with other types here (DuckDB asks for a cast). As in DuckDB, types combine from left to right, and an
+    integer literal that meets a bare NULL or another literal first no longer adapts.
     """
     typed = [e for e in expressions if e.dtype.id is not TypeId.NULL]
     if not typed:
         return NULL
-    fixed = [e for e in typed if not is_string_literal(e)]
-    if not fixed:
+    if all(is_string_literal(e) for e in typed):
         return VARCHAR
-    firm = [e for e in fixed if not is_integer_literal(e)]
-    result: DataType | None = None
-    for expression in firm:
-        result = expression.dtype if result is None else _mixable(result, expression.dtype, construct)
-    for literal in (e for e in fixed if is_integer_literal(e)):
-        if result is None:
-            result = literal.dtype
-        elif not (result.is_integer and firm and _literal_fits(literal, result)):
-            result = _mixable(result, literal.dtype, construct)
-    assert result is not None, "at least one expression has a type"
+    result, open_literal = NULL, None
+    for position, expression in enumerate(e for e in expressions if not is_string_literal(e)):
+        if open_literal is not None:
+            dtype = expression.dtype
+            adapts = not is_integer_literal(expression) and _literal_fits(open_literal, dtype)
+            result = dtype if adapts else _mixable(open_literal.dtype, dtype, construct)
+            open_literal = None
+        elif is_integer_literal(expression) and position == 0:
+            open_literal = expression
+            result = expression.dtype
+        elif result == NULL:
+            result = expression.dtype
+        elif not (is_integer_literal(expression) and _literal_fits(expression, result)):
+            result = _mixable(result, expression.dtype, construct)
     return result
 
 

@@ -15,7 +15,7 @@ def make_case(
 ) -> Expression:
     """Searched CASE; a missing ELSE is NULL. All values take one type."""
     last = Literal(None, NULL) if otherwise is None else otherwise
-    dtype = unified_type([*(value for _, value in branches), last], construct="CASE")
+    dtype = unified_type([last, *(value for _, value in branches)], construct="CASE")
     pairs = tuple((as_condition(condition), coerce(value, dtype)) for condition, value in branches)
     return Case(pairs, coerce(last, dtype), dtype)
 
