@@ -175,3 +175,28 @@ def gather(values: Array, rows: Array, out: Array) -> None:
     """``out[i] = values[rows[i]]``."""
     for i in range(len(rows)):
         out[i] = values[rows[i]]
+
+
+_WORDS = "uint64[::1]"
+_CELLS = "uint64, uint64, uint16[::1], int64[::1]"
+
+#: The argument types that each loop meets; others (values in mapped files, positions) are compiled when they come.
+SIGNATURES = {
+    count_cells: [f"({_WORDS}, uint64, uint64, int64[::1])"],
+    scatter_rows: [f"({_WORDS}, int64, uint64, uint64, int64[::1], int64[::1])"],
+    scatter_keys: [f"({_WORDS}, {_CELLS}, {_WORDS})"],
+    scatter_combined: [f"({_WORDS}, int64, uint64, {_CELLS}, {_WORDS})"],
+    scatter_pairs: [f"({_WORDS}, int64, {_CELLS}, {_WORDS}, int32[::1])"],
+    combine_with_place: [f"({_WORDS}, uint64, uint64, uint64, {_WORDS})"],
+    values_of_places: [
+        f"({_WORDS}, uint64, int32[::1], int64[::1])",
+        f"({_WORDS}, uint64, int64[::1], int64[::1])",
+        f"({_WORDS}, uint64, {_WORDS}, {_WORDS})",
+    ],
+    mark_repeats: [f"({_WORDS}, uint64, {_WORDS}, boolean[::1])"],
+    settle_prefix_runs: [f"({_WORDS}, uint64, {_WORDS}, int64[:, ::1])"],
+    append_bits: [f"({_WORDS}, {_WORDS}, uint64, uint64, uint64)"],
+    varying_bits: [f"({_WORDS}, uint64)"],
+    extract_runs: [f"({_WORDS}, uint64[:, ::1], {_WORDS})"],
+    gather: [f"({word}[::1], int64[::1], {word}[::1])" for word in ("uint8", "uint16", "uint32", "uint64")],
+}
