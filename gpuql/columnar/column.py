@@ -11,6 +11,9 @@ from gpuql_planner.types import DataType, TypeId
 
 Array = Any  # numpy.ndarray or cupy.ndarray; the device that owns a batch says which
 
+#: What ``Column.form`` gives.
+Form = tuple[str, int]
+
 #: NumPy dtype of the unencoded values of each type; types of several words have shape (n, words).
 NATURAL_DTYPE: dict[TypeId, type] = {
     TypeId.NULL: np.int8,
@@ -92,6 +95,16 @@ class Column:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def form(self) -> Form:
+        """How values are stored: a name that is equal for equal treatment by generated code, and the dimensions."""
+        return self.values.dtype.name, self.values.ndim
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of values and validity as stored, without ``strings``."""
+        return int(self.values.nbytes) + (0 if self.validity is None else int(self.validity.nbytes))
 
     def take(self, rows: Array) -> Column:
         """Rows at int positions ``rows`` (any order, repeats allowed); bounds are kept."""

@@ -1,4 +1,6 @@
-"""Physical encoding of a stored column, chosen from its data: narrowest integers, dictionaries for strings.
+"""Physical encoding of a stored column, chosen from its data.
+
+Narrowest integers, dictionaries for strings, then runs or offsets from a reference where they are smaller.
 
 Columns made by a query carry whatever widths and strings its operators left; before they are kept in a table
 they pass through :func:`encode_column`.
@@ -10,6 +12,7 @@ import numpy as np
 
 from gpuql.columnar import two_words
 from gpuql.columnar.column import Column
+from gpuql.columnar.compressed import compress_column
 from gpuql.columnar.construct import narrowest_dtype, null_column
 from gpuql.columnar.strings import on_host
 from gpuql_planner.types import TypeId
@@ -18,7 +21,7 @@ from gpuql_planner.types import TypeId
 def encode_column(column: Column) -> Column:
     """Same rows on the host.
 
-    Exact bounds, narrowest width, no validity if nothing is NULL, strings deduplicated.
+    Exact bounds, narrowest width, no validity if nothing is NULL, strings deduplicated, compressed if that is smaller.
     """
     values = on_host(column.values)
     validity = None if column.validity is None else on_host(column.validity)
@@ -29,10 +32,10 @@ def encode_column(column: Column) -> Column:
     if len(column) == 0:
         return null_column(column.dtype, 0)
     if column.dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
-        return _encode_strings(column)
+        return compress_column(_encode_strings(column))
     if column.dtype.is_float or column.dtype.id in (TypeId.BOOLEAN, TypeId.INTERVAL):
-        return Column(column.dtype, np.ascontiguousarray(values), validity)
-    return _encode_integers(Column(column.dtype, values, validity))
+        return compress_column(Column(column.dtype, np.ascontiguousarray(values), validity))
+    return compress_column(_encode_integers(Column(column.dtype, values, validity)))
 
 
 def _encode_integers(column: Column) -> Column:

@@ -260,9 +260,4 @@ def _reads(pipeline: Pipeline) -> list[int]:
 
 def _num_bytes(batch: Batch) -> int:
     """Size of the arrays of a batch, dictionaries apart."""
-    total = 0
-    for column in batch.columns.values():
-        total += column.values.nbytes
-        if column.validity is not None:
-            total += column.validity.nbytes
-    return total
+    return sum(column.nbytes for column in batch.columns.values())

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column, StringArray
+from gpuql.columnar.compressed import FrameOfReferenceColumn
 
 
 class Uploads:
@@ -33,15 +34,18 @@ class Uploads:
         """The column on the device."""
         known = self._columns.get(column)
         if known is None:
-            known = Column(
-                column.dtype,
-                self._array(column.values),
-                None if column.validity is None else self._array(column.validity),
-                None if column.strings is None else self.strings(column.strings),
-                column.bounds,
-            )
-            self._columns[column] = known
+            known = self._columns[column] = self._upload(column)
         return known
+
+    def _upload(self, column: Column) -> Column:
+        """Offsets from a reference go as they are; runs are decoded here."""
+        validity = None if column.validity is None else self._array(column.validity)
+        if isinstance(column, FrameOfReferenceColumn):
+            assert column.bounds is not None, "an encoded column knows its range"
+            offsets = self._array(column.offsets)
+            return FrameOfReferenceColumn(column.dtype, offsets, column.reference, validity, column.bounds)
+        strings = None if column.strings is None else self.strings(column.strings)
+        return Column(column.dtype, self._array(column.values), validity, strings, column.bounds)
 
     def strings(self, strings: StringArray) -> StringArray:
         """The string array on the device."""

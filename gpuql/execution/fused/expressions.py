@@ -412,7 +412,7 @@ class ExpressionLowering:
         operand = self._attribute(attribute)
         domain = self._domain(attribute, operand)
         if domain is None:
-            return self._computed_ahead(expression, attribute, operand)
+            return self._computed_ahead(expression, attribute)
         try:
             table = evaluate(expression, Batch({attribute.id: domain}, len(domain)), self.context)
         except GpuqlError as error:
@@ -433,14 +433,10 @@ class ExpressionLowering:
         value = ir.Lookup(str(table.values.dtype), nullable, operand.value, array, validity, offset)
         return Operand(value, expression.dtype, _exact_bounds(table), table.strings, operand.early)
 
-    def _computed_ahead(self, expression: Expression, attribute: Attribute, operand: Operand) -> Operand:
+    def _computed_ahead(self, expression: Expression, attribute: Attribute) -> Operand:
         """Let the interpreter compute a function of one source column for all rows before the program runs."""
         column = self.inputs.batch.columns.get(attribute.id)
-        if (
-            column is None
-            or not isinstance(operand.value, ir.Column)
-            or expression.dtype.id is TypeId.VARCHAR
-        ):
+        if column is None or expression.dtype.id is TypeId.VARCHAR:
             raise NotFusible(f"no generated form of {_describe(expression)} over many values")
         try:
             result = self.inputs.compute(expression)

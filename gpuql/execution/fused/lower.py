@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpuql.columnar.column import Column, StringArray
+from gpuql.columnar.compressed import FrameOfReferenceColumn, RunLengthColumn
 from gpuql.columnar.construct import narrowest_dtype
 from gpuql.execution.fanout import probe_fanout
 from gpuql.execution.fused.aggregates import AggregateLowering, LoweredAggregates
@@ -121,17 +122,37 @@ class PipelineLowering:
 
     def _source_column(self, key: int) -> Operand:
         column = self.inputs.batch.columns[key]
+        if isinstance(column, FrameOfReferenceColumn):
+            return self._offset_column(key, column)
         _require_one_word(column)
+        dtype, _ = column.form
+        rows = _whole if self.on_grid else _sliceable
+        array = self.arguments.add(("source", key), "column", dtype, lambda run: rows(run.batch.columns[key]))
+        validity = None
+        if column.validity is not None:
+            validity = self.arguments.add(
+                ("source validity", key), "column", "bool", lambda run: run.batch.columns[key].validity
+            )
+        value = ir.Column(dtype, validity is not None, array, validity)
+        return Operand(value, column.dtype, _usable_bounds(column), column.strings)
+
+    def _offset_column(self, key: int, column: FrameOfReferenceColumn) -> Operand:
+        """Offsets as they are stored, plus the reference, which is an argument."""
+        dtype = column.offsets.dtype.name
         array = self.arguments.add(
-            ("source", key), "column", str(column.values.dtype), lambda run: run.batch.columns[key].values
+            ("source", key), "column", dtype, lambda run: _offsets(run.batch.columns[key])
         )
         validity = None
         if column.validity is not None:
             validity = self.arguments.add(
                 ("source validity", key), "column", "bool", lambda run: run.batch.columns[key].validity
             )
-        value = ir.Column(str(column.values.dtype), validity is not None, array, validity)
-        return Operand(value, column.dtype, _usable_bounds(column), column.strings)
+        nullable = validity is not None
+        reference = ir.Parameter(
+            "int64", nullable=False, argument=self.arguments.scalar(column.reference, "int64")
+        )
+        offsets = ir.Column(dtype, nullable, array, validity)
+        return Operand(ir.Arithmetic("int64", nullable, "+", offsets, reference), column.dtype, column.bounds)
 
     def _build_column(self, node: HashJoinProbe, step: int, attribute: Attribute) -> Operand:
         column = self.inputs.table(node.build).payload[attribute]
@@ -449,17 +470,33 @@ class PipelineLowering:
         return None
 
 
+def _sliceable(column: Column) -> Any:
+    """What gives the values of a slice of rows: the array, or runs that decode just these."""
+    return column if isinstance(column, RunLengthColumn) else column.values
+
+
+def _offsets(column: Column) -> Any:
+    assert isinstance(column, FrameOfReferenceColumn), "the same form as when the pipeline was lowered"
+    return column.offsets
+
+
+def _whole(column: Column) -> Any:
+    return column.values
+
+
 def _require_one_word(column: Column) -> None:
-    if column.values.ndim != 1:
+    if column.form[1] != 1:
         raise NotFusible(f"column of type {column.dtype} takes several words")
 
 
 def _usable_bounds(column: Column) -> tuple[int, int] | None:
     """Known bounds, or what the array's width implies."""
-    if column.strings is not None or column.values.dtype.kind not in "iu":
+    if column.strings is not None:
         return None
     if column.bounds is not None:
         return column.bounds
+    if column.values.dtype.kind not in "iu":
+        return None
     limits = np.iinfo(column.values.dtype)
     return int(limits.min), int(limits.max)
 

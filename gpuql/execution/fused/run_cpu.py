@@ -99,7 +99,12 @@ def _prepare(fused: FusedPipeline, compiled: CompiledPipeline, inputs: Inputs, *
     sink = fused.program.sink
     state = _output_arrays(fused, 1) if isinstance(sink, ir.Emit) else new_states(sink, 1, np).arguments
     status, mask, selection = np.zeros(3, np.int64), np.empty(1, np.bool_), np.empty(1, np.int32)
-    arguments = [0, status, 0, fused.fanout, mask, selection, *state, *fused.arguments(inputs)]
+    # No rows: types are all that counts, and slices of no rows decode nothing.
+    passed = [
+        value[0:0] if argument.kind == "column" else value
+        for value, argument in zip(fused.arguments(inputs), fused.program.arguments, strict=True)
+    ]
+    arguments = [0, status, 0, fused.fanout, mask, selection, *state, *passed]
     if wait:
         compiled.prepare(arguments)
     else:

@@ -29,7 +29,7 @@ def _table_and_fanout(table: JoinTable, probe: HashJoinProbe) -> tuple[Hashable,
 
 def _column(column: Column) -> Hashable:
     strings = None if column.strings is None else id(column.strings)
-    return str(column.values.dtype), column.values.ndim, column.validity is None, strings, column.bounds
+    return column.form, column.validity is None, strings, column.bounds
 
 
 def _table(table: JoinTable) -> Hashable:
