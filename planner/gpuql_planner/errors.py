@@ -5,9 +5,14 @@ Fixed words come first in a message and values last: ``column not found: l_qty``
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
+
+#: Characters of a statement's line that an error shows before and after its position.
+_SHOWN_BEFORE = 80
+_SHOWN_AFTER = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,9 @@ class GpuqlError(Exception):
     def __str__(self) -> str:
         lines = [self.message]
         if self.position is not None and self.statement is not None:
-            source = self.statement.splitlines()
+            source = self.statement.split("\n")
             if 0 < self.position.line <= len(source):
-                prefix = f"LINE {self.position.line}: "
-                lines.append(prefix + source[self.position.line - 1])
-                lines.append(" " * (len(prefix) + self.position.column - 1) + "^")
+                lines += _line_with_caret(source[self.position.line - 1], self.position)
         if self.hint:
             lines.append(f"Hint: {self.hint}")
         return "\n".join(lines)
@@ -172,6 +175,28 @@ class TransactionError(OperationalError):
     """A transaction could not be committed."""
 
     sqlstate = "40001"
+
+
+def _line_with_caret(line: str, position: Position) -> list[str]:
+    """The line and, below it, a caret under the position; of a long line only what stands around the position."""
+    line = line.rstrip("\r")
+    start = max(position.column - 1, 0)
+    before, after = line[:start], line[start:]
+    if len(before) > _SHOWN_BEFORE:
+        before = "..." + before[-_SHOWN_BEFORE:]
+    if len(after) > _SHOWN_AFTER:
+        after = after[:_SHOWN_AFTER] + "..."
+    prefix = f"LINE {position.line}: "
+    return [prefix + before + after, " " * len(prefix) + "".join(map(_blank, before)) + "^"]
+
+
+def _blank(character: str) -> str:
+    """White space as wide as the character is on a terminal."""
+    if character == "\t":
+        return "\t"
+    if unicodedata.combining(character):
+        return ""
+    return "  " if unicodedata.east_asian_width(character) in "WF" else " "
 
 
 def did_you_mean(name: str, candidates: list[str]) -> str | None:
