@@ -5,8 +5,8 @@ times over. A process of its own, at low priority, costs queries next to nothing
 milliseconds.
 
 Requests and answers are pickles on the process's standard input and output, answered in order. The process ends when
-it has been idle for a while, or, once its input has ended, when all requests it was sent are done: what a short-lived
-program asked for is ready for the next one.
+it has been idle for a while. When its input ends it goes on for some seconds with what it was sent, so that what a
+short-lived program asked for is ready for the next one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from gpuql_kernels.codegen.argument_types import ArgumentType, numba_types
 
 #: Without requests for this long the process ends and gives its memory back; the next request starts another.
 IDLE_SECONDS = 120.0
+#: How long the process goes on after its sender has ended.
+DRAIN_SECONDS = 5.0
 #: Added to the process's niceness: under full load it gets about a tenth of a core.
 NICENESS = 10
 
@@ -154,15 +157,8 @@ def serve() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may be written among the answers
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    requests: queue.SimpleQueue[CompileRequest | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
-    while True:
-        try:
-            request = requests.get(timeout=IDLE_SECONDS)
-        except queue.Empty:
-            return
-        if request is None:
-            return
+    requests = _Requests(sys.stdin.buffer)
+    while (request := requests.next()) is not None:
         answer = _compile(request)
         try:
             pickle.dump(answer, answers)
@@ -171,14 +167,30 @@ def serve() -> None:
             continue  # nobody waits any more; the machine code is of use all the same
 
 
-def _read(stream: BinaryIO, requests: queue.SimpleQueue[CompileRequest | None]) -> None:
-    """Pass requests on as they come, so that the sender never waits for a compilation."""
-    while True:
+class _Requests:
+    """Requests read from a stream as they come, so that the sender never waits for a compilation."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._queue: queue.SimpleQueue[CompileRequest | None] = queue.SimpleQueue()
+        self._deadline: float | None = None
+        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+
+    def next(self) -> CompileRequest | None:
+        """The next one; None if there is none for a while, or if the time after the end of the stream is up."""
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            return None
         try:
-            requests.put(pickle.load(stream))
+            return self._queue.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            return None
+
+    def _read(self, stream: BinaryIO) -> None:
+        try:
+            while True:
+                self._queue.put(pickle.load(stream))
         except EOFError:
-            requests.put(None)
-            return
+            self._deadline = time.monotonic() + DRAIN_SECONDS
+            self._queue.put(None)
 
 
 def _compile(request: CompileRequest) -> CompileAnswer:
@@ -194,7 +206,5 @@ def _compile(request: CompileRequest) -> CompileAnswer:
         function.compile(numba_types(request.types))
         mark_on_disk(request.name)
         return CompileAnswer(compiled=not sum(function.stats.cache_hits.values()), error="")
-    except (
-        Exception
-    ) as error:  # whatever the compiler raises is told to the sender, who meets it again by a direct call
+    except Exception as error:  # the sender is told, and meets it again by a direct call
         return CompileAnswer(compiled=False, error=f"{type(error).__name__}: {error}")
