@@ -39,8 +39,8 @@ class BackgroundCompiler:
     """Runs jobs in order of submission on a daemon thread, which starts with the first job.
 
     At the end of the Python process, jobs that the compiler process has not seen yet are sent to it, which goes on
-    with them for some seconds. A job that this process compiles itself is finished, and the rest dropped: machine code must not
-    be written by a thread that is frozen halfway.
+    with them for some seconds. A job that this process compiles itself is finished, and the rest dropped: machine
+    code must not be written by a thread that is frozen halfway.
     """
 
     def __init__(self) -> None:
