@@ -246,7 +246,18 @@ class _Builder:
             index = self.provider[attribute]
             distinct = column_estimate(graph.relations[index].node, attribute).distinct
             classes.setdefault(find(attribute), []).append(Member(attribute, index, max(distinct, 1.0)))
-        graph.classes = list(classes.values())
+        graph.classes = [self.one_of_each_relation(members) for members in classes.values()]
+
+    def one_of_each_relation(self, members: list[Member]) -> list[Member]:
+        """The class with one column a relation; that a relation's other columns equal it becomes a predicate there."""
+        kept: dict[int, Member] = {}
+        for member in members:
+            first = kept.setdefault(member.relation, member)
+            if first is not member:
+                equality = Call("eq", (AttributeRef(first.attribute), AttributeRef(member.attribute)), BOOLEAN)
+                share = selectivity((equality,), [self.graph.relations[member.relation].node])
+                self.graph.predicates.append((equality, 1 << member.relation, share))
+        return list(kept.values())
 
     def class_pair(self, predicate: Expression) -> tuple[Attribute, Attribute] | None:
         """Columns of two different free relations that the predicate equates."""
