@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from gpuql.api.dataframe import DataFrame, RunnableQuery
-from gpuql.api.dbapi import Cursor, Description, Parameters
+from gpuql.api.dbapi import Cursor, Description, Parameters, check_parameters
 from gpuql.api.result import Result, Row
 from gpuql.catalog.catalog import SessionCatalog
 from gpuql.commands import run_command, table_of_values
@@ -90,7 +90,7 @@ class Connection:
         self._cursor = self.cursor().execute(text, parameters)
         return self._cursor
 
-    def executemany(self, text: str, parameter_sets: Sequence[Parameters]) -> Cursor:
+    def executemany(self, text: str, parameter_sets: Iterable[Parameters]) -> Cursor:
         """Run the text once per set of parameters."""
         self._cursor = self.cursor().executemany(text, parameter_sets)
         return self._cursor
@@ -113,14 +113,17 @@ class Connection:
 
     def fetchone(self) -> Row | None:
         """Next row of the last ``execute``."""
+        self._check_open()
         return self._cursor.fetchone()
 
     def fetchmany(self, size: int | None = None) -> list[Row]:
         """Next rows of the last ``execute``."""
+        self._check_open()
         return self._cursor.fetchmany(size)
 
     def fetchall(self) -> list[Row]:
         """Remaining rows of the last ``execute``."""
+        self._check_open()
         return self._cursor.fetchall()
 
     def commit(self) -> None:
@@ -132,12 +135,14 @@ class Connection:
     def table(self, name: str) -> DataFrame:
         """The table or view called ``name``, or the file at that path."""
         self._check_open()
+        _check_name(name)
         quoted = '"' + name.replace('"', '""') + '"'
         return self.sql(f"SELECT * FROM {quoted}")
 
     def register(self, name: str, relation: object) -> None:
         """Make a pandas, polars, Arrow, NumPy or gpuql frame known as table ``name``. Its data is read now."""
         self._check_open()
+        _check_name(name)
         self._forget_plans(name)
         self._catalog.register(name, relation.collect() if isinstance(relation, DataFrame) else relation)
         registered = self._catalog.resolve(name)
@@ -146,6 +151,7 @@ class Connection:
 
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
+        self._check_open()
         self._forget_plans(name)
         self._catalog.unregister(name)
 
@@ -201,6 +207,7 @@ class Connection:
 
     def set_variable(self, name: str, value: object) -> None:
         """Change a setting; None gives it its default back. Queries that run keep what they started with."""
+        self._check_open()
         with self._lock:
             changed = self._settings.changed(name, value)
             self._device(changed.device)
@@ -224,6 +231,7 @@ class Connection:
             executor.close()
 
     def __enter__(self) -> Connection:
+        self._check_open()
         return self
 
     def __exit__(
@@ -238,6 +246,7 @@ class Connection:
     def run_statement(self, statement: ParsedStatement, parameters: Parameters = None) -> Result:
         """Bind and run one parsed statement."""
         self._check_open()
+        check_parameters(parameters)
         bound, _ = self._bind(statement, parameters)
         return self._run_command(bound)
 
@@ -285,6 +294,7 @@ class Connection:
         self._check_open()
         if not isinstance(text, str):
             raise InterfaceError(f"statements must be text: {type(text).__name__}")
+        check_parameters(parameters)
         integer_division = self._settings.integer_division
         key = cache_key(text, parameters, integer_division)
         if key is not None:
@@ -377,6 +387,11 @@ class Connection:
         )
         query = Query(Scan(table, columns), tuple(field.name for field in table.fields))
         return DataFrame(self._prepare(query), self._prepare)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise InterfaceError(f"table name must be text that is not empty: {name!r}")
 
 
 def _asks_for_time(text: str, dependencies: Sequence[Dependency]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpuql.api.result import Result, Row
@@ -11,6 +11,15 @@ from gpuql_planner.errors import InterfaceError
 
 Parameters = Sequence[object] | Mapping[str, object] | None
 Description = list[tuple[str, str, None, None, int | None, int | None, bool | None]]
+
+
+def check_parameters(parameters: object) -> None:
+    """Raise InterfaceError unless ``parameters`` is a sequence or a mapping of values, or None."""
+    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, Sequence | Mapping | None):
+        raise InterfaceError(
+            f"parameters must be a list, tuple or dict: {type(parameters).__name__}",
+            hint="put a single value into a list: [value]",
+        )
 
 
 class Cursor:
@@ -31,8 +40,12 @@ class Cursor:
         self._rows = self._result.iter_rows()
         return self
 
-    def executemany(self, statements: str, parameter_sets: Sequence[Parameters]) -> Cursor:
+    def executemany(self, statements: str, parameter_sets: Iterable[Parameters]) -> Cursor:
         """Run the text once per set of parameters."""
+        if isinstance(parameter_sets, (str, bytes, Mapping)) or not isinstance(parameter_sets, Iterable):
+            raise InterfaceError(
+                f"executemany needs a sequence of parameter sets: {type(parameter_sets).__name__}"
+            )
         for parameters in parameter_sets:
             self.execute(statements, parameters)
         return self
@@ -75,7 +88,10 @@ class Cursor:
     def fetchmany(self, size: int | None = None) -> list[Row]:
         """The next ``size`` rows (``arraysize`` if not given), fewer at the end."""
         self._check_result()
-        return list(itertools.islice(self._rows, self.arraysize if size is None else size))
+        wanted = self.arraysize if size is None else size
+        if not isinstance(wanted, int) or wanted < 0:
+            raise InterfaceError(f"number of rows to fetch must be a whole number, 0 or more: {wanted!r}")
+        return list(itertools.islice(self._rows, wanted))
 
     def fetchall(self) -> list[Row]:
         """All rows not fetched yet."""

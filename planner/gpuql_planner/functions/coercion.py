@@ -72,11 +72,41 @@ def decimal_literal(value: Decimal) -> Literal:
     return Literal(value, decimal(width, scale))
 
 
+#: Units of NumPy's datetime64 whose values are dates.
+_DATE_UNITS = ("[D]", "[W]", "[M]", "[Y]")
+
+
+def _plain(value: object) -> object:
+    """The Python value of a NumPy scalar, None for what pandas calls missing, anything else as it is.
+
+    Errors: InterfaceError for an array of several values, OutOfRangeError for nanoseconds that would be lost.
+    """
+    kind = type(value).__name__
+    if kind in ("NAType", "NaTType"):
+        return None
+    unit = str(getattr(value, "dtype", "")).removeprefix(kind)
+    if kind == "timedelta64" and unit in ("[M]", "[Y]"):
+        raise InterfaceError(f"value has no SQL type: {kind}{unit}")
+    # Of pandas' timestamps and durations, Python's own classes know nothing below microseconds.
+    if getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0):
+        raise OutOfRangeError(f"nanoseconds that are not whole microseconds: {value}")
+    if kind in ("datetime64", "timedelta64") and unit not in _DATE_UNITS:
+        # In nanoseconds item() would give a plain number.
+        rounded = value.astype(f"{kind}[us]")  # type: ignore[attr-defined]
+        if value == value and rounded != value:
+            raise OutOfRangeError(f"nanoseconds that are not whole microseconds: {value}")
+        value = rounded
+    item = getattr(value, "item", None)
+    if not callable(item) or isinstance(value, (str, bytes)):
+        return value
+    if getattr(value, "size", 1) != 1:
+        raise InterfaceError(f"value has no SQL type: {kind} of {getattr(value, 'size', 0)} values")
+    return item()
+
+
 def python_literal(value: object) -> Literal:
     """Constant for a Python value (parameter or DataFrame literal); InterfaceError for a type without SQL meaning."""
-    item = getattr(value, "item", None)
-    if callable(item) and not isinstance(value, (str, bytes)):
-        value = item()
+    value = _plain(value)
     match value:
         case None:
             return Literal(None, NULL)
