@@ -23,6 +23,12 @@ print(len(loaded), sum(map(bool, loaded)))
 """
 
 
+def test_every_family_with_loops_lists_them() -> None:
+    package = Path(static_kernels.__file__).parent
+    families = sorted(path.parent.name for path in package.glob("*/cpu_loops.py"))
+    assert families == list(static_kernels._FAMILIES)
+
+
 def test_each_signature_compiles_once() -> None:
     first = static_kernels.compile_all()
     assert static_kernels.compile_all() == static_kernels.Warmup(0, first.compiled + first.loaded)

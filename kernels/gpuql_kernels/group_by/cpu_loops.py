@@ -67,15 +67,6 @@ def sum_int64(values: Array, groups: Array, num_groups: int) -> Array:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sum_float64(values: Array, groups: Array, num_groups: int) -> Array:
-    """Floating sums."""
-    result = np.zeros(num_groups, np.float64)
-    for i in range(len(groups)):
-        result[groups[i]] += np.float64(values[i])
-    return result
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def sum_words(values: Array, groups: Array, num_groups: int) -> Array:
     """Two-word sums with carry."""
     result = np.zeros((num_groups, 2), np.int64)
@@ -111,6 +102,6 @@ SIGNATURES = {
     factorize: ["(int64[::1],)"],
     sum_int64: [f"({word}[::1], int64[::1], int64)" for word in _INTEGERS],
     sum_words: ["(int64[:, ::1], int64[::1], int64)"],
-    minimum: [f"({word}[::1], int64[::1], {word}[::1])" for word in (*_INTEGERS, "uint64")],
-    maximum: [f"({word}[::1], int64[::1], {word}[::1])" for word in (*_INTEGERS, "uint64")],
+    minimum: [f"({word}[::1], int64[::1], {word}[::1])" for word in (*_INTEGERS, "uint64", "float64")],
+    maximum: [f"({word}[::1], int64[::1], {word}[::1])" for word in (*_INTEGERS, "uint64", "float64")],
 }

@@ -16,3 +16,7 @@ def insert(table: Array, status: Array, keys: Array, slots: Array) -> None:
     """Slot of each key, in order."""
     for i in range(len(keys)):
         slots[i] = group_slot(table, status, 0, keys[i])
+
+
+#: The argument types that the loop meets.
+SIGNATURES = {insert: ["(int64[:, ::1], int64[::1], int64[::1], int64[::1])"]}
