@@ -200,26 +200,3 @@ SIGNATURES = {
     extract_runs: [f"({_WORDS}, uint64[:, ::1], {_WORDS})"],
     gather: [f"({word}[::1], int64[::1], {word}[::1])" for word in ("uint8", "uint16", "uint32", "uint64")],
 }
-
-
-_BUCKET_TARGET = "uint16[::1], int64[::1], uint64[::1]"
-
-#: The argument types that each loop meets with fewer than 2**31 rows.
-SIGNATURES = {
-    count_cells: ["(uint64[::1], uint64, uint64, int64[::1])"],
-    scatter_rows: ["(uint64[::1], int64, uint64, uint64, int64[::1], int64[::1])"],
-    scatter_keys: [f"(uint64[::1], uint64, uint64, {_BUCKET_TARGET})"],
-    scatter_combined: [f"(uint64[::1], int64, uint64, uint64, uint64, {_BUCKET_TARGET})"],
-    scatter_pairs: [f"(uint64[::1], int64, uint64, uint64, {_BUCKET_TARGET}, int32[::1])"],
-    combine_with_place: ["(uint64[::1], uint64, uint64, uint64, uint64[::1])"],
-    values_of_places: [
-        f"(uint64[::1], uint64, {values}[::1], {out}[::1])"
-        for values, out in (("int32", "int64"), ("int64", "int64"), ("uint64", "uint64"))
-    ],
-    mark_repeats: ["(uint64[::1], uint64, uint64[::1], boolean[::1])"],
-    settle_prefix_runs: ["(uint64[::1], uint64, uint64[::1], int64[:, ::1])"],
-    append_bits: ["(uint64[::1], uint64[::1], uint64, uint64, uint64)"],
-    varying_bits: ["(uint64[::1], uint64)"],
-    extract_runs: ["(uint64[::1], uint64[:, ::1], uint64[::1])"],
-    gather: [f"({word}[::1], int64[::1], {word}[::1])" for word in ("uint8", "uint16", "uint32", "uint64")],
-}
