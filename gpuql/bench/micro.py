@@ -27,11 +27,12 @@ class Case:
     name: str
     columns: tuple[str, ...]
     sql: str
+    runs: int = 0  # 0: as many as asked for
 
 
 @dataclass
 class CaseReport:
-    """What one case measured. ``bytes`` are those of the source columns that its pipelines read."""
+    """What one case measured; ``rows_per_second`` is 0 for fixed costs. ``bytes`` are those of the source columns that its pipelines read."""
 
     name: str
     ms: float
@@ -50,11 +51,16 @@ def _group_case(groups: int) -> str:
     return f"group by, {groups:,} groups"
 
 
+#: What every query costs is small, so its median takes more runs.
+_FIXED_COST_RUNS = 200
+
 CASES = (
+    Case("fixed cost, SELECT 1", (), "SELECT 1", _FIXED_COST_RUNS),
+    Case("fixed cost, one row of 1,000", (), "SELECT a FROM small WHERE a = 77", _FIXED_COST_RUNS),
     Case("filter and sum, 1 % of rows", ("a", "f"), "SELECT sum(f) FROM t WHERE a < 10"),
     Case("filter and sum, 50 % of rows", ("a", "f"), "SELECT sum(f) FROM t WHERE a < 500"),
     Case("arithmetic", ("f", "g"), "SELECT sum(f * (1 - g) + f * g) FROM t"),
-    Case("semi-join, 1,000 keys", ("a", "f"), "SELECT sum(f) FROM t WHERE a IN (SELECT a FROM small)"),
+    Case("semi-join, 143 keys", ("a", "f"), "SELECT sum(f) FROM t WHERE a IN (SELECT a FROM small)"),
     Case("join, 1 million keys", ("k1000000", "f"), "SELECT sum(f + v) FROM t JOIN million ON k1000000 = k"),
     *(
         Case(
@@ -105,7 +111,7 @@ def run_micro(options: argparse.Namespace, settings: dict[str, str]) -> int:
             report = measure_case(connection, case, options.rows, options.runs, bandwidth)
             reports.append(report)
             print(
-                f"{report.name:<32} {report.ms:>9.2f} {report.rows_per_second / 1e6:>15.1f} "
+                f"{report.name:<32} {report.ms:>9.2f} {_millions(report.rows_per_second):>15} "
                 f"{report.bytes / report.ms / 1e6:>7.2f} {report.bandwidth_share:>6.0%}  "
                 f"{', '.join(report.tiers)} on {', '.join(report.devices)}",
                 flush=True,
@@ -135,15 +141,19 @@ def largest_group_step(reports: list[CaseReport]) -> tuple[float, int]:
     return max(steps, default=(0.0, 0))
 
 
+def _millions(rows_per_second: float) -> str:
+    return f"{rows_per_second / 1e6:.1f}" if rows_per_second else "-"
+
+
 def load_inputs(connection: Connection, case: Case, num_rows: int) -> None:
     """Tables of one case; those of the case before are let go."""
     generator = np.random.default_rng(42)
     for table, columns in (
         ("t", {name: make_column(name, num_rows, generator) for name in case.columns}),
-        ("small", {"a": np.arange(0, 1000, 7)}),
+        ("small", {"a": np.arange(0, 7000, 7)}),
         ("million", {"k": generator.permutation(1_000_000), "v": generator.random(1_000_000)}),
     ):
-        if table == "t" or table in case.sql:
+        if columns and (table == "t" or table in case.sql):
             connection.register("source", columns)
             connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM source")
             connection.unregister("source")
@@ -157,13 +167,13 @@ def measure_case(
     for _ in range(2):
         result = frame.collect()
         background.wait()
-    ms = median([time_once(frame.collect)[1] for _ in range(runs)])
+    ms = median([time_once(frame.collect)[1] for _ in range(case.runs or runs)])
     pipelines = result.metrics.pipelines
     num_bytes = sum(pipeline.num_bytes for pipeline in pipelines)
     return CaseReport(
         case.name,
         ms,
-        num_rows / ms * 1000,
+        num_rows / ms * 1000 if case.columns else 0.0,
         num_bytes,
         num_bytes / ms * 1000 / bandwidth,
         sorted({pipeline.device for pipeline in pipelines}),
