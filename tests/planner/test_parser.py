@@ -1,4 +1,5 @@
 import pytest
+from sqlglot import exp
 
 from gpuql_planner.errors import ParserError, Position
 from gpuql_planner.sql.parse import is_volatile, parse_statements
@@ -57,6 +58,26 @@ def test_other_syntax_errors(text: str) -> None:
 def test_deep_nesting_is_an_error_and_no_crash() -> None:
     with pytest.raises(ParserError, match="nested too deeply"):
         parse_statements("SELECT " + "(" * 20_000 + "1" + ")" * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("SELECT f($1,$2)", ["1", "2"]),
+        ("SELECT $a||'-'||$b", ["a", "b"]),
+        ("SELECT $n, ''", ["n"]),
+        ("SELECT a$b, $n FROM t", ["n"]),
+        ("SELECT '$x', \"$y\", $n -- $z", ["n"]),
+        (r"SELECT e'\'$x', $n", ["n"]),
+        ("SELECT $$ $x $$, $q$ '$y $z$ $q$, $n", ["n"]),
+    ],
+)
+def test_parameters_with_a_dollar_sign(text: str, names: list[str]) -> None:
+    (parsed,) = parse_statements(text)
+    assert parsed.tree is not None
+    found = sorted(parsed.tree.find_all(exp.Placeholder), key=lambda node: int(node.meta["start"]))
+    assert [str(node.this) for node in found] == names
+    assert [text[node.meta["start"] - 1] for node in found] == ["$"] * len(names)
 
 
 def test_texts_that_ask_for_the_time_are_volatile() -> None:

@@ -65,7 +65,9 @@ def test_other_texts_have_another_shape(other: str) -> None:
     assert shape_of("SELECT a + 1 FROM t").key != shape_of(other).key
 
 
-@pytest.mark.parametrize("text", ["SELECT /* 1 */ 2", r"SELECT 'a\'", "SELECT $$1$$", "SELECT {'a': 1}"])
+@pytest.mark.parametrize(
+    "text", ["SELECT /* 1 */ 2", r"SELECT 'a\'", "SELECT $$1$$", "SELECT {'a': 1}", "SELECT '$'"]
+)
 def test_unusual_spellings_have_no_shape(text: str) -> None:
     assert statement_shape(text) is None
 

@@ -23,6 +23,13 @@ _DIALECT = DuckDB()
 _SYNTAX_FUNCTIONS = ("CAST", "TRY_CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM")
 
 _EXPLAIN_OPTIONS = re.compile(r"\s*(?:\(\s*(\w+)\s*\)|(analyze)\b)", re.IGNORECASE)
+#: The dollar sign of a parameter; or a comment, name or text in which a dollar sign is none. sqlglot knows @name too,
+#: and takes $1,$2 for the beginning of a text quoted with dollar signs.
+_DOLLAR = re.compile(
+    r"""--[^\n]* | /\*.*?\*/ | "(?:[^"]|"")*" | (?<!\w)[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*'"""
+    r""" | \$((?:[^\W\d]\w*)?)\$ .*? \$\1\$ | (?<!\w)\$(?=\w) """,
+    re.VERBOSE | re.DOTALL,
+)
 _MISSING_END = re.compile(r"Missing (\S+) from \d+:(\d+)")
 _MISSING_KEYWORD = re.compile(r"Required keyword: '(\w+)' missing.*")
 _NOT_NEWLINE = re.compile(r"[^\n]")
@@ -99,7 +106,7 @@ def parse_statements(text: str) -> list[ParsedStatement]:
 
 def _tokenize(visible: str, text: str) -> list[Token]:
     try:
-        return list(_DIALECT.tokenize(visible))
+        tokens = list(_DIALECT.tokenize(_DOLLAR.sub(_parameter_sign, visible) if "$" in visible else visible))
     except TokenError as error:
         missing = _MISSING_END.match(str(error.__cause__))
         reason = (
@@ -107,6 +114,14 @@ def _tokenize(visible: str, text: str) -> list[Token]:
         )
         position = position_of_offset(text, int(missing[2])) if missing else None
         raise ParserError(f"syntax error: {reason}", position=position, statement=text) from None
+    for token in tokens:
+        if token.token_type is TokenType.PARAMETER:
+            token.text = visible[token.start]
+    return tokens
+
+
+def _parameter_sign(found: re.Match[str]) -> str:
+    return "@" if found[0] == "$" else found[0]
 
 
 def _chunks(tokens: list[Token]) -> Iterator[tuple[Token, ...]]:

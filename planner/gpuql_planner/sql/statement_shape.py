@@ -30,7 +30,7 @@ _PARTS = re.compile(
     re.VERBOSE,
 )
 #: Spellings that could make a quote or a digit mean something else: such statements have no shape.
-_UNUSUAL = re.compile(r"""[\\\x00{`]|/\*|\$\w*\$""")
+_UNUSUAL = re.compile(r"""[\\\x00{`]|/\*|\w\$|\$\w*\$""")
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ def statement_shape(text: str, parameters: Parameters = None) -> StatementShape 
         for part in _PARTS.finditer(text):
             string, number = part.groups()
             if string is not None:
+                if "$" in string:  # could end a text that began with another dollar sign
+                    return None
                 spelled = string[1:-1].replace("''", "'")
                 literal = Literal(spelled, VARCHAR)
             elif number is not None:
