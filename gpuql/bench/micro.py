@@ -32,7 +32,10 @@ class Case:
 
 @dataclass
 class CaseReport:
-    """What one case measured; ``rows_per_second`` is 0 for fixed costs. ``bytes`` are those of the source columns that its pipelines read."""
+    """What one case measured.
+
+    ``bytes`` are those of the source columns that its pipelines read; ``rows_per_second`` is 0 for fixed costs.
+    """
 
     name: str
     ms: float
