@@ -141,7 +141,7 @@ def _names(cached: _Cached[Entry], folded: str) -> bool:
     return any(answer is not None and answer.name.lower() == folded for _, answer in cached.dependencies)
 
 
-@dataclass
+@dataclass(frozen=True)
 class PlanCacheCounts:
     """How often a connection was asked for a query, by what it took to answer.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -203,7 +203,7 @@ class Connection:
     @property
     def plan_counts(self) -> PlanCacheCounts:
         """How many queries so far were known, fitted a plan made for other constants, or were planned."""
-        return replace(self._plan_counts)
+        return self._plan_counts
 
     def set_variable(self, name: str, value: object) -> None:
         """Change a setting; None gives it its default back. Queries that run keep what they started with."""
@@ -295,46 +295,57 @@ class Connection:
         if not isinstance(text, str):
             raise InterfaceError(f"statements must be text: {type(text).__name__}")
         check_parameters(parameters)
-        integer_division = self._settings.integer_division
-        key = cache_key(text, parameters, integer_division)
-        if key is not None:
-            known = self._plans.get(key, self._catalog)
-            if known is not None:
-                self._plan_counts.repeated += 1
-                return known[0]
-        shape = None if key is None else statement_shape(text, parameters)
-        shape_key = None if shape is None else (shape.key, integer_division)
-        if shape is not None and shape_key is not None:
-            values = SlotValues(shape.slots)
-            found = self._templates.get(shape_key, self._catalog, lambda template: template.accepts(values))
-            if found is not None:
-                template, dependencies = found
-                self._plan_counts.reused += 1
-                prepared = PreparedQuery(template, self._host, values)
-                self._plans.put(key, prepared, dependencies)
-                return prepared
+        key = cache_key(text, parameters, self._settings.integer_division)
+        known = None if key is None else self._plans.get(key, self._catalog)
+        if known is not None:
+            self._count("repeated")
+            return known[0]
+        shape = None if key is None or is_volatile(text) else statement_shape(text, parameters)
+        reused = None if shape is None else self._reuse(key, shape)
+        if reused is not None:
+            self._count("reused")
+            return reused
         trees = parse_statements(text)
         if not trees:
             return FinishedQuery(table_of_values([]))
         for tree in trees[:-1]:
             self.run_statement(tree)
-        if len(trees) > 1:
-            shape = None
-        trace = None if shape is None else Trace(shape.slots)
+        trace = None if shape is None or len(trees) > 1 else Trace(shape.slots)
         statement, dependencies = self._bind(trees[-1], parameters, shape, trace)
         if not isinstance(statement, Query):
             return FinishedQuery(self._run_command(statement))
-        self._plan_counts.planned += 1
-        if shape is None or trace is None:
-            prepared = self._prepare(statement)
-        else:
+        self._count("planned")
+        if shape is not None and trace is not None:
             template = QueryTemplate(statement, trace)
             prepared = PreparedQuery(template, self._host, SlotValues(shape.slots))
+            if not _asks_for_time(text, dependencies):
+                self._templates.put(self._template_key(shape), template, dependencies)
+        else:
+            prepared = self._prepare(statement)
         if key is not None and len(trees) == 1 and not _asks_for_time(text, dependencies):
             self._plans.put(key, prepared, dependencies)
-            if shape is not None:
-                self._templates.put(shape_key, template, dependencies)
         return prepared
+
+    def _template_key(self, shape: StatementShape) -> Hashable:
+        return shape.key, self._settings.integer_division
+
+    def _reuse(self, key: Hashable, shape: StatementShape) -> PreparedQuery | None:
+        """A query of this shape that was planned with other constants and fits these, kept under ``key``."""
+        values = SlotValues(shape.slots)
+        found = self._templates.get(
+            self._template_key(shape), self._catalog, lambda template: template.accepts(values)
+        )
+        if found is None:
+            return None
+        template, dependencies = found
+        prepared = PreparedQuery(template, self._host, values)
+        self._plans.put(key, prepared, dependencies)
+        return prepared
+
+    def _count(self, answered: str) -> None:
+        with self._lock:
+            counts = self._plan_counts
+            self._plan_counts = replace(counts, **{answered: getattr(counts, answered) + 1})
 
     def _bind(
         self,
