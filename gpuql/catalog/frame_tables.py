@@ -12,7 +12,9 @@ class FrameTables:
     """Makes tables of frames. Thread-safe.
 
     A pyarrow Table or RecordBatch never changes, so it stays the same table, with its columns encoded and its
-    statistics gathered, as long as the object lives. Other frames may change and are taken anew each time.
+    statistics gathered, as long as the object lives. A RecordBatchReader can be read once only: its rows are kept
+    as long as it lives, so that the next statement sees them too. Other frames may change and are taken anew each
+    time.
     """
 
     def __init__(self) -> None:
@@ -23,21 +25,22 @@ class FrameTables:
         """Table of ``frame``. Errors: see ``gpuql.io.arrow_source.table_from_object``."""
         from gpuql.io.arrow_source import table_from_object
 
-        if not _never_changes(frame):
+        if not _can_be_kept(frame):
             return table_from_object(name, frame)
-        key = (name, id(frame))
+        # A reader has one set of rows, whatever the names of the variables that hold it.
+        key = ("" if type(frame).__name__ == "RecordBatchReader" else name, id(frame))
         with self._lock:
             known = self._known.get(key)
             if known is not None and known[0]() is frame:
                 return known[1]
-        table = table_from_object(name, frame)
-        with self._lock:
+            # Under the lock, so that two threads do not share out the rows of one reader.
+            table = table_from_object(name, frame)
             # Entries of objects that are gone go before their identity can be taken by another.
             self._known = {k: entry for k, entry in self._known.items() if entry[0]() is not None}
             self._known[key] = (weakref.ref(frame), table)
         return table
 
 
-def _never_changes(frame: object) -> bool:
+def _can_be_kept(frame: object) -> bool:
     kind = type(frame)
-    return kind.__module__ == "pyarrow.lib" and kind.__name__ in ("Table", "RecordBatch")
+    return kind.__module__ == "pyarrow.lib" and kind.__name__ in ("Table", "RecordBatch", "RecordBatchReader")

@@ -11,7 +11,7 @@ import pyarrow.types as pat
 
 from gpuql.columnar import two_words
 from gpuql.columnar.arrow_buffers import Host, bits_view, buffer_view, chunks_of, validity_of
-from gpuql.columnar.arrow_strings import strings_from_arrow
+from gpuql.columnar.arrow_strings import check_utf8, strings_from_arrow
 from gpuql.columnar.arrow_types import type_from_arrow
 from gpuql.columnar.column import NATURAL_DTYPE, Column
 from gpuql.columnar.construct import narrowest_dtype, null_column
@@ -35,8 +35,12 @@ def column_from_arrow(array: Any, name: str = "") -> Column:
     num_rows = len(array)
     if num_rows == 0 or array.null_count == num_rows:
         return null_column(dtype, num_rows)
-    if dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+    if dtype.id is TypeId.BLOB:
         return strings_from_arrow(array, dtype)
+    if dtype.id is TypeId.VARCHAR:
+        column = strings_from_arrow(array, dtype)
+        check_utf8(column, name)
+        return column
     chunks = chunks_of(array)
     validity = validity_of(chunks)
     if dtype.id is TypeId.BOOLEAN:

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from gpuql.columnar.arrow_buffers import buffer_view, chunks_of, validity_of
+from gpuql.columnar.arrow_buffers import buffer_view, chunks_of, validity_buffer, validity_of
 from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.statistics import estimate_distinct
 from gpuql.columnar.strings import narrow_positions, on_host
+from gpuql_planner.errors import ConversionError
 from gpuql_planner.types import DataType, TypeId
 
 #: Columns with no more distinct strings than this always get a dictionary; larger ones if entries repeat
@@ -48,6 +49,29 @@ def strings_from_arrow(array: Any, dtype: DataType) -> Column:
     if too_large and not pat.is_dictionary(array.type):
         return _plain(array, dtype)
     return _dictionary(chunks, dictionary, dtype)
+
+
+def check_utf8(column: Column, name: str) -> None:
+    """Raise ConversionError if strings of a column just imported are not UTF-8; what stands under NULL may be.
+
+    Arrow and its readers of Parquet and JSON take any bytes for text.
+    """
+    assert column.strings is not None, "a string column has strings"
+    data = column.strings.data
+    if len(data) == 0 or int(data.max()) < 128:
+        return
+    # Rows of a column without a dictionary are the entries themselves, so that its NULLs are the entries' NULLs.
+    plain = not column.strings.unique and len(column) == len(column.strings)
+    bitmap = validity_buffer(None if column.validity is None or not plain else on_host(column.validity))
+    _, offsets, bytes_ = string_array_to_arrow(column.strings, column.dtype).buffers()
+    entries = pa.Array.from_buffers(pa.large_string(), len(column.strings), [bitmap, offsets, bytes_])
+    try:
+        entries.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ConversionError(
+            f"text is not UTF-8: column {name}",
+            hint="convert it to UTF-8, or hand over the bytes as a binary column (BLOB)",
+        ) from error
 
 
 def worth_a_dictionary(array: Any) -> bool:

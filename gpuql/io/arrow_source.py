@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from gpuql.columnar.arrow_import import column_from_arrow
-from gpuql.columnar.arrow_types import fields_from_schema
+from gpuql.columnar.arrow_types import fields_from_schema, unique_names
 from gpuql.columnar.column import Column
 from gpuql.columnar.table import ResidentTable
 from gpuql_planner.catalog import Field
-from gpuql_planner.errors import ConversionError, GpuqlError, InputError, NotSupportedError
+from gpuql_planner.errors import ConversionError, GpuqlError, InputError, NotSupportedError, OutOfMemoryError
 
 
 def is_frame(value: object) -> bool:
@@ -45,9 +45,14 @@ def table_from_object(name: str, value: object) -> ResidentTable:
         table = _arrow_table(name, value)
     except GpuqlError:
         raise
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+    except MemoryError as error:
+        raise OutOfMemoryError(f"not enough host memory to take over an object: {name}") from error
+    except Exception as error:
+        # The object's own code runs here (streams, lazy frames) and may raise anything.
         cause = " ".join(str(error).split())[:300]
-        raise ConversionError(f"object cannot be turned into columns: {name}: {cause}") from error
+        raise ConversionError(
+            f"object cannot be turned into columns: {name}: {cause or type(error).__name__}"
+        ) from error
     if not table.column_names:
         raise InputError(f"object has no columns: {name}")
     return table_from_arrow(name, table)
@@ -77,12 +82,10 @@ def _arrow_table(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return _from_rows(name, value)
     module = type(value).__module__.partition(".")[0]
-    if module == "polars" and hasattr(value, "collect_schema") and hasattr(value, "collect"):
-        lazy = type(value).__name__ == "LazyFrame"
-        return pa.table(value.collect() if lazy else value)
+    if module == "polars":
+        return _from_polars(name, value)
     if module == "pandas":
-        frame = value.to_frame() if value.ndim == 1 else value
-        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        return _from_pandas(value)
     if hasattr(value, "to_table") and module == "pyarrow":
         return value.to_table()
     if hasattr(value, "__arrow_c_stream__"):
@@ -95,6 +98,23 @@ def _arrow_table(name: str, value: Any) -> Any:
     )
 
 
+def _from_polars(name: str, value: Any) -> Any:
+    kind = type(value).__name__
+    frame = value.collect() if kind == "LazyFrame" else value.to_frame() if kind == "Series" else value
+    for column, dtype in frame.schema.items():
+        if str(dtype) == "Object":
+            # Arrow would be given the addresses of the objects.
+            raise NotSupportedError(f"column type is not supported: Object (column {column} of {name})")
+    return pa.table(frame)
+
+
+def _from_pandas(value: Any) -> Any:
+    frame = value.to_frame() if value.ndim == 1 else value
+    if not frame.columns.is_unique:
+        frame = frame.set_axis(unique_names([str(column) for column in frame.columns]), axis=1)
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
 def _from_numpy(name: str, array: np.ndarray[Any, Any]) -> Any:
     if array.dtype.names:
         flat = array.reshape(-1)
@@ -103,7 +123,7 @@ def _from_numpy(name: str, array: np.ndarray[Any, Any]) -> Any:
         return _from_mapping(name, {"column0": array})
     if array.ndim == 2:
         return _from_mapping(name, {f"column{i}": array[:, i] for i in range(array.shape[1])})
-    raise NotSupportedError(f"array has more than two dimensions: {name} {array.shape}")
+    raise NotSupportedError(f"array must have one or two dimensions: {name} {array.shape}")
 
 
 def _from_mapping(name: str, columns: Mapping[Any, Any]) -> Any:
@@ -121,6 +141,8 @@ def _from_mapping(name: str, columns: Mapping[Any, Any]) -> Any:
 
 
 def _arrow_array(values: Any) -> Any:
+    if isinstance(values, np.ndarray) and not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
     if isinstance(values, np.ndarray) and values.dtype.kind in "US":
         return pa.array(values.tolist())
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":

@@ -20,7 +20,7 @@ from gpuql.columnar.concat import concat_columns
 from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
-from gpuql_planner.errors import BinderError, ConversionError, InputError
+from gpuql_planner.errors import BinderError, ConversionError, InputError, did_you_mean
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.types import DataType
 
@@ -46,6 +46,7 @@ _SNIFF_BYTES = 256 * 1024
 #: error.
 _INFER_BYTES = 32 * 1024 * 1024
 _HUGE_INTEGER = r"^[+-]?\d{1,38}$"
+_ANY_INTEGER = r"^[+-]?\d+$"
 _COLUMN_TYPES: dict[Any, DataType] = {
     pa.int64(): types.BIGINT,
     pa.float64(): types.DOUBLE,
@@ -63,12 +64,16 @@ class CsvTable:
     num_rows = None
 
     def __init__(
-        self, name: str, fields: Sequence[Field], identities: Sequence[FileIdentity], layout: CsvLayout
+        self,
+        name: str,
+        fields: Sequence[Field],
+        identities: Sequence[FileIdentity],
+        layouts: Sequence[CsvLayout],
     ) -> None:
         self.name = name
         self.fields = tuple(fields)
         self.identities = tuple(identities)
-        self.layout = layout
+        self.layouts = tuple(layouts)
 
     def __repr__(self) -> str:
         return f"CsvTable({self.name!r}, {len(self.identities)} files)"
@@ -88,10 +93,13 @@ class CsvTable:
         # Some column must be read to count the rows.
         wanted = list(names) or [self.fields[0].name]
         dtypes = {field.name: field.dtype for field in self.fields}
-        tables = [self.layout.parse(identity.path, dtypes, wanted) for identity in self.identities]
+        tables = [
+            layout.parse(identity.path, dtypes, wanted)
+            for layout, identity in zip(self.layouts, self.identities, strict=True)
+        ]
         check_unchanged(self.identities)
         columns = {
-            name: concat_columns([column_from_arrow(table.column(name), name) for table in tables])
+            name: concat_columns([_column(table.column(name), name, dtypes[name]) for table in tables])
             for name in names
         }
         return columns, sum(table.num_rows for table in tables)
@@ -110,6 +118,7 @@ class CsvLayout:
     skip: int
     formats: list[str]
     ignore_errors: bool
+    renamed: bool = False
 
     def parse(
         self,
@@ -126,8 +135,8 @@ class CsvLayout:
             null_values=self.null_strings,
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
-            true_values=["true", "True", "TRUE", "t", "T"],
-            false_values=["false", "False", "FALSE", "f", "F"],
+            true_values=["true", "True", "TRUE", "t", "T", "yes", "Yes", "YES"],
+            false_values=["false", "False", "FALSE", "f", "F", "no", "No", "NO"],
             timestamp_parsers=self.formats or None,
         )
         parse = pacsv.ParseOptions(
@@ -148,7 +157,8 @@ class CsvLayout:
                 source = path if prefix is None else io.BytesIO(prefix)
                 return pacsv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
             except pa.ArrowInvalid as error:
-                if "Empty CSV" in str(error):
+                # Less than a whole row: nothing at all, or a header whose line has no end.
+                if "Empty CSV" in str(error) or "Could not skip initial" in str(error):
                     return _no_rows(wanted, column_types)
                 if "onversion error" in str(error) or "invalid UTF8" in str(error):
                     raise ConversionError(
@@ -180,14 +190,22 @@ def open_csv(
     Types are BOOLEAN, BIGINT, HUGEINT, DOUBLE, DATE, TIME, TIMESTAMP or VARCHAR. Options as DuckDB's
     read_csv. Errors: InputError for unreadable files, BinderError for options that make no sense.
     """
+    if skip < 0:
+        raise BinderError(f"number of lines to skip must not be negative: {skip}")
     paths = expand(patterns, EXTENSIONS)
     identities = [identify(path) for path in paths]
     first = paths[0]
-    text, whole = _beginning(first)
+    text, whole = _beginning(first, _INFER_BYTES)
+    if not text.strip():
+        raise InputError(f"file is empty: {first}")
     rows_text = text[:_SNIFF_BYTES]
     delimiter = delim or sep or _sniff_delimiter(rows_text, quote, skip)
     if len(delimiter) != 1 or len(quote) > 1 or (escape is not None and len(escape) > 1):
         raise BinderError("delimiter, quote and escape of CSV must be single characters")
+    if not (delimiter + quote + (escape or "")).isascii():
+        raise BinderError("delimiter, quote and escape of CSV must be ASCII characters")
+    if quote == delimiter:
+        raise BinderError(f"quote and delimiter of CSV must differ: {quote}")
     rows = _rows(rows_text, delimiter, quote, skip, limit=1000, complete=whole and len(text) <= _SNIFF_BYTES)
     if not rows:
         raise InputError(f"file is empty: {first}")
@@ -203,12 +221,42 @@ def open_csv(
             raise BinderError(f"more names than columns: {first}")
         column_names[i] = str(given)
     layout = CsvLayout(
-        delimiter, quote, escape, null_strings, has_header, column_names, skip, formats, ignore_errors
+        delimiter,
+        quote,
+        escape,
+        null_strings,
+        has_header,
+        column_names,
+        skip,
+        formats,
+        ignore_errors,
+        renamed=bool(names),
     )
     dtypes = _inferred(layout, first, text, whole=whole, all_varchar=all_varchar)
     fields = [Field(column, dtypes[column]) for column in column_names]
     shown = patterns[0] if len(patterns) == 1 else f"{patterns[0]} and {len(patterns) - 1} more"
-    return CsvTable(name or shown, fields, identities, layout)
+    layouts = [layout, *(_layout_of_another(layout, first, path) for path in paths[1:])]
+    return CsvTable(name or shown, fields, identities, layouts)
+
+
+def _layout_of_another(layout: CsvLayout, first_path: str, path: str) -> CsvLayout:
+    """Layout of a later file: its columns are found by name where it has a header, and may be in another order."""
+    if not layout.header:
+        return layout
+    text, _ = _beginning(path, _SNIFF_BYTES)
+    rows = _rows(text, layout.delimiter, layout.quote, layout.skip, limit=1, complete=True)
+    if not rows:
+        return layout
+    names = unique_names([value or f"column{i}" for i, value in enumerate(rows[0])])
+    if names == layout.names or layout.renamed:
+        return layout
+    missing = [name for name in layout.names if name not in names]
+    if missing:
+        raise InputError(
+            f"column of the first file is missing in another: {missing[0]} ({path})",
+            hint=did_you_mean(missing[0], names) or f"names were taken from the header of {first_path}",
+        )
+    return replace(layout, names=names)
 
 
 def _inferred(
@@ -229,6 +277,8 @@ def _inferred(
         for name in doubles:
             if pc.all(pc.match_substring_regex(written.column(name), _HUGE_INTEGER)).as_py():
                 dtypes[name] = types.HUGEINT
+            elif pc.all(pc.match_substring_regex(written.column(name), _ANY_INTEGER)).as_py():
+                dtypes[name] = types.VARCHAR
     return dtypes
 
 
@@ -245,16 +295,14 @@ def _no_rows(wanted: Sequence[str], column_types: Mapping[str, Any]) -> Any:
     return pa.table({name: pa.array([], type=column_types.get(name, pa.null())) for name in wanted})
 
 
-def _beginning(path: str) -> tuple[str, bool]:
-    """Text at the start of the file, and whether that is all of it."""
+def _beginning(path: str, num_bytes: int) -> tuple[str, bool]:
+    """Text at the start of the file, to the end of a line, and whether that is all of the file."""
     with reading(path):
         opener: Any = gzip.open if path.endswith(".gz") else open
         with opener(path, "rb") as file:
-            data = file.read(_INFER_BYTES + 1)
-        whole = len(data) <= _INFER_BYTES
-        data = data[:_INFER_BYTES].removeprefix(b"\xef\xbb\xbf")
-        if not data.strip():
-            raise InputError(f"file is empty: {path}")
+            data = file.read(num_bytes + 1)
+        whole = len(data) <= num_bytes
+        data = data[:num_bytes].removeprefix(b"\xef\xbb\xbf")
         if not whole:
             data = data[: data.rfind(b"\n") + 1]
         return data.decode("utf-8"), whole

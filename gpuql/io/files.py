@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ def _below(directory: str, extensions: Sequence[str]) -> list[str]:
 
 
 def _missing(pattern: str) -> InputError:
+    if os.path.islink(pattern):
+        return InputError(f"link leads to no file: {pattern} -> {os.readlink(pattern)}")
     if glob.has_magic(pattern):
         return InputError(f"no files match pattern: {pattern}")
     folder, name = os.path.split(pattern)
@@ -100,7 +103,12 @@ def reading(path: str) -> Iterator[None]:
         raise OutOfMemoryError(f"not enough host memory to read file: {path}") from error
     except NotImplementedError as error:
         raise NotSupportedError(f"file uses a feature that is not supported: {path}: {error}") from error
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"file is not UTF-8 text: {path}: byte 0x{error.object[error.start]:02x} at offset {error.start}",
+            hint="convert it first, for example: iconv -f latin1 -t utf-8",
+        ) from error
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise InputError(f"file cannot be read: {path}: {_one_line(error)}") from error
 
 

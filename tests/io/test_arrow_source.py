@@ -102,3 +102,40 @@ def test_repeated_names() -> None:
 def test_refusals(frame: object, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         table_from_object("t", frame)
+
+
+def test_frames_whose_libraries_arrow_does_not_take_as_they_are() -> None:
+    repeated = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    assert contents(table_from_object("t", repeated)) == {"a": [1], "a_1": [2]}
+    assert contents(table_from_object("t", pl.Series("v", [1, 2]))) == {"v": [1, 2]}
+    assert contents(table_from_object("t", {"a": np.arange(2, dtype=">i8")})) == {"a": [0, 1]}
+
+
+def test_objects_in_polars_are_refused() -> None:
+    with pytest.raises(NotSupportedError, match="Object"):
+        table_from_object("t", pl.DataFrame({"a": [object()]}))
+
+
+class Broken:
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        raise RuntimeError("the other side hung up")
+
+
+@pytest.mark.parametrize("frame", [Broken(), pl.LazyFrame({"a": [1]}).select("zz")], ids=["stream", "lazy"])
+def test_errors_of_the_object_itself_are_conversion_errors(frame: object) -> None:
+    with pytest.raises(ConversionError, match="cannot be turned into columns: t"):
+        table_from_object("t", frame)
+
+
+def strings(entries: bytes, offsets: list[int], validity: bytes | None = None) -> Any:
+    bitmap = None if validity is None else pa.py_buffer(validity)
+    buffers = [bitmap, pa.py_buffer(np.array(offsets, dtype=np.int32)), pa.py_buffer(entries)]
+    return pa.table({"s": pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)})
+
+
+def test_text_must_be_utf8_but_under_null() -> None:
+    table = table_from_object("t", strings(b"ok\xff\xfe", [0, 2, 4]))
+    with pytest.raises(ConversionError, match="text is not UTF-8: column s"):
+        table.column("s")
+    hidden = table_from_object("t", strings(b"\xc3\xa9\xff\xfe", [0, 2, 4], validity=b"\x01"))
+    assert contents(hidden) == {"s": ["\u00e9", None]}

@@ -8,10 +8,11 @@ import duckdb
 import pytest
 
 from gpuql.columnar.construct import column_to_python
-from gpuql.io.csv import open_csv
+from gpuql.io.csv import CsvTable, open_csv
 from gpuql_planner.errors import BinderError, ConversionError, InputError
 
 SAME_AS_DUCKDB = [
+    "a\nyes\nno\n",
     "a,b\nx,y\nz,w\n",
     'a,b\n1,\n2,""\n',
     'a,b\nq,\nr,""\n',
@@ -109,3 +110,58 @@ def test_a_value_beyond_the_beginning_that_does_not_fit(
         read(path)
     assert "all_varchar" in str(caught.value.hint)
     assert read(path, all_varchar=True)["a"][-1] == "x"
+
+
+def values_of(table: CsvTable) -> dict[str, list[Any]]:
+    columns, _ = table.read([field.name for field in table.fields])
+    return {name: column_to_python(column) for name, column in columns.items()}
+
+
+def test_columns_of_later_files_are_found_by_name(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("b,a,c\n3,4,5\n")
+    (tmp_path / "3.csv").write_text("a,b")
+    (tmp_path / "4.csv").write_text("")
+    table = open_csv([str(tmp_path / "*.csv")])
+    assert values_of(table) == {"a": [1, 4], "b": [2, 3]}
+
+
+def test_a_later_file_without_a_column_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("a,c\n3,4\n")
+    with pytest.raises(InputError, match="missing in another: b"):
+        open_csv([str(tmp_path / "*.csv")])
+
+
+def test_a_header_without_rows_or_end_of_line(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b")
+    assert values_of(open_csv([str(tmp_path / "x.csv")])) == {"a": [], "b": []}
+
+
+def test_whole_numbers_keep_all_digits(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"a,b\n1,1\n{10**20},{10**50}\n")
+    table = open_csv([str(tmp_path / "x.csv")])
+    assert [str(field.dtype) for field in table.fields] == ["HUGEINT", "VARCHAR"]
+    assert values_of(table) == {"a": [1, 10**20], "b": ["1", str(10**50)]}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"delim": "é"}, {"delim": "ab"}, {"quote": ","}, {"skip": -1}, {"escape": "xy"}],
+)
+def test_options_that_make_no_sense(tmp_path: Path, options: dict[str, Any]) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(BinderError):
+        open_csv([str(tmp_path / "x.csv")], **options)
+
+
+def test_text_that_is_not_utf8_names_the_place(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"a,b\n1,caf\xe9\n")
+    with pytest.raises(InputError, match="byte 0xe9 at offset 9"):
+        open_csv([str(tmp_path / "x.csv")])
+
+
+def test_a_broken_link_is_named_as_one(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").symlink_to("gone.csv")
+    with pytest.raises(InputError, match=r"link leads to no file: .*gone\.csv"):
+        open_csv([str(tmp_path / "x.csv")])
