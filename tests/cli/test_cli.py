@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,16 @@ def test_help_names_every_command_and_setting() -> None:
         assert word in text
     for suite in ("tpch", "micro"):
         assert "--json" in run("bench", suite, "--help").stdout
+
+
+def test_warmup_counts_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUQL_CACHE_DIR", str(tmp_path))
+    finished = run("--device", "cpu", "warmup")
+    assert finished.returncode == 0, finished.stderr
+    kernels = re.search(r"static kernels .* (\d+) compiled, (\d+) were on disk", finished.stdout)
+    assert kernels is not None
+    assert int(kernels[1]) + int(kernels[2]) > 40
+    assert re.search(r"generated pipelines +[1-9]\d* compiled, 0 were on disk", finished.stdout)
 
 
 def test_closed_pipe() -> None:
