@@ -123,9 +123,7 @@ class SessionCatalog:
             if known is None:
                 if if_exists:
                     return False
-                raise CatalogError(
-                    f"{kind} does not exist: {name}", hint=did_you_mean(name, self.relation_names())
-                )
+                raise self._missing(kind, name)
             if _kind(known) != kind:
                 raise CatalogError(f"not a {kind} but a {_kind(known)}: {name}")
             del self._relations[name.lower()]
@@ -140,9 +138,7 @@ class SessionCatalog:
         with self._lock:
             known = self._relations.get(name.lower())
             if known is None:
-                raise CatalogError(
-                    f"table does not exist: {name}", hint=did_you_mean(name, self.relation_names())
-                )
+                raise self._missing("table", name)
             if isinstance(known, View):
                 raise CatalogError(f"not a table but a view: {name}")
             if not isinstance(known, ResidentTable):
@@ -168,6 +164,14 @@ class SessionCatalog:
         with self._lock:
             if self._frames.pop(name.lower(), None) is None:
                 raise CatalogError(f"no frame is registered as: {name}")
+
+    def _missing(self, kind: str, name: str) -> CatalogError:
+        if name.lower() in self._frames:
+            return CatalogError(
+                f"not a {kind} but a registered frame: {name}",
+                hint="connection.unregister() forgets it, register() puts another in its place",
+            )
+        return CatalogError(f"{kind} does not exist: {name}", hint=did_you_mean(name, self.relation_names()))
 
     def _may_create(self, name: str, kind: str, *, or_replace: bool, if_not_exists: bool) -> bool:
         """True to go on, False to leave what exists; CatalogError if neither is asked for."""

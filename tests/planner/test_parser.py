@@ -84,3 +84,29 @@ def test_texts_that_ask_for_the_time_are_volatile() -> None:
     assert is_volatile("SELECT now()")
     assert is_volatile("select Current_Date")
     assert not is_volatile("SELECT known FROM t")
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("SELECT 1,,2", 9),
+        ("SELECT ,1", 1),
+        ("SELECT 1 AS", 10),
+        ("SELECT (1 AS)", 11),
+        ("SELECT a FROM t GROUP BY", 17),
+        ("SELECT f(,1)", 9),
+    ],
+)
+def test_gaps_are_not_read_over(text: str, column: int) -> None:
+    with pytest.raises(ParserError, match="something is missing here") as raised:
+        parse_statements(text)
+    assert raised.value.position == Position(1, column)
+
+
+def test_keywords_as_names_ask_for_quotes() -> None:
+    with pytest.raises(ParserError, match='double quotes: "glob"'):
+        parse_statements("SELECT * FROM glob")
+
+
+def test_a_comma_after_the_last_item_is_allowed() -> None:
+    assert len(parse_statements("SELECT 1, FROM t")) == 1

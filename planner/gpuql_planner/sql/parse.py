@@ -31,6 +31,7 @@ _DOLLAR = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _MISSING_END = re.compile(r"Missing (\S+) from \d+:(\d+)")
+_TOKEN_DUMP = re.compile(r" but got <Token .*", re.DOTALL)
 _MISSING_KEYWORD = re.compile(r"Required keyword: '(\w+)' missing.*")
 _NOT_NEWLINE = re.compile(r"[^\n]")
 
@@ -63,6 +64,9 @@ class _CallKeepingParser(DuckDBParser):
             else None
         ),
     }
+
+    def _warn_unsupported(self) -> None:
+        """Say nothing: the binder refuses such statements with an error."""
 
     def _parse_interval_span(self, this: exp.Expr, parse_function_unit: bool = True) -> exp.Interval:  # noqa: FBT001, FBT002
         """Keep the text as written: sqlglot's own form drops what follows the first amount."""
@@ -176,7 +180,32 @@ def _parse_explain(text: str, tokens: tuple[Token, ...], start: int, end: int) -
     return ParsedStatement(text, tokens, command="explain", mode=mode, inner=_parse_chunk(text, inner[0]))
 
 
+#: Nothing may be missing before a comma, and after these words.
+_BEFORE_AN_ITEM = frozenset({TokenType.COMMA, TokenType.L_PAREN, TokenType.SELECT, TokenType.DISTINCT})
+_NEED_AN_ITEM = frozenset(
+    {TokenType.ALIAS, TokenType.GROUP_BY, TokenType.ORDER_BY, TokenType.PARTITION_BY, TokenType.HAVING}
+)
+_ENDS_AN_ITEM = frozenset({TokenType.COMMA, TokenType.R_PAREN})
+
+
+def _check_gaps(text: str, tokens: tuple[Token, ...]) -> None:
+    """Refuse items that are missing, as in ``1,,2`` and ``1 AS``; sqlglot reads over the gap."""
+    for token, following in zip(tokens, (*tokens[1:], None), strict=True):
+        kind = token.token_type
+        if following is None or following.token_type in _ENDS_AN_ITEM:
+            gap = kind in _NEED_AN_ITEM
+            if following is not None and following.token_type is TokenType.COMMA:
+                gap = gap or kind in _BEFORE_AN_ITEM
+            if gap:
+                raise ParserError(
+                    f"syntax error near {token.text!r}: something is missing here",
+                    position=position_of_offset(text, token.start),
+                    statement=text,
+                )
+
+
 def _parse_tokens(text: str, tokens: tuple[Token, ...]) -> exp.Expr:
+    _check_gaps(text, tokens)
     parser = _CallKeepingParser(dialect=_DIALECT, error_level=ErrorLevel.IMMEDIATE)
     try:
         trees = parser.parse(list(tokens), text)
@@ -202,9 +231,14 @@ def _parser_error(text: str, error: ParseError) -> ParserError:
         position = Position(line, max(end_column - len(near) + 1, 1))
     where = f" near {near!r}" if near else ""
     description = _MISSING_KEYWORD.sub("something is missing here", description)
+    reserved = _TOKEN_DUMP.search(description) is not None and near.isidentifier()
+    description = _TOKEN_DUMP.sub("", description)
     description = description.replace("Invalid expression / Unexpected token", "unexpected token")
     return ParserError(
-        f"syntax error{where}: {description[:1].lower()}{description[1:]}", position=position, statement=text
+        f"syntax error{where}: {description[:1].lower()}{description[1:]}",
+        position=position,
+        statement=text,
+        hint=f'a name that is a keyword is written in double quotes: "{near}"' if reserved else None,
     )
 
 
