@@ -84,6 +84,7 @@ class Domain:
         self._key = fresh_shared_key()
         self._recomputed = _is_cheap(outer_plan)
         self._values: dict[Attributes, tuple[int, Aggregate]] = {}
+        self.pushed_shared: dict[tuple[int, Attributes], tuple[int, Project]] = {}
 
     def values(self, needed: Attributes) -> Pushed:
         """Distinct values of ``needed``, each use under attributes of its own."""
@@ -140,6 +141,8 @@ def push_domain(node: LogicalNode, needed: Attributes, domain: Domain) -> Pushed
         return _push_union(node, needed, domain)
     if isinstance(node, (Sort, Limit)):
         return _push_limit(node, needed, domain)
+    if isinstance(node, Shared):
+        return _push_shared(node, needed, domain)
     below, mapping = push_domain(node.inputs[0], needed, domain)
     if isinstance(node, Aggregate) and not node.keys:
         return _push_total(node, below, mapping, domain)
@@ -245,6 +248,19 @@ def _push_union(node: UnionAll, needed: Attributes, domain: Domain) -> Pushed:
         extra = tuple((fresh_like(a), AttributeRef(inner[a])) for a in mapping)
         sources.append(Project(pushed, (*pass_through(source.outputs), *extra)))
     return UnionAll(tuple(sources), (*node.attributes, *mapping.values())), mapping
+
+
+def _push_shared(node: Shared, needed: Attributes, domain: Domain) -> Pushed:
+    """An outer plan that a subquery within it shares: it still runs once, now for every value of the domain."""
+    order = sorted_attributes(needed)
+    known = domain.pushed_shared.get((node.key, needed))
+    if known is None:
+        below, inner = push_domain(node.definition, needed, domain)
+        extra = tuple((fresh_like(a), AttributeRef(inner[a])) for a in order)
+        definition = Project(below, (*pass_through(node.definition.outputs), *extra))
+        known = domain.pushed_shared[node.key, needed] = (fresh_shared_key(), definition)
+    mapping = {a: fresh_like(a) for a in order}
+    return Shared(*known, (*node.attributes, *mapping.values())), mapping
 
 
 def _push_limit(node: Sort | Limit, needed: Attributes, domain: Domain) -> Pushed:

@@ -58,7 +58,7 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
         case exp.Table():
             context.reject_other(node, "this", "alias", "db", "catalog", "joins")
             item = _bind_table(queries, node)
-        case exp.Subquery() if isinstance(node.this, exp.Table):
+        case exp.Subquery() if _holds_source(node):
             context.reject_other(node, "this", "joins")
             item = bind_source(queries, node.this, left)
         case exp.Subquery():
@@ -76,6 +76,14 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
     for join in node.args.get("joins") or ():
         item = bind_join(queries, item, join)
     return item
+
+
+def _holds_source(node: exp.Subquery) -> bool:
+    """Parentheses around a table or join, not around a query."""
+    inner = node.this
+    if not isinstance(inner, exp.Subquery):
+        return isinstance(inner, exp.Table)
+    return bool(inner.args.get("joins") or inner.args.get("alias")) or _holds_source(inner)
 
 
 def _bind_subquery(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:

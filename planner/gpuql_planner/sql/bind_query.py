@@ -58,7 +58,8 @@ class QueryBinder:
 
                 return self._with_clauses(node, bind_values(self, node))
             case exp.Subquery():
-                self.context.reject_other(node, "this", "alias", "with_", "order", "limit", "offset")
+                # Joins of a parenthesised source are the business of FROM.
+                self.context.reject_other(node, "this", "alias", "with_", "order", "limit", "offset", "joins")
                 return self._with_clauses(node, self.bind(node.this))
             case exp.Paren():
                 return self.bind(node.this)
