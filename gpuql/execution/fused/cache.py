@@ -14,7 +14,7 @@ from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import FusedDriver
 from gpuql.execution.fused.lower import FusedPipeline, PipelineLowering
 from gpuql.execution.fused.refusal import NotFusible
-from gpuql.execution.fused.signature import inputs_signature
+from gpuql.execution.fused.signature import inputs_signature, named_objects
 from gpuql.operators.contract import RunContext
 from gpuql_planner.physical.nodes import Pipeline
 
@@ -24,11 +24,21 @@ MAX_ENTRIES = 1024
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A fused pipeline with its compiled form, or the reason why there is none."""
+    """A fused pipeline with its compiled form, or the reason why there is none.
+
+    ``named`` are the objects that the key names by id. They are not kept alive; once one is gone its id may come to
+    mean another object, and the entry is void.
+    """
 
     fused: FusedPipeline | None
     compiled: Any
     reason: str
+    named: tuple[weakref.ref[object], ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the key still means what it did."""
+        return all(reference() is not None for reference in self.named)
 
 
 class LoweringCache:
@@ -53,7 +63,7 @@ class LoweringCache:
         key = (id(pipeline), inputs_signature(pipeline, inputs))
         with self._lock:
             known = self._entries.get(key)
-            if known is not None:
+            if known is not None and known.is_valid:
                 self._entries.move_to_end(key)
                 return known
         lowered = self._lower(pipeline, inputs, context)
@@ -74,8 +84,9 @@ class LoweringCache:
                 self._entries.pop(key, None)
 
     def _lower(self, pipeline: Pipeline, inputs: Inputs, context: RunContext) -> Lowered:
+        named = tuple(map(weakref.ref, named_objects(pipeline, inputs)))
         try:
             fused = PipelineLowering(pipeline, inputs, context, on_grid=self._driver.on_grid).lower()
         except NotFusible as refusal:
-            return Lowered(None, None, str(refusal))
-        return Lowered(fused, self._driver.compile(fused.program), fused.remaining_reason)
+            return Lowered(None, None, str(refusal), named)
+        return Lowered(fused, self._driver.compile(fused.program), fused.remaining_reason, named)

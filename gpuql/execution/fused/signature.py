@@ -22,6 +22,20 @@ def inputs_signature(pipeline: Pipeline, inputs: Inputs) -> Hashable:
     return inputs.batch.num_rows, columns, tables
 
 
+def named_objects(pipeline: Pipeline, inputs: Inputs) -> tuple[object, ...]:
+    """What the signature names by id: the same form of other objects is another form."""
+    batches = [inputs.batch]
+    found: list[object] = []
+    for transform in pipeline.transforms:
+        if isinstance(transform, HashJoinProbe):
+            table = inputs.table(transform.build)
+            batches.append(table.payload)
+            found.extend(key.distinct for key in table.encoding.columns if key.distinct is not None)
+    columns = (column for batch in batches for column in batch.columns.values())
+    found.extend(column.strings for column in columns if column.strings is not None)
+    return tuple(found)
+
+
 def _table_and_fanout(table: JoinTable, probe: HashJoinProbe) -> tuple[Hashable, int]:
     """Output buffers leave room for the fanout, so a program is not used again for a larger one."""
     return _table(table), probe_fanout(table, probe)
