@@ -47,22 +47,11 @@ class Oracle:
 
     def run(self, sql: str) -> Outcome:
         """Rows of ``sql``, or DuckDB's error."""
-        return self._run(self.connection, sql)
+        return run_duckdb(self.connection, sql)
 
     def may_fail(self, sql: str) -> bool:
         """Whether ``sql`` fails when DuckDB evaluates all that is written, though its optimizer may spare it that."""
-        return self._run(self.plain, sql).kind != "rows"
-
-    @staticmethod
-    def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> Outcome:
-        try:
-            found = connection.execute(sql)
-            types = tuple(str(column[1]) for column in found.description or ())
-            return Outcome("rows", tuple(found.fetchall()), types)
-        except duckdb.BinderException as error:
-            return Outcome("unbound", message=str(error))
-        except duckdb.Error as error:
-            return Outcome("error", message=str(error))
+        return run_duckdb(self.plain, sql).kind != "rows"
 
     def write_parquet(self, folder: Path) -> None:
         """The tables as Parquet files of many row groups, so that zone maps matter."""
@@ -75,6 +64,18 @@ class Oracle:
         """The same tables in gpuql."""
         for name in TABLES:
             copy_table(self.connection, engine, name)
+
+
+def run_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> Outcome:
+    """Rows of ``sql``, or DuckDB's error."""
+    try:
+        found = connection.execute(sql)
+        types = tuple(str(column[1]) for column in found.description or ())
+        return Outcome("rows", tuple(found.fetchall()), types)
+    except duckdb.BinderException as error:
+        return Outcome("unbound", message=str(error))
+    except duckdb.Error as error:
+        return Outcome("error", message=str(error))
 
 
 def run(engine: gpuql.Connection, sql: str) -> Outcome:
@@ -90,7 +91,7 @@ def run(engine: gpuql.Connection, sql: str) -> Outcome:
         return Outcome("crash", message=f"InternalError: {error}")
     except GpuqlError as error:
         return Outcome("error", message=f"{type(error).__name__}: {error}")
-    except Exception as error:  # noqa: BLE001  (a crash is what the tests look for)
+    except Exception as error:  # a crash is what the tests look for
         return Outcome("crash", message=f"{type(error).__name__}: {error}")
 
 
@@ -99,7 +100,9 @@ def difference(expected: Outcome, found: Outcome, *, ordered: bool = False) -> s
     if found.kind == "crash":
         return f"crash: {found.message}"
     if expected.kind != "rows":
-        return None if found.kind in ("error", "refused") else f"no error, but {expected.message!r} was expected"
+        return (
+            None if found.kind in ("error", "refused") else f"no error, but {expected.message!r} was expected"
+        )
     if found.kind != "rows":
         return f"{found.kind}: {found.message}"
     for position, (name, other) in enumerate(zip(expected.types, found.types, strict=True)):
@@ -170,7 +173,9 @@ def _same_multiset(expected: Iterable[Row], found: Iterable[Row], tolerances: Se
 
     def cut(row: Row) -> Row:
         return tuple(
-            ("nan" if math.isnan(value) else f"{value + 0.0:.{digit}g}") if isinstance(value, float) else value
+            ("nan" if math.isnan(value) else f"{value + 0.0:.{digit}g}")
+            if isinstance(value, float)
+            else value
             for value, digit in zip(row, digits, strict=True)
         )
 

@@ -24,7 +24,24 @@ _DATE_PARTS = (
 _TIME_PARTS = ("hour", "minute", "second", "millisecond", "microsecond")
 _UNITS = ("year", "quarter", "month", "week", "day")
 _TIME_UNITS = (*_UNITS, "hour", "minute", "second", "millisecond")
-_PATTERNS = ("%", "a%", "%b", "%a%", "_", "%_b%", "", "a_b", "x\\%y", "é%", "%é", "A%b", "%12%", "ab", "%%", "_%_")
+_PATTERNS = (
+    "%",
+    "a%",
+    "%b",
+    "%a%",
+    "_",
+    "%_b%",
+    "",
+    "a_b",
+    "x\\%y",
+    "é%",
+    "%é",
+    "A%b",
+    "%12%",
+    "ab",
+    "%%",
+    "_%_",
+)
 _FORMATS = ("%Y-%m-%d", "%d/%m/%y", "%H:%M:%S", "%j", "%A", "%B %-d", "%Y%m%d")
 
 
@@ -70,7 +87,9 @@ class ExpressionGenerator:
     def any(self, depth: int = 3) -> str:
         """An expression of any family."""
         if self.rng.random() < 0.06:
-            return self.rng.choice(_TRANSCENDENTAL).format(self.make(self.rng.choice(("integer", "float")), depth - 2))
+            return self.rng.choice(_TRANSCENDENTAL).format(
+                self.make(self.rng.choice(("integer", "float")), depth - 2)
+            )
         return self.make(self.rng.choices(FAMILIES, _WEIGHTS)[0], depth)
 
     def make(self, family: str, depth: int) -> str:
@@ -102,17 +121,30 @@ class ExpressionGenerator:
                 return rng.choice(("TRUE", "FALSE", "NULL::BOOLEAN"))
             case "integer":
                 return rng.choice(
-                    (*map(str, range(-3, 13)), "100", "128", "-1000", "NULL::INTEGER", "2::TINYINT", "40000", "3000000000")
+                    (
+                        *map(str, range(-3, 13)),
+                        "100",
+                        "128",
+                        "-1000",
+                        "NULL::INTEGER",
+                        "2::TINYINT",
+                        "40000",
+                        "3000000000",
+                    )
                 )
             case "decimal":
                 return rng.choice(("0.5", "1.25", "-3.7", "100.00", "0.0", "99999.9999", "2.0::DECIMAL(5,3)"))
             case "float":
-                return rng.choice(("0.5::DOUBLE", "2e0", "-1.5e0", "1e10", "0e0", "'nan'::DOUBLE", "3.25::REAL"))
+                return rng.choice(
+                    ("0.5::DOUBLE", "2e0", "-1.5e0", "1e10", "0e0", "'nan'::DOUBLE", "3.25::REAL")
+                )
             case "date":
                 day = rng.choice(("2020-02-29", "2020-01-31", "2019-12-31", "1970-01-01", "1904-02-29"))
                 return f"DATE '{day}'"
             case "timestamp":
-                moment = rng.choice(("2020-02-29 23:59:59.999999", "2020-01-01 00:00:00", "1969-12-31 23:59:59.5"))
+                moment = rng.choice(
+                    ("2020-02-29 23:59:59.999999", "2020-01-01 00:00:00", "1969-12-31 23:59:59.5")
+                )
                 return f"TIMESTAMP '{moment}'"
             case _:
                 return _quoted(rng.choice((*LOW_CARDINALITY, "abc", "zzz")))
@@ -238,7 +270,9 @@ class ExpressionGenerator:
     def _integer_cast(self, depth: int) -> str:
         source = self.rng.choice(("integer", "decimal", "float", "boolean", "boolean", "string"))
         cast = "TRY_CAST" if source in ("float", "string") or self.rng.random() < 0.3 else "CAST"
-        target = self.rng.choice(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UINTEGER", "BIGINT"))
+        target = self.rng.choice(
+            ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UINTEGER", "BIGINT")
+        )
         return f"{cast}({self.make(source, depth)} AS {target})"
 
     def _decimal_arithmetic(self, depth: int) -> str:
@@ -256,7 +290,16 @@ class ExpressionGenerator:
 
     def _decimal_function(self, depth: int) -> str:
         form = self.rng.choice(
-            ("abs({})", "(-{})", "round({}, 1)", "round({})", "floor({})", "ceil({})", "trunc({})", "round({}, -1)")
+            (
+                "abs({})",
+                "(-{})",
+                "round({}, 1)",
+                "round({})",
+                "floor({})",
+                "ceil({})",
+                "trunc({})",
+                "round({}, -1)",
+            )
         )
         return form.format(self.make("decimal", depth))
 
@@ -275,7 +318,9 @@ class ExpressionGenerator:
         return f"{cast}({self.make(source, depth)} AS {self.rng.choice(('DOUBLE', 'DOUBLE', 'REAL'))})"
 
     def _float_function(self, depth: int) -> str:
-        form = self.rng.choice(("abs({})", "(-{})", "floor({})", "ceil({})", "round({})", "trunc({})", "sign({})"))
+        form = self.rng.choice(
+            ("abs({})", "(-{})", "floor({})", "ceil({})", "round({})", "trunc({})", "sign({})")
+        )
         return form.format(self.make("float", depth))
 
     # --- dates ----------------------------------------------------------------------------------------------------
@@ -324,7 +369,9 @@ class ExpressionGenerator:
     # --- strings --------------------------------------------------------------------------------------------------
 
     def _string_measure(self, depth: int) -> str:
-        form = self.rng.choice(("length({})", "strlen({})", "strpos({}, 'a')", "ascii({})", "strpos({}, 'é')"))
+        form = self.rng.choice(
+            ("length({})", "strlen({})", "strpos({}, 'a')", "ascii({})", "strpos({}, 'é')")
+        )
         return form.format(self.make("string", depth))
 
     def _string_function(self, depth: int) -> str:

@@ -9,11 +9,14 @@ from gpuql.execution.fused.refusal import NotFusible
 from gpuql.execution.sources import open_source
 from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.contract import RunContext
+from gpuql.prepared import PreparedQuery
 
 
 def fuses(connection: gpuql.Connection, sql: str) -> bool:
     """Whether the pipeline that reads the table aggregates in generated code."""
-    plan = connection.sql(sql)._prepared.physical_plan(connection.settings)
+    prepared = connection.sql(sql)._prepared
+    assert isinstance(prepared, PreparedQuery), "a query that has not run yet"
+    plan = prepared.physical_plan(connection.settings)
     device = connection.device
     context = RunContext(device.xp, device.kernels, lambda: None)
     pipeline = plan.pipelines[0]

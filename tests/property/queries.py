@@ -11,7 +11,8 @@ from tests.property.expressions import ExpressionGenerator
 _JOIN_KEYS = (
     ("k", "k"), ("s", "s"), ("t", "s"), ("dt", "dt"), ("d9", "d9"), ("i8", "i16"), ("i16", "i32"), ("u8", "k"),
     ("b", "p"), ("w", "w"), ("ts", "dt"), ("h", "i32"), ("d38", "d15"), ("q", "q"), ("r", "q"), ("f", "f"),
-    ("i64", "id"), ("id", "id"), ("none_i", "k"), ("none_s", "s"), ("u64", "k"), ("d4", "i8"), ("f", "i16"),
+    ("i64", "id"), ("id", "id"), ("i32", "k"), ("k", "i32"), ("k", "id"), ("id", "k"), ("s", "t"), ("none_s", "t"),
+    ("none_i", "k"), ("none_s", "s"), ("u64", "k"), ("d4", "i8"), ("f", "i16"),
 )  # fmt: skip
 _JOIN_KINDS = ("JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
 
@@ -49,7 +50,11 @@ class QueryGenerator:
         return ExpressionGenerator(self.rng, prefix)
 
     def _table(self) -> str:
-        return self.rng.choice((*self.tables, self.tables[0], self.tables[0])) if self.rng.random() > 0.03 else "empty"
+        return (
+            self.rng.choice((*self.tables, self.tables[0], self.tables[0]))
+            if self.rng.random() > 0.03
+            else "empty"
+        )
 
     def _where(self, prefix: str | tuple[str, ...] = "", chance: float = 0.6) -> str:
         if self.rng.random() > chance:
@@ -81,7 +86,9 @@ class QueryGenerator:
         elif chosen < 0.96:
             text = f"{rng.choice(('bit_and', 'bit_or', 'bit_xor'))}({first}{rng.choice(('i16', 'k', 'i64', 'u8'))})"
         else:
-            text = rng.choice((f"median({first}i16)", f"count_if({first}b)", f"quantile_disc({first}d9, 0.3)"))
+            text = rng.choice(
+                (f"median({first}i16)", f"count_if({first}b)", f"quantile_disc({first}d9, 0.3)")
+            )
         if rng.random() < 0.25:
             text += f" FILTER (WHERE {make.condition(2)})"
         return text
@@ -94,7 +101,9 @@ class QueryGenerator:
         keys = []
         for _ in range(self.rng.choice((1, 1, 2, 3))):
             if self.rng.random() < 0.6:
-                name = self.rng.choice(("k", "s", "t", "b", "p", "i8", "dt", "w", "d4", "u8", "q", "f", "h", "d38"))
+                name = self.rng.choice(
+                    ("k", "s", "t", "b", "p", "i8", "dt", "w", "d4", "u8", "q", "f", "h", "d38")
+                )
                 keys.append(self.rng.choice(make.prefixes) + name)
             else:
                 key = make.any(2)
@@ -104,7 +113,7 @@ class QueryGenerator:
         return keys
 
     def _join_condition(self) -> str:
-        pairs = self.rng.sample(_JOIN_KEYS, self.rng.choice((1, 1, 1, 2)))
+        pairs = self.rng.sample(_JOIN_KEYS, self.rng.choice((1, 1, 1, 2, 3)))
         operator = " IS NOT DISTINCT FROM " if self.rng.random() < 0.08 else " = "
         conditions = [f"a.{left}{operator}b.{right}" for left, right in pairs]
         if self.rng.random() < 0.3:
@@ -146,7 +155,9 @@ class QueryGenerator:
 
     def _having(self) -> RandomQuery:
         keys = self._keys()
-        having = self.rng.choice(("count(*) > 3", "min(k) < 2", "sum(i16) > 0 OR count(s) < 2", "max(dt) IS NOT NULL"))
+        having = self.rng.choice(
+            ("count(*) > 3", "min(k) < 2", "sum(i16) > 0 OR count(s) < 2", "max(dt) IS NOT NULL")
+        )
         return RandomQuery(
             f"SELECT {', '.join([*keys, self._aggregate()])} FROM {self._table()}{self._where()} "
             f"GROUP BY {', '.join(keys)} HAVING {having}"
@@ -176,7 +187,12 @@ class QueryGenerator:
 
     def _three_tables(self) -> RandomQuery:
         kinds = [self.rng.choice(("JOIN", "LEFT JOIN", "JOIN")) for _ in range(2)]
-        second = self.rng.choice(("b.id = c.id", "a.id = c.id AND b.k = c.k", "a.k = c.id", "b.i16 = c.id"))
+        second = self.rng.choice(
+            (
+                "b.id = c.id", "a.id = c.id AND b.k = c.k", "a.k = c.id", "b.i16 = c.id", "a.k = c.id AND b.id = c.id",
+                "a.id = c.id AND b.k = c.id", "a.t = c.s AND b.s = c.s AND a.k = c.id", "b.k = c.id AND b.i32 = c.id",
+            )
+        )  # fmt: skip
         where = self._where(("a.", "b.", "c."), 0.5)
         return RandomQuery(
             f"SELECT count(*), sum(a.id), sum(b.id), sum(c.k), {self._aggregate(('a.', 'b.', 'c.'))} "
@@ -200,7 +216,8 @@ class QueryGenerator:
                 where = f" WHERE b.k = a.k{local}"
             return f"a.{pair[0]} {not_}IN (SELECT b.{pair[1]} FROM {table} b{where})"
         operator = rng.choice(("<", "=", ">="))
-        return f"a.i16 {operator} (SELECT {rng.choice(('max', 'min', 'avg'))}(b.i16) FROM {table} b WHERE b.k = a.k{local})"
+        function = rng.choice(("max", "min", "avg"))
+        return f"a.i16 {operator} (SELECT {function}(b.i16) FROM {table} b WHERE b.k = a.k{local})"
 
     def _semi_joined(self) -> RandomQuery:
         conditions = [self._subquery_condition() for _ in range(self.rng.choice((1, 1, 2)))]
@@ -228,8 +245,12 @@ class QueryGenerator:
         )
 
     def _set_operation(self) -> RandomQuery:
-        operator = self.rng.choice(("UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"))
-        columns = ", ".join(self.rng.sample(("k", "s", "t", "b", "i8", "dt", "d4", "q", "f", "u8", "ts", "d38"), 2))
+        operator = self.rng.choice(
+            ("UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL")
+        )
+        columns = ", ".join(
+            self.rng.sample(("k", "s", "t", "b", "i8", "dt", "d4", "q", "f", "u8", "ts", "d38"), 2)
+        )
         left = f"SELECT {columns} FROM {self.tables[0]}{self._where()}"
         right = f"SELECT {columns} FROM {self._table()}{self._where()}"
         text = f"{left} {operator} {right}"
@@ -242,8 +263,12 @@ class QueryGenerator:
 
     def _top(self) -> RandomQuery:
         make = self._expressions()
-        direction = self.rng.choice(("", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST", " DESC NULLS FIRST"))
-        order = self.rng.choice(("k", "s", "f", "d38", "h", "dt", "w", "q", f"({make.make('integer', 2)} + 0)", "b", "r"))
+        direction = self.rng.choice(
+            ("", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST", " DESC NULLS FIRST")
+        )
+        order = self.rng.choice(
+            ("k", "s", "f", "d38", "h", "dt", "w", "q", f"({make.make('integer', 2)} + 0)", "b", "r")
+        )
         limit = self.rng.choice(("", " LIMIT 10", " LIMIT 25 OFFSET 5", " LIMIT 0", " LIMIT 100000"))
         return RandomQuery(
             f"SELECT id, {order} AS o, {make.any(2)} FROM {self._table()}{self._where()} "
@@ -269,5 +294,6 @@ class QueryGenerator:
     def _shared(self) -> RandomQuery:
         inner = f"SELECT k, count(*) AS n, {self._aggregate()} AS v FROM {self._table()}{self._where()} GROUP BY k"
         return RandomQuery(
-            f"WITH c AS ({inner}) SELECT l.k, l.n, r.v FROM c l JOIN c r ON l.k = r.k WHERE l.n >= (SELECT avg(n) FROM c)"
+            f"WITH c AS ({inner}) SELECT l.k, l.n, r.v FROM c l JOIN c r ON l.k = r.k "
+            "WHERE l.n >= (SELECT avg(n) FROM c)"
         )

@@ -85,7 +85,9 @@ class ExpressionSweep:
         if expected.kind == "unbound":
             self.report.counts["unbound"] += 1
             if found.kind in ("rows", "crash"):
-                self.report.differences.append(f"binder: {found.kind}, DuckDB says {expected.message}\n    {sql}")
+                self.report.differences.append(
+                    f"binder: {found.kind}, DuckDB says {expected.message}\n    {sql}"
+                )
             return False
         self.report.counts["expressions"] += 1
         same = self.report.compare("interpreted", sql, expected, found, self.oracle)
@@ -142,7 +144,7 @@ def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 def connect_to_parquet(oracle: Oracle, folder: Path, **settings: str | int | bool) -> gpuql.Connection:
     """As :func:`connect`, over views of Parquet files in ``folder``."""
     oracle.write_parquet(folder)
-    engine = gpuql.connect(device="cpu", verify_plans=True, **settings)
+    engine = _configured({"device": "cpu", "verify_plans": True, **settings})
     for name in TABLES:
         source = f"SELECT * REPLACE (h::HUGEINT AS h) FROM read_parquet('{folder / name}.parquet')"
         engine.execute(f"CREATE VIEW {name} AS {source}")
@@ -151,7 +153,13 @@ def connect_to_parquet(oracle: Oracle, folder: Path, **settings: str | int | boo
 
 def connect(oracle: Oracle, *, device: str = "cpu", **settings: str | int | bool) -> gpuql.Connection:
     """A gpuql connection that checks its plans, with the oracle's tables."""
-    options: dict[str, str | int | bool] = {"threads": 2, "verify_plans": True, **settings}
-    engine = gpuql.connect(device=device, **options)
+    engine = _configured({"device": device, "threads": 2, "verify_plans": True, **settings})
     oracle.copy_to(engine)
+    return engine
+
+
+def _configured(settings: Mapping[str, str | int | bool]) -> gpuql.Connection:
+    engine = gpuql.connect()
+    for name, value in settings.items():
+        engine.set_variable(name, value)
     return engine

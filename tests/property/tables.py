@@ -13,7 +13,22 @@ import duckdb
 
 import gpuql
 
-LOW_CARDINALITY = ("", "a", "b", "ab", "AB", "Abc", "été", "x%y", "a_b", "zürich", "日本", " pad ", "12", "-3")
+LOW_CARDINALITY = (
+    "",
+    "a",
+    "b",
+    "ab",
+    "AB",
+    "Abc",
+    "été",
+    "x%y",
+    "a_b",
+    "zürich",
+    "日本",
+    " pad ",
+    "12",
+    "-3",
+)
 _LETTERS = "abcdeABé %_日0123"
 
 
@@ -73,7 +88,9 @@ def _decimal(width: int, scale_digits: int, tame: int) -> Callable[[random.Rando
 def _float(rng: random.Random, scale: Scale) -> float:
     chosen = rng.random()
     if chosen < (0.3 if scale.extreme else 0.06):
-        return rng.choice((float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 1e300, -1e300, 5e-324, 2.0**53))
+        return rng.choice(
+            (float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 1e300, -1e300, 5e-324, 2.0**53)
+        )
     if chosen < 0.5:
         return rng.randint(-40, 40) / 8
     return rng.uniform(-1000, 1000)
@@ -93,7 +110,12 @@ def _date(rng: random.Random, scale: Scale) -> datetime.date:
     if scale.extreme and rng.random() < 0.4:
         return rng.choice(
             # Not the ends of Python's calendar: results a few years away must still reach Python.
-            (datetime.date(200, 3, 1), datetime.date(9800, 2, 28), datetime.date(1970, 1, 1), datetime.date(1969, 12, 31))
+            (
+                datetime.date(200, 3, 1),
+                datetime.date(9800, 2, 28),
+                datetime.date(1970, 1, 1),
+                datetime.date(1969, 12, 31),
+            )
         )
     return datetime.date(2019, 12, 1) + datetime.timedelta(days=rng.randint(0, 500))
 
@@ -101,7 +123,9 @@ def _date(rng: random.Random, scale: Scale) -> datetime.date:
 def _timestamp(rng: random.Random, scale: Scale) -> datetime.datetime:
     moment = datetime.datetime.combine(_date(rng, scale), datetime.time())
     micros = rng.choice((0, 0, 999_999, rng.randrange(10**6)))
-    return moment.replace(hour=rng.randrange(24), minute=rng.randrange(60), second=rng.randrange(60), microsecond=micros)
+    return moment.replace(
+        hour=rng.randrange(24), minute=rng.randrange(60), second=rng.randrange(60), microsecond=micros
+    )
 
 
 def _high_cardinality(rng: random.Random, scale: Scale) -> str:
@@ -149,7 +173,9 @@ def rows(seed: int, num_rows: int, scale: Scale) -> list[tuple[Any, ...]]:
     ]
 
 
-def create_table(oracle: duckdb.DuckDBPyConnection, name: str, seed: int, num_rows: int, scale: Scale) -> None:
+def create_table(
+    oracle: duckdb.DuckDBPyConnection, name: str, seed: int, num_rows: int, scale: Scale
+) -> None:
     """Make the DuckDB table."""
     import pyarrow
 
@@ -158,11 +184,13 @@ def create_table(oracle: duckdb.DuckDBPyConnection, name: str, seed: int, num_ro
     casts = ["id::INTEGER AS id"]
     for spec, values in zip(COLUMNS, columns[1:], strict=True):
         if spec.sql_type in ("HUGEINT", "UBIGINT") or spec.family == "decimal":
-            arrays[spec.name] = pyarrow.array([None if v is None else str(v) for v in values], pyarrow.string())
+            arrays[spec.name] = pyarrow.array(
+                [None if v is None else str(v) for v in values], pyarrow.string()
+            )
         else:
             arrays[spec.name] = pyarrow.array(list(values), _ARROW_TYPES[spec.sql_type]())
         casts.append(f"{spec.name}::{spec.sql_type} AS {spec.name}")
-    raw = pyarrow.table(arrays)  # noqa: F841  (DuckDB reads it by its name)
+    raw = pyarrow.table(arrays)  # noqa: F841  DuckDB reads it by its name
     oracle.execute(f"CREATE TABLE {name} AS SELECT {', '.join(casts)} FROM raw")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gpuql
 import pytest
 
+import gpuql
 from tests.property.engines import Oracle
 from tests.property.sweep import ExpressionSweep, Report
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-import gpuql
 import pytest
 
+import gpuql
 from tests.property.engines import run
 from tests.property.expressions import ExpressionGenerator
 
@@ -30,7 +30,10 @@ def test_a_predicate_splits_the_rows_in_three(
             assert everything == Counter(run(interpreted, f"SELECT id FROM {table}").rows), predicate
             checked += 1
         else:
-            assert all(part.kind in ("rows", "error") for part in parts), (predicate, [p.message for p in parts])
+            assert all(part.kind in ("rows", "error") for part in parts), (
+                predicate,
+                [p.message for p in parts],
+            )
     assert checked >= 150 * scale
 
 

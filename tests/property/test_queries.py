@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import gpuql
 import pytest
 
+import gpuql
 from tests.property.engines import Oracle
 from tests.property.sweep import QuerySweep, Report, connect, connect_to_parquet
 
@@ -34,9 +34,12 @@ CONFIGURATIONS: dict[str, dict[str, str | int | bool]] = {
 
 @pytest.fixture(scope="module")
 def engines(
-    oracle: Oracle, interpreted: gpuql.Connection, compiled: gpuql.Connection, tmp_path_factory: pytest.TempPathFactory
+    oracle: Oracle,
+    interpreted: gpuql.Connection,
+    compiled: gpuql.Connection,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, gpuql.Connection]]:
-    opened = {name: connect(oracle, **settings) for name, settings in CONFIGURATIONS.items()}
+    opened = {name: connect(oracle, device="cpu", **settings) for name, settings in CONFIGURATIONS.items()}
     opened["parquet"] = connect_to_parquet(oracle, tmp_path_factory.mktemp("parquet"), tier="interpreted")
     yield {"interpreted": interpreted, "compiled": compiled, **opened}
     for connection in opened.values():
@@ -51,5 +54,8 @@ def test_random_queries(
     report.counts.update(found.counts)
     report.differences.extend(found.differences)
     assert not found.differences, "\n".join(found.differences)
-    assert sum(n for name, n in found.counts.items() if name.startswith("allowed")) <= 0.03 * found.counts["runs"]
+    assert (
+        sum(n for name, n in found.counts.items() if name.startswith("allowed"))
+        <= 0.03 * found.counts["runs"]
+    )
     assert found.counts["fused"] >= 0.1 * found.counts["queries"]

@@ -27,7 +27,9 @@ QUERIES = (
 @pytest.mark.parametrize("query", QUERIES)
 def test_rows_are_duckdbs(query: str, optimizer: bool) -> None:
     oracle = duckdb.connect()
-    engine = gpuql.connect(device="cpu", tier="interpreted", optimizer=optimizer, threads=1, verify_plans=True)
+    engine = gpuql.connect(
+        device="cpu", tier="interpreted", optimizer=optimizer, threads=1, verify_plans=True
+    )
     for connection in (oracle, engine):
         connection.execute(SETUP)
     found = engine.execute(query).fetchall()
