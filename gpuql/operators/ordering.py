@@ -10,10 +10,13 @@ from gpuql.expressions.string_entries import remember
 from gpuql.expressions.vectors import as_wide, is_wide, measured_bounds
 from gpuql.operators.contract import RunContext
 from gpuql.operators.keys import word_keys
+from gpuql_kernels.sort.ties import LaterWords
 from gpuql_planner.types import BIGINT, TypeId
 
-#: Strings up to this long are compared as three words at most; longer ones are ranked, word after word where they tie.
-_MAX_DIRECT_BYTES = 24
+#: Bytes of a string that become words at once; those that follow are asked for only where strings tie.
+_FIRST_BYTES = 24
+#: Rows whose bytes are read by one task.
+_TASK_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,17 @@ class Direction:
     nulls_first: bool
 
 
-def value_words(column: Column, context: RunContext) -> tuple[list[Array], list[int]]:
+def value_words(
+    column: Column, context: RunContext, *, first_only: bool = False
+) -> tuple[list[Array], list[int]]:
     """uint64 words, most significant first, and how many low bits each uses. NULL rows hold anything.
 
-    Ascending words mean ascending values: NaN above all numbers, strings by bytes, intervals by length.
+    Ascending words mean ascending values: NaN above all numbers, strings by bytes, intervals by length. With
+    ``first_only`` columns that :func:`has_later_words` have only their first words here.
     """
     xp = context.xp
     if column.strings is not None:
-        if _compared_by_bytes(column, context):
+        if _compared_by_bytes(column, context) and (first_only or not has_later_words(column, context)):
             return _string_words(column, context)
         ranks, count = string_ranks(column, context)
         return [ranks.astype(xp.uint64)], [max(1, (count - 1).bit_length())]
@@ -75,9 +81,74 @@ def _compared_by_bytes(column: Column, context: RunContext) -> bool:
     assert strings is not None, "a string column has strings"
     if len(strings) == 0 or (strings.unique and strings.sorted):
         return False
-    if _longest(strings, context) > _MAX_DIRECT_BYTES:
-        return False
     return not strings.unique or len(strings) > len(column.values)
+
+
+def has_later_words(column: Column, context: RunContext) -> bool:
+    """Whether a column is one of strings that are compared by bytes, and some are longer than the first words."""
+    strings = column.strings
+    if strings is None or not _compared_by_bytes(column, context):
+        return False
+    return _longest(strings, context) > _FIRST_BYTES
+
+
+def later_words(column: Column, context: RunContext, *, descending: bool) -> list[LaterWords]:
+    """What follows the first words of a column that :func:`has_later_words`, in the order asked for, NULLs all alike.
+
+    Each source goes twice as far as the one before: few are needed even where strings are long and equal.
+    """
+    strings = column.strings
+    assert strings is not None, "only strings have later words"
+    xp = context.xp
+
+    def masked(words: list[Array], rows: Array) -> list[Array]:
+        words = [~word for word in words] if descending else words
+        validity = column.validity
+        return words if validity is None else [xp.where(validity[rows], word, xp.uint64(0)) for word in words]
+
+    def lengths_of(rows: Array) -> Array:
+        positions = column.values[rows].astype(xp.int64)
+        lengths = strings.offsets[positions + 1] - strings.offsets[positions]
+        return lengths if column.validity is None else xp.where(column.validity[rows], lengths, 0)
+
+    def source(start: int, size: int) -> LaterWords:
+        def words(rows: Array) -> tuple[list[Array], list[int]]:
+            stop = min(start + size, int(lengths_of(rows).max()))
+            found = _byte_words(column, context, rows, range(start, stop, 8))
+            return masked(found, rows), [64] * len(found)
+
+        return words
+
+    def lengths_source(rows: Array) -> tuple[list[Array], list[int]]:
+        return masked([lengths_of(rows).astype(xp.uint64)], rows), [64]
+
+    sources = []
+    start = size = _FIRST_BYTES
+    while start < _longest(strings, context):
+        sources.append(source(start, size))
+        start, size = start + size, 2 * size
+    # "a" and "a\0" differ in length only.
+    return [*sources, lengths_source] if _has_zero_bytes(strings) else sources
+
+
+def _byte_words(column: Column, context: RunContext, rows: Array, skips: range) -> list[Array]:
+    """The eight bytes after each of ``skips``, for some rows."""
+    strings = column.strings
+    assert strings is not None, "only strings have bytes"
+    prefix_word = context.kernels.string_match.prefix_word
+    if context.workers == 1:
+        positions = column.values[rows]
+        return [prefix_word(strings.offsets, strings.data, positions, skip) for skip in skips]
+    words = [context.xp.empty(len(rows), context.xp.uint64) for _ in skips]
+
+    def task(index: int) -> None:
+        part = slice(index * _TASK_ROWS, (index + 1) * _TASK_ROWS)
+        positions = column.values[rows[part]]
+        for word, skip in zip(words, skips, strict=True):
+            word[part] = prefix_word(strings.offsets, strings.data, positions, skip)
+
+    context.run_tasks(-(-len(rows) // _TASK_ROWS), task)
+    return words
 
 
 def _longest(strings: StringArray, context: RunContext) -> int:
@@ -98,7 +169,7 @@ def _has_zero_bytes(strings: StringArray) -> bool:
 
 
 def _string_words(column: Column, context: RunContext) -> tuple[list[Array], list[int]]:
-    """Eight bytes a word, for the longest string of all; shorter ones are filled up with zeros."""
+    """The first bytes, eight a word, as many words as the longest string of all needs; others are filled with zeros."""
     xp = context.xp
     strings = column.strings
     assert strings is not None, "a string column has strings"
@@ -106,10 +177,10 @@ def _string_words(column: Column, context: RunContext) -> tuple[list[Array], lis
     longest = _longest(strings, context)
     words = [
         prefix_word(strings.offsets, strings.data, column.values, skip)
-        for skip in range(0, max(longest, 1), 8)
+        for skip in range(0, min(max(longest, 1), _FIRST_BYTES), 8)
     ]
     bits = [64] * len(words)
-    if _has_zero_bytes(strings):  # "a" and "a\0" differ in length only
+    if longest <= _FIRST_BYTES and _has_zero_bytes(strings):  # "a" and "a\0" differ in length only
         positions = column.values.astype(xp.int64)
         words.append((strings.offsets[positions + 1] - strings.offsets[positions]).astype(xp.uint64))
         bits.append(max(1, longest.bit_length()))
@@ -195,11 +266,14 @@ def with_known_range(column: Column, context: RunContext) -> Column:
 
 
 def sort_words(
-    column: Column, context: RunContext, *, descending: bool, nulls_first: bool
+    column: Column, context: RunContext, *, descending: bool, nulls_first: bool, first_only: bool = False
 ) -> tuple[list[Array], list[int]]:
-    """Words of one ORDER BY item: ascending words are the order asked for, NULLs included."""
+    """Words of one ORDER BY item: ascending words are the order asked for, NULLs included.
+
+    ``first_only`` as in :func:`value_words`.
+    """
     xp = context.xp
-    words, bits = value_words(column, context)
+    words, bits = value_words(column, context, first_only=first_only)
     if descending:
         flipped = []
         for word, size in zip(words, bits, strict=True):

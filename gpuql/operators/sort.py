@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
-from gpuql.columnar.concat import concat_batches
+from gpuql.columnar.concat import concat_batches, concat_columns
 from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql.operators.ordering import Direction
@@ -110,7 +110,7 @@ class SortOperator:
         batches = [batch for _, batch in ordered]
         if not batches:
             return RowsResult([])
-        rows = concat_batches([b for b in batches if b.num_rows] or batches[:1], xp=context.xp)
+        rows = _concatenated([b for b in batches if b.num_rows] or batches[:1], context)
         if not rows.num_rows:
             return RowsResult([rows.select(self._node.attributes)])
         return RowsResult([self._sorted(rows, context)])
@@ -147,12 +147,17 @@ class SortOperator:
     def _order(self, keys: SortKeys, num_rows: int, context: RunContext) -> Array:
         words, bits = keys.encode()
         sort = context.kernels.sort
-        if self._takes_few_of(num_rows):
-            assert self._stop is not None, "only a limit takes few"
-            candidates = sort.smallest(words[0], self._stop)
-            order = sort.order([word[candidates] for word in words], bits, run_tasks=context.run_tasks)
-            return candidates[order]
-        return sort.order(words, bits, run_tasks=context.run_tasks)
+        if not self._takes_few_of(num_rows):
+            return sort.order(words, bits, later=keys.later(), run_tasks=context.run_tasks)
+        assert self._stop is not None, "only a limit takes few"
+        candidates = sort.smallest(words[0], self._stop)
+        order = sort.order(
+            [word[candidates] for word in words],
+            bits,
+            later=keys.later(candidates),
+            run_tasks=context.run_tasks,
+        )
+        return candidates[order]
 
     def _cut_back(self, state: SortState, context: RunContext) -> None:
         """Replace the kept batches by their best rows, each still under its own sequence."""
@@ -174,6 +179,19 @@ class SortOperator:
             start = stop
         state.batches = kept or [(ordered[0][0], rows.slice(0, 0))]
         state.num_rows = sum(batch.num_rows for _, batch in kept)
+
+
+def _concatenated(batches: list[Batch], context: RunContext) -> Batch:
+    """All rows of the batches (at least one), a column by each task."""
+    keys = list(batches[0].columns)
+    columns: dict[int, Column] = {}
+
+    def task(index: int) -> None:
+        parts = [batch.columns[keys[index]] for batch in batches]
+        columns[keys[index]] = concat_columns(parts, xp=context.xp)
+
+    context.run_tasks(len(keys), task)
+    return Batch({key: columns[key] for key in keys}, sum(batch.num_rows for batch in batches))
 
 
 def _gather(columns: Mapping[int, Column], order: Array, context: RunContext) -> dict[int, Column]:

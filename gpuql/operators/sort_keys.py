@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions.vectors import is_wide
 from gpuql.operators.contract import RunContext
-from gpuql.operators.ordering import Direction, sort_words, value_from_words, with_known_range
+from gpuql.operators.ordering import (
+    Direction,
+    has_later_words,
+    later_words,
+    sort_words,
+    value_from_words,
+    with_known_range,
+)
+from gpuql_kernels.sort.ties import LaterWords
 
 #: Rows that one task encodes or decodes: the steps pass their arrays on in the cache.
 _TASK_ROWS = 1 << 16
@@ -24,18 +33,35 @@ class SortKeys:
         self._ranged = [with_known_range(column, context) for column in columns]
         self._directions = directions
         self._context = context
-        sizes = [self._words(key.slice(0, 0), direction)[1] for key, direction in self._items]
+        later = [place for place, key in enumerate(self._ranged) if has_later_words(key, context)]
+        #: Keys that have words at once: up to the first of which some are left for later.
+        self._num_first = min(later) + 1 if later else len(columns)
+        self._has_later = bool(later)
+        sizes = [self._words(place, slice(0, 0))[1] for place in range(self._num_first)]
         self._sizes = [sum(size) for size in sizes]
         self._bits = [size for key in sizes for size in key]
 
     @property
-    def _items(self) -> list[tuple[Column, Direction]]:
-        return list(zip(self._ranged, self._directions, strict=True))
-
-    @property
     def in_one_word(self) -> bool:
         """Whether all keys together take at most 64 bits."""
-        return sum(self._bits) <= 64
+        return not self._has_later and sum(self._bits) <= 64
+
+    def later(self, rows: Array | None = None) -> list[LaterWords]:
+        """What follows the words of :meth:`encode` for rows that are equal in these.
+
+        Row numbers count in ``rows`` if they are given.
+        """
+        if not self._has_later:
+            return []
+        sources: list[LaterWords] = []
+        for place in range(self._num_first - 1, len(self._ranged)):
+            key = self._ranged[place]
+            if place >= self._num_first:
+                sources.append(partial(self._words, place))
+            if has_later_words(key, self._context):
+                descending = self._directions[place].descending
+                sources.extend(later_words(key, self._context, descending=descending))
+        return sources if rows is None else [_through(rows, source) for source in sources]
 
     def encode(self) -> tuple[list[Array], list[int]]:
         """Words of all rows, most significant first, and their bits."""
@@ -56,13 +82,21 @@ class SortKeys:
 
     def _encode(self, start: int, stop: int) -> list[Array]:
         words: list[Array] = []
-        for key, direction in self._items:
-            words.extend(self._words(key.slice(start, stop), direction)[0])
+        for place in range(self._num_first):
+            words.extend(self._words(place, slice(start, stop))[0])
         return words
 
-    def _words(self, key: Column, direction: Direction) -> tuple[list[Array], list[int]]:
-        descending, nulls_first = direction.descending, direction.nulls_first
-        return sort_words(key, self._context, descending=descending, nulls_first=nulls_first)
+    def _words(self, place: int, rows: Array | slice) -> tuple[list[Array], list[int]]:
+        """Words of one key for some rows."""
+        key, direction = self._ranged[place], self._directions[place]
+        key = key.slice(rows.start, rows.stop) if isinstance(rows, slice) else key.take(rows)
+        return sort_words(
+            key,
+            self._context,
+            descending=direction.descending,
+            nulls_first=direction.nulls_first,
+            first_only=True,
+        )
 
     def can_decode(self, place: int) -> bool:
         """Whether :meth:`decode` gives back exactly the values of a key."""
@@ -118,3 +152,7 @@ class SortKeys:
             )
         original = self._columns[place]
         return Column(original.dtype, values, validity, original.strings, original.bounds)
+
+
+def _through(rows: Array, source: LaterWords) -> LaterWords:
+    return lambda places: source(rows[places])

@@ -38,6 +38,23 @@ def test_sort(size: int, bits: list[int], put: Copy, get: Copy) -> None:
     np.testing.assert_array_equal(get(keys), expected_keys)
 
 
+def test_later_words(size: int, put: Copy, get: Copy) -> None:
+    random = np.random.default_rng(size)
+    words = [random.integers(0, 3, size, np.uint64) for _ in range(4)]
+    copies = [put(word) for word in words]
+
+    def later(arrays: list[Any]) -> list[Any]:
+        return [
+            lambda rows: ([], []),
+            lambda rows: ([arrays[1][rows], arrays[2][rows]], [2, 64]),
+            lambda rows: ([arrays[3][rows]], [64]),
+        ]
+
+    found = get(gpu.order(copies[:1], [2], later=later(copies)))
+    np.testing.assert_array_equal(found, np.lexsort(words[::-1]))
+    np.testing.assert_array_equal(found, cpu.order(words[:1], [2], later=later(words)))
+
+
 @pytest.mark.parametrize("dtype", ["bool", "i2", "f8"])
 def test_gather(size: int, dtype: str, put: Copy, get: Copy) -> None:
     random = np.random.default_rng(size)

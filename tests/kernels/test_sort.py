@@ -142,8 +142,34 @@ def test_sort_of_few_rows() -> None:
 def test_partitioned_order_with_its_own_constants(run_tasks: RunTasks) -> None:
     random = np.random.default_rng(3)
     words = [few_values(random, 300_000, 1000), doubles(random, 300_000, (1 << 64) - 1)]
-    for keys, bits in (([words[0]], [10]), ([words[1]], [64]), (words, [10, 64])):
+    words.append(low_bits_differ(random, 300_000, (1 << 64) - 1))
+    words[2][:5] = range(5)
+    for keys, bits in (([words[0]], [10]), ([words[1]], [64]), (words[:2], [10, 64]), ([words[2]], [64])):
         np.testing.assert_array_equal(cpu.order(keys, bits, run_tasks=run_tasks), np.lexsort(keys[::-1]))
+
+
+@pytest.mark.parametrize("run_rows", [2, 20, 200, 10_000])
+def test_runs_of_keys_that_differ_in_their_last_bits_only(run_rows: int) -> None:
+    random = np.random.default_rng(run_rows)
+    word = random.integers(0, 50_000 // run_rows, 50_000).astype(np.uint64) << np.uint64(20)
+    word |= random.integers(0, 300, 50_000).astype(np.uint64)
+    word[17] = (1 << 64) - 1
+    np.testing.assert_array_equal(cpu.order([word], [64]), np.argsort(word, kind="stable"))
+
+
+@pytest.mark.usefixtures("small_buckets")
+@pytest.mark.parametrize("size", [1, 2, 300, 5000])
+@pytest.mark.parametrize("first", [few_values, equal, outlier])
+def test_later_words(size: int, first: Callable[..., Array], run_tasks: RunTasks) -> None:
+    random = np.random.default_rng(size)
+    words = [first(random, size, 1000), *(few_values(random, size, (1 << 64) - 1) for _ in range(3))]
+    later = [
+        lambda rows: ([], []),
+        lambda rows: ([words[1][rows], words[2][rows]], [64, 64]),
+        lambda rows: ([words[3][rows]], [64]),
+    ]
+    expected = np.lexsort(words[::-1])
+    np.testing.assert_array_equal(cpu.order(words[:1], [10], later=later, run_tasks=run_tasks), expected)
 
 
 @pytest.mark.parametrize("count", [1, 5, 10, 100])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+from gpuql_kernels.sort.ties import LaterWords
 from gpuql_kernels.tasks import RunTasks
 
 Array = Any
@@ -12,10 +14,19 @@ Array = Any
 class SortKernels(Protocol):
     """The family."""
 
-    def order(self, words: list[Array], bits: list[int], /, *, run_tasks: RunTasks = ...) -> Array:
+    def order(
+        self,
+        words: list[Array],
+        bits: list[int],
+        /,
+        *,
+        later: Sequence[LaterWords] = (),
+        run_tasks: RunTasks = ...,
+    ) -> Array:
         """Rows (int64) in ascending order of their keys; equal keys keep the order of rows (stable).
 
-        ``words`` are uint64 arrays (n,), the most significant first; ``words[i]`` is below ``2**bits[i]``.
+        ``words`` are uint64 arrays (n,), the most significant first; ``words[i]`` is below ``2**bits[i]``. Keys go on
+        with the words that ``later`` gives, one after the other, for rows that are equal so far.
         ``run_tasks`` lends threads; without it, and where the device has its own, none are used.
         """
 

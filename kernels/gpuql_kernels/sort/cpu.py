@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from gpuql_kernels.sort.ties import LaterWords, order_ties, repeats_of
 from gpuql_kernels.tasks import RunTasks, serially
 
 Array = Any
@@ -16,13 +18,34 @@ SMALL_ROWS = 1 << 14
 _GATHER_ROWS = 1 << 18
 
 
-def order(words: list[Array], bits: list[int], /, *, run_tasks: RunTasks = serially) -> Array:
+def order(
+    words: list[Array],
+    bits: list[int],
+    /,
+    *,
+    later: Sequence[LaterWords] = (),
+    run_tasks: RunTasks = serially,
+) -> Array:
     """Stable order."""
-    num_rows = len(words[0])
-    if num_rows >= SMALL_ROWS:
+    if len(words[0]) >= SMALL_ROWS:
         from gpuql_kernels.sort.cpu_partitioned import order_large
 
-        return order_large(words, bits, run_tasks)
+        return order_large(words, bits, run_tasks, later)
+    rows = order_few(words, bits)
+    if later:
+        order_ties(np, rows, repeats_of(np, words, rows), later, order_few_with_repeats)
+    return rows
+
+
+def order_few_with_repeats(words: list[Array], bits: list[int]) -> tuple[Array, Array]:
+    """Stable order, and which keys in it equal the one before."""
+    rows = order_few(words, bits)
+    return rows, repeats_of(np, words, rows)
+
+
+def order_few(words: list[Array], bits: list[int]) -> Array:
+    """Stable order, by NumPy alone."""
+    num_rows = len(words[0])
     packed, packed_bits = _pack(words, bits)
     row_bits = max(1, (num_rows - 1).bit_length())
     if len(packed) == 1:

@@ -9,8 +9,11 @@ from numba import njit
 
 Array = Any
 
-#: Runs of equal prefixes up to this length are put in order by insertion.
+#: Runs up to this length are put in order by insertion.
 INSERTION_ROWS = 24
+#: Runs of equal prefixes above this length are left to NumPy's vectorised sort.
+RUN_BITS = 11
+RUN_ROWS = 1 << RUN_BITS
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -112,12 +115,34 @@ def mark_repeats(combined: Array, place_bits: Any, keys: Array, repeats: Array) 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def settle_prefix_runs(combined: Array, place_bits: Any, keys: Array, long_runs: Array) -> int:
-    """Order places whose keys agree in the bits compared so far by their whole keys, stably.
+def _sort_few(words: Array, length: int) -> None:
+    """Sort the first ``length`` words: by insertion if they are few."""
+    if length > INSERTION_ROWS:
+        words[:length].sort()
+        return
+    for i in range(1, length):
+        word = words[i]
+        j = i - 1
+        while j >= 0 and words[j] > word:
+            words[j + 1] = words[j]
+            j -= 1
+        words[j + 1] = word
 
-    Runs too long for insertion are left alone and listed as (start, stop) in ``long_runs``; returns how many.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def settle_prefix_runs(
+    combined: Array, place_bits: Any, keys: Array, minimum: Any, drop: Any, long_runs: Array
+) -> int:
+    """Order places whose keys agree in the bits compared so far by the ``drop`` bits below, stably.
+
+    Runs above ``RUN_ROWS`` are left alone and listed as (start, stop) in ``long_runs``; returns how many.
     """
-    mask = (np.uint64(1) << place_bits) - np.uint64(1)
+    place_mask = (np.uint64(1) << place_bits) - np.uint64(1)
+    low_mask = (np.uint64(1) << drop) - np.uint64(1)
+    index_mask = np.uint64(RUN_ROWS - 1)
+    index_bits = np.uint64(RUN_BITS)
+    low_words = np.empty(RUN_ROWS, np.uint64)
+    items = np.empty(RUN_ROWS, np.uint64)
     total = len(combined)
     found = 0
     start = 0
@@ -126,19 +151,24 @@ def settle_prefix_runs(combined: Array, place_bits: Any, keys: Array, long_runs:
         stop = start + 1
         while stop < total and combined[stop] >> place_bits == prefix:
             stop += 1
-        if stop - start > INSERTION_ROWS:
+        length = stop - start
+        if length > RUN_ROWS:
             long_runs[found, 0] = start
             long_runs[found, 1] = stop
             found += 1
-        elif stop - start > 1:
-            for i in range(start + 1, stop):
-                item = combined[i]
-                key = keys[item & mask]
-                j = i - 1
-                while j >= start and keys[combined[j] & mask] > key:
-                    combined[j + 1] = combined[j]
-                    j -= 1
-                combined[j + 1] = item
+        elif length > 1:
+            in_order = True
+            previous = np.uint64(0)
+            for i in range(length):
+                items[i] = combined[start + i]
+                low = (keys[items[i] & place_mask] - minimum) & low_mask
+                in_order &= low >= previous
+                previous = low
+                low_words[i] = (low << index_bits) | np.uint64(i)
+            if not in_order:
+                _sort_few(low_words, length)
+                for i in range(length):
+                    combined[start + i] = items[low_words[i] & index_mask]
         start = stop
     return found
 
@@ -194,7 +224,7 @@ SIGNATURES = {
         f"({_WORDS}, uint64, {_WORDS}, {_WORDS})",
     ],
     mark_repeats: [f"({_WORDS}, uint64, {_WORDS}, boolean[::1])"],
-    settle_prefix_runs: [f"({_WORDS}, uint64, {_WORDS}, int64[:, ::1])"],
+    settle_prefix_runs: [f"({_WORDS}, uint64, {_WORDS}, uint64, uint64, int64[:, ::1])"],
     append_bits: [f"({_WORDS}, {_WORDS}, uint64, uint64, uint64)"],
     varying_bits: [f"({_WORDS}, uint64)"],
     extract_runs: [f"({_WORDS}, uint64[:, ::1], {_WORDS})"],

@@ -8,13 +8,16 @@ bits above a row number, or above a place in the bucket where the whole row numb
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gpuql_kernels.sort import cpu_loops
+from gpuql_kernels.sort.cpu import order_few, order_few_with_repeats
 from gpuql_kernels.sort.cpu_key_bits import pack_bits, squeeze
+from gpuql_kernels.sort.ties import LaterWords, order_ties
 from gpuql_kernels.tasks import RunTasks
 
 Array = Any
@@ -53,18 +56,45 @@ class _Output:
         return _Output(*parts)
 
 
-def order_large(words: list[Array], bits: list[int], run_tasks: RunTasks) -> Array:
+def order_large(
+    words: list[Array], bits: list[int], run_tasks: RunTasks, later: Sequence[LaterWords] = ()
+) -> Array:
     """Stable order; see ``contract``."""
+    return _order(words, bits, run_tasks, later, with_repeats=False)[0]
+
+
+def _order(
+    words: list[Array],
+    bits: list[int],
+    run_tasks: RunTasks,
+    later: Sequence[LaterWords],
+    *,
+    with_repeats: bool,
+) -> tuple[Array, Array | None]:
+    """Stable order, and which keys in it equal the one before (always, if rows that tie had to be looked for)."""
     num_rows = len(words[0])
-    rows = np.empty(num_rows, np.int64)
     if sum(bits) > 64:
         words, bits = squeeze(words, bits, run_tasks)
     packed = pack_bits(words, bits, run_tasks)
-    repeats = np.empty(num_rows, np.bool_) if len(packed) > 1 else None
+    rows = np.empty(num_rows, np.int64)
+    sources = [*(_rest(word) for word in packed[1:]), *later]
+    repeats = np.empty(num_rows, np.bool_) if sources or with_repeats else None
     _WordSort(run_tasks).sort(packed[0], None, _Output(rows, repeats))
     if repeats is not None:
-        _order_equal(packed[1:], rows, repeats, run_tasks)
-    return rows
+
+        def order(keys: list[Array], key_bits: list[int]) -> tuple[Array, Array]:
+            if len(keys[0]) < _FEW_ROWS:
+                return order_few_with_repeats(keys, key_bits)
+            new_order, new_repeats = _order(keys, key_bits, run_tasks, (), with_repeats=True)
+            assert new_repeats is not None, "asked for"
+            return new_order, new_repeats
+
+        order_ties(np, rows, repeats, sources, order)
+    return rows, repeats
+
+
+def _rest(word: Array) -> LaterWords:
+    return lambda rows: ([word[rows]], [64])
 
 
 def sort_large(
@@ -76,23 +106,6 @@ def sort_large(
     keys = np.empty(len(packed), np.uint64)
     _WordSort(run_tasks).sort(packed, None, _Output(rows, keys=keys))
     return rows, keys
-
-
-def _order_equal(words: list[Array], rows: Array, repeats: Array, run_tasks: RunTasks) -> None:
-    """Order rows whose first words are equal by the words that follow."""
-    tied = repeats.copy()
-    tied[:-1] |= repeats[1:]
-    places = np.flatnonzero(tied)
-    if len(places) == 0:
-        return
-    group = np.cumsum(~repeats[places]).astype(np.uint64)
-    tied_rows = rows[places]
-    # Groups stand in ascending places, so ordering by group first keeps every group where it is.
-    keys = [group, *(word[tied_rows] for word in words)]
-    bits = [int(group[-1]).bit_length(), *([64] * len(words))]
-    few = len(places) < _FEW_ROWS
-    order = np.lexsort(keys[::-1]) if few else order_large(keys, bits, run_tasks)
-    rows[places] = tied_rows[order]
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,14 +309,14 @@ class _WordSort:
         if width:
             combined.sort()
         if drop:
-            long_runs = np.empty((num_rows // cpu_loops.INSERTION_ROWS + 1, 2), np.int64)
-            found = cpu_loops.settle_prefix_runs(combined, shift, keys, long_runs)
+            # What is dropped is no wider than a place, so the bits dropped and a place of a run fit one word.
+            low_mask = np.uint64((1 << drop) - 1)
+            long_runs = np.empty((num_rows // cpu_loops.RUN_ROWS + 1, 2), np.int64)
+            found = cpu_loops.settle_prefix_runs(combined, shift, keys, minimum, np.uint64(drop), long_runs)
             for start, stop in long_runs[:found].tolist():
-                # These keys agree in all but the bits dropped, so less is dropped next time, if anything.
-                places = (combined[start:stop] & mask).astype(np.int64)
-                ordered = np.empty(stop - start, np.int64)
-                self._sort_bucket(keys[places], places, _Output(ordered))
-                combined[start:stop] = ordered.view(np.uint64)
+                run = combined[start:stop]
+                low = (keys[run & mask] - minimum) & low_mask
+                run[:] = run[order_few([low], [drop])]
         if rows is None:
             np.bitwise_and(combined, mask, out=out.rows.view(np.uint64))
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isqrt
 from typing import Any
 
 import numpy as np
 
 from gpuql_kernels.array_module import array_module
+from gpuql_kernels.sort.ties import LaterWords, order_ties, repeats_of
 from gpuql_kernels.tasks import RunTasks, serially
 
 Array = Any
@@ -16,8 +18,29 @@ Array = Any
 _SAMPLE_ROWS = 1 << 16
 
 
-def order(words: list[Array], bits: list[int], /, *, run_tasks: RunTasks = serially) -> Array:
-    """Stable order: sort by the last word first, each further sort keeps what the earlier ones made."""
+def order(
+    words: list[Array],
+    bits: list[int],
+    /,
+    *,
+    later: Sequence[LaterWords] = (),
+    run_tasks: RunTasks = serially,
+) -> Array:
+    """Stable order."""
+    rows = _order_words(words, bits)
+    if later:
+        xp = array_module(rows)
+        order_ties(xp, rows, repeats_of(xp, words, rows), later, _order_with_repeats)
+    return rows
+
+
+def _order_with_repeats(words: list[Array], bits: list[int]) -> tuple[Array, Array]:
+    rows = _order_words(words, bits)
+    return rows, repeats_of(array_module(rows), words, rows)
+
+
+def _order_words(words: list[Array], bits: list[int]) -> Array:
+    """Sort by the last word first, each further sort keeps what the earlier ones made."""
     xp = array_module(words[0])
     packed, sizes = _pack(words, bits)
     result = _order_word(xp, packed[-1], sizes[-1])
