@@ -187,7 +187,8 @@ def _common_numeric(left: DataType, right: DataType) -> DataType:
         return DOUBLE if TypeId.DOUBLE in (left.id, right.id) else REAL
     if left.is_integer and right.is_integer:
         return _common_integer(left, right)
-    if TypeId.HUGEINT in (left.id, right.id):  # has more than 38 digits anyway: DuckDB keeps the other's scale
+    if TypeId.HUGEINT in (left.id, right.id):
+        # Has more than 38 digits anyway: DuckDB keeps the other's scale.
         return decimal(MAX_DECIMAL_WIDTH, max(left.scale, right.scale))
     left = integer_as_decimal(left) if left.is_integer else left
     right = integer_as_decimal(right) if right.is_integer else right

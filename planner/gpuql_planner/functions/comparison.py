@@ -33,7 +33,7 @@ def comparison_type(left: Expression, right: Expression) -> DataType:
 
 
 def _with_all_digits(dtype: DataType, expressions: Sequence[Expression]) -> DataType:
-    """A DECIMAL type with the largest scale of all sides: comparing must not round (values that are too large raise)."""
+    """A DECIMAL type with the largest scale of all sides: comparing must not round; values too large for it raise."""
     if not dtype.is_decimal:
         return dtype
     scale = max(e.dtype.scale for e in expressions)

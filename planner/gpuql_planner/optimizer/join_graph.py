@@ -254,7 +254,9 @@ class _Builder:
         for member in members:
             first = kept.setdefault(member.relation, member)
             if first is not member:
-                equality = Call("eq", (AttributeRef(first.attribute), AttributeRef(member.attribute)), BOOLEAN)
+                equality = Call(
+                    "eq", (AttributeRef(first.attribute), AttributeRef(member.attribute)), BOOLEAN
+                )
                 share = selectivity((equality,), [self.graph.relations[member.relation].node])
                 self.graph.predicates.append((equality, 1 << member.relation, share))
         return list(kept.values())
