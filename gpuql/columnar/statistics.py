@@ -146,7 +146,7 @@ def _count_occupied(valid: Host, low: int, places: int) -> int:
     """
     sample = _sample(valid)
     if len(sample) < len(valid) and places <= len(sample):
-        counts = np.bincount(sample.astype(np.int64) - low, minlength=places)
+        counts = np.bincount(_above(sample, low), minlength=places)
         found = int(np.count_nonzero(counts))
         if found == places or not (counts == 1).any():
             return found
@@ -156,12 +156,18 @@ def _count_occupied(valid: Host, low: int, places: int) -> int:
 def _occupied(valid: Host, low: int, places: int) -> Host:
     occupied = np.zeros(places, dtype=np.bool_)
     for start in range(0, len(valid), _BLOCK_ROWS):
-        block = valid[start : start + _BLOCK_ROWS]
-        # Shifting in the column's own width could wrap round; unsigned 64-bit values stay below 2**63 once
-        # shifted.
-        shifted = block - block.dtype.type(low) if block.dtype == np.uint64 else block.astype(np.int64) - low
-        occupied[shifted] = True
+        occupied[_above(valid[start : start + _BLOCK_ROWS], low)] = True
     return occupied
+
+
+def _above(values: Host, low: int) -> Host:
+    """``values - low`` as int64.
+
+    Shifting in the column's own width could wrap round; unsigned 64-bit values stay below 2**63 once shifted.
+    """
+    if values.dtype == np.uint64:
+        return (values - np.uint64(low)).astype(np.int64)
+    return values.astype(np.int64) - low
 
 
 def _is_sorted(valid: Host) -> bool:

@@ -61,3 +61,22 @@ def test_estimates_of_wide_domains() -> None:
 def test_unused_dictionary_entries_do_not_count() -> None:
     column = column_from_python(["a", "b", "c"], types.VARCHAR).take(np.array([1, 1]))
     assert column_statistics(column).distinct_count == 1
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint64])
+@pytest.mark.parametrize("step", [1, 25])
+def test_samples_count_narrow_domains(dtype: type[np.integer[Any]], step: int) -> None:
+    """A sample decides where it shows every value, or each of those that occur several times."""
+    low = {np.int8: -100, np.int64: -(2**62), np.uint64: 2**63 + 5}[dtype]
+    offsets = np.arange(200_000) * 7919 % 6 * step
+    values: np.ndarray[Any, Any] = np.array([low], dtype) + offsets.astype(dtype)
+    logical = types.UBIGINT if dtype is np.uint64 else types.BIGINT
+    found = column_statistics(Column(logical, values))
+    assert (found.minimum, found.maximum, found.distinct_count) == (low, low + 5 * step, 6)
+    assert not found.unique
+
+
+def test_values_that_a_sample_misses_are_searched() -> None:
+    """Many values that occur once each: the sample shows too few, so all rows are looked at."""
+    values = np.concatenate([np.zeros(200_000, np.int64), np.arange(30_000)])
+    assert column_statistics(Column(types.BIGINT, values)).distinct_count == 30_000
