@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+import numpy as np
+
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
@@ -217,7 +219,8 @@ class Executor:
         fused, compiled = lowered.fused, lowered.compiled
         assert fused is not None, "the caller checked"
         if fused.aggregates is not None:
-            return self._driver.run_aggregate(fused, compiled, inputs, context)
+            with np.errstate(all="ignore"):  # partial sums of infinities may merge to NaN, which is no error
+                return self._driver.run_aggregate(fused, compiled, inputs, context)
         sink = SinkRun(pipeline.sink, context)
         transforms = transform_operators(pipeline.transforms[fused.num_transforms :], pipeline.sink)
         in_order = isinstance(pipeline.sink, LimitSink | CollectSink)
