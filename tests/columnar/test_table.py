@@ -90,3 +90,15 @@ def test_encoding_of_results() -> None:
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(("num_rows", "gathered"), [(100, False), (20_000, True)])
+def test_statistics_are_gathered_in_the_background(num_rows: int, gathered: bool) -> None:
+    column = Column(types.BIGINT, np.arange(num_rows))
+    made = ResidentTable("t", [Field("a", types.BIGINT)], num_rows, {"a": column})
+    made.gather_in_background()
+    for thread in threading.enumerate():
+        if thread.name == "gpuql-statistics":
+            thread.join()
+    assert ("a" in made._statistics) == gathered
+    assert made.statistics("a").unique
