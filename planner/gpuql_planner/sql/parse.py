@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -121,7 +122,21 @@ def _tokenize(visible: str, text: str) -> list[Token]:
     for token in tokens:
         if token.token_type is TokenType.PARAMETER:
             token.text = visible[token.start]
+    for token, following in itertools.pairwise(tokens):
+        if following.token_type is TokenType.LT and token.token_type in _NESTED_TYPES:
+            token.token_type = TokenType.VAR  # a column called range or list; such types take no <> in this dialect
     return tokens
+
+
+_NESTED_TYPES = (
+    TokenType.RANGE,
+    TokenType.LIST,
+    TokenType.STRUCT,
+    TokenType.OBJECT,
+    TokenType.ARRAY,
+    TokenType.MAP,
+    TokenType.ROW,
+)
 
 
 def _parameter_sign(found: re.Match[str]) -> str:
