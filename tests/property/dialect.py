@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.property.engines import Oracle, Outcome
+from tests.property.engines import Oracle, Outcome, difference, run_duckdb
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,22 @@ def _only_one_fails(expected: Outcome, found: Outcome, sql: str, oracle: Oracle)
     return _OPTIONAL_OPERANDS.search(sql) is not None or (expected.kind == "rows" and oracle.may_fail(sql))
 
 
+def _duckdb_without_its_optimizer_agrees(expected: Outcome, found: Outcome, sql: str, oracle: Oracle) -> bool:
+    return difference(run_duckdb(oracle.plain, sql), found) is None
+
+
 ALLOWED = (
     Allowed(
         "needless operands",
         "SQL leaves open whether a value is computed that cannot matter (the other side of AND, an operand of NULL, "
         "a row that another predicate drops): an error may appear on one side only.",
         _only_one_fails,
+    ),
+    Allowed(
+        "defects of DuckDB's optimizer",
+        "DuckDB 2.0 gives other rows with its optimizer than without (an EXISTS over a LEFT JOIN whose condition no "
+        "row of the left side meets finds nothing); gpuql gives those without.",
+        _duckdb_without_its_optimizer_agrees,
     ),
 )
 

@@ -30,13 +30,18 @@ def test_random_plans(
     )
     for name in TABLES:
         engine.register(name, oracle.sql(f"SELECT * FROM {name}").to_arrow_table())
+    plain = oracle.cursor()
+    plain.execute("PRAGMA disable_optimizer")
     generator = PlanGenerator(random.Random(f"{seed} plans"))
     found = Report()
     for _ in range(round(500 * scale)):
         sql = generator.query()
         expected = run_duckdb(oracle, sql)
         assert expected.kind == "rows", (sql, expected.message)
-        problem = difference(expected, run(engine, sql))
+        rows = run(engine, sql)
+        problem = difference(expected, rows)
+        if problem is not None:  # DuckDB's optimizer may be at fault: see ``tests.property.dialect``
+            problem = difference(run_duckdb(plain, sql), rows)
         found.counts["queries"] += optimizer
         found.counts["runs"] += 1
         if problem is not None:
