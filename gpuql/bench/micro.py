@@ -97,7 +97,10 @@ def make_column(name: str, num_rows: int, generator: np.random.Generator) -> Any
 
 def run_micro(options: argparse.Namespace, settings: dict[str, str]) -> int:
     """Run all cases and print them."""
-    cases = [case for case in CASES if options.only.lower() in case.name.lower()]
+    too_many = {_group_case(groups) for groups in GROUP_COUNTS if groups > options.rows}
+    cases = [
+        case for case in CASES if options.only.lower() in case.name.lower() and case.name not in too_many
+    ]
     reports = []
     with connect(
         options.device, options.threads, on_unsupported=options.on_unsupported, **settings
