@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, Protocol
 
 from gpuql.api.binding import (
@@ -162,9 +163,11 @@ class DataFrame:
 
     def limit(self, n: int, offset: int = 0) -> DataFrame:
         """At most ``n`` rows after the first ``offset``."""
-        if n < 0 or offset < 0:
-            raise BinderError(f"limit and offset must not be negative: {n}, {offset}")
-        return self._with_plan(Limit(self.plan, n, offset), self._names)
+        if not isinstance(n, Integral) or not isinstance(offset, Integral) or n < 0 or offset < 0:
+            raise BinderError(
+                f"limit and offset must be whole numbers and must not be negative: {n!r}, {offset!r}"
+            )
+        return self._with_plan(Limit(self.plan, int(n), int(offset)), self._names)
 
     def head(self, n: int = 5) -> DataFrame:
         """At most ``n`` rows."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gpuql.api.table_text import format_result, format_value
 
@@ -40,16 +41,30 @@ def write_json(result: Result, output: TextIO) -> None:
     """One array of objects."""
     output.write("[")
     for number, row in enumerate(result.to_dicts()):
-        output.write(
-            ("," if number else "") + "\n" + json.dumps(row, default=_json_value, ensure_ascii=False)
-        )
+        output.write(("," if number else "") + "\n" + _json_object(row))
     output.write("\n]\n" if result.num_rows else "]\n")
 
 
 def write_json_lines(result: Result, output: TextIO) -> None:
     """One object per line."""
     for row in result.to_dicts():
-        output.write(json.dumps(row, default=_json_value, ensure_ascii=False) + "\n")
+        output.write(_json_object(row) + "\n")
+
+
+def _json_object(row: dict[str, Any]) -> str:
+    members = (f"{json.dumps(name, ensure_ascii=False)}: {_json_value(value)}" for name, value in row.items())
+    return "{" + ", ".join(members) + "}"
+
+
+def _json_value(value: object) -> str:
+    """JSON text. Numbers keep all their digits; NaN and infinity, which JSON does not know, are strings."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps("NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity")
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return json.dumps(value, ensure_ascii=False)
+    return json.dumps(format_value(value), ensure_ascii=False)
 
 
 def write_markdown(result: Result, output: TextIO) -> None:
@@ -62,16 +77,6 @@ def write_markdown(result: Result, output: TextIO) -> None:
 
 def _markdown(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-
-
-def _json_value(value: object) -> object:
-    if isinstance(value, Decimal):
-        return (
-            int(value)
-            if value == value.to_integral_value() and value.as_tuple().exponent == 0
-            else float(value)
-        )
-    return format_value(value)
 
 
 FORMATS: dict[str, Callable[[Result, TextIO], None]] = {

@@ -6,6 +6,7 @@ Exit codes: 0 success; 1 an error in a statement or in the data; 2 wrong argumen
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -103,20 +104,44 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that become settings of the connection."""
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where queries run (default: auto)")
     parser.add_argument(
-        "--threads", type=int, metavar="N", help="worker threads on the CPU (default: all cores)"
+        "--threads", type=_at_least_one, metavar="N", help="worker threads on the CPU (default: all cores)"
     )
-    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="change any setting")
+    parser.add_argument(
+        "--set",
+        type=_assignment,
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="change any setting",
+    )
 
 
 def connection_settings(options: argparse.Namespace) -> dict[str, str]:
     """Settings given with ``--set``."""
-    pairs = {}
-    for assignment in options.set:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise GpuqlError(f"--set needs NAME=VALUE: {assignment}")
-        pairs[name.strip()] = value.strip()
-    return pairs
+    return dict(options.set)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"NAME=VALUE is needed: {text!r}")
+    return name.strip(), value.strip()
+
+
+def _at_least_one(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number, 1 or more, is needed: {text!r}")
+    return int(text)
+
+
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed: {text!r}")
+    return number
 
 
 def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -124,12 +149,16 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     suites = bench.add_subparsers(title="suites", metavar="SUITE", required=True)
     tpch = suites.add_parser("tpch", help="the 22 queries of TPC-H on generated data")
     tpch.add_argument(
-        "--sf", type=float, default=1.0, metavar="N", help="scale factor; 1 is about 1 GB (default: 1)"
+        "--sf", type=_above_zero, default=1.0, metavar="N", help="scale factor; 1 is about 1 GB (default: 1)"
     )
     tpch.add_argument("--compare", default="duckdb", metavar="LIST", help="duckdb, polars, both, or none")
     tpch.add_argument("--queries", default="", metavar="LIST", help="such as 1,5,12-15 (default: all)")
     tpch.add_argument(
-        "--runs", type=int, default=5, metavar="R", help="timed runs per query and engine (default: 5)"
+        "--runs",
+        type=_at_least_one,
+        default=5,
+        metavar="R",
+        help="timed runs per query and engine (default: 5)",
     )
     tpch.add_argument(
         "--data", metavar="DIR", help="folder of <table>.parquet (default: generated once into a cache)"
@@ -145,9 +174,13 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     tpch.set_defaults(run=_run_tpch)
     micro = suites.add_parser("micro", help="single operators beside the machine's memory bandwidth")
     micro.add_argument(
-        "--rows", type=int, default=10_000_000, metavar="N", help="rows of the input (default: 10 million)"
+        "--rows",
+        type=_at_least_one,
+        default=10_000_000,
+        metavar="N",
+        help="rows of the input (default: 10 million)",
     )
-    micro.add_argument("--runs", type=int, default=3, metavar="R", help="timed runs (default: 3)")
+    micro.add_argument("--runs", type=_at_least_one, default=3, metavar="R", help="timed runs (default: 3)")
     micro.add_argument("--only", metavar="TEXT", default="", help="only the cases whose name contains this")
     _add_bench_arguments(micro)
     micro.set_defaults(run=_run_micro)

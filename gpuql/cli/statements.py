@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gpuql.cli.formats import write_result
 from gpuql.cli.shell import run_shell
+from gpuql.errors import InputError
 from gpuql.session import Connection, connect
 
 
@@ -37,6 +38,15 @@ def run_text(connection: Connection, text: str, form: str, *, timer: bool) -> No
 def _texts(options: argparse.Namespace) -> Iterator[str]:
     yield from options.command or ()
     for path in options.file or ():
-        yield sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        yield sys.stdin.read() if path == "-" else _text_of(path)
     if not options.command and not options.file:
         yield sys.stdin.read()
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"file cannot be read: {path}: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"file is not UTF-8 text: {path}: byte at offset {error.start}") from error

@@ -101,7 +101,7 @@ def test_wrong_arguments() -> None:
     finished = run("--set", "teir=auto", "-c", "SELECT 1")
     assert finished.returncode == 1
     assert "did you mean tier?" in finished.stderr
-    assert run("--set", "tier", "-c", "SELECT 1").returncode == 1
+    assert run("--set", "tier", "-c", "SELECT 1").returncode == 2
 
 
 def test_missing_file() -> None:
@@ -191,3 +191,46 @@ def test_control_c_ends_with_a_message(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert (process.returncode, output, errors) == (130, "", "Interrupted\n")
+
+
+def test_numbers_in_json_keep_their_digits_and_json_stays_json() -> None:
+    sql = "SELECT 12345678901234567.89 AS d, 'NaN'::DOUBLE AS n, '-inf'::DOUBLE AS i, 1e300 AS f, 7::HUGEINT AS h"
+    finished = run("-c", sql, "--format", "jsonl", "--device", "cpu")
+    assert (
+        finished.stdout == '{"d": 12345678901234567.89, "n": "NaN", "i": "-Infinity", "f": 1e+300, "h": 7}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["-f", "nosuch.sql"], 1, "InputError: file cannot be read: nosuch.sql: no such file or directory"),
+        (["-f", "."], 1, "InputError: file cannot be read: .: is a directory"),
+        (["--set", "threads", "-c", "SELECT 1"], 2, "NAME=VALUE is needed"),
+        (["--threads", "0", "-c", "SELECT 1"], 2, "a whole number, 1 or more, is needed"),
+        (["bench", "micro", "--rows", "-5"], 2, "a whole number, 1 or more, is needed"),
+        (["bench", "tpch", "--sf", "nan"], 2, "a number above 0 is needed"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    arguments: list[str],
+    code: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        returned = main(arguments)
+    except SystemExit as exit_:  # argparse leaves this way
+        returned = int(exit_.code or 0)
+    assert returned == code
+    assert message in capsys.readouterr().err
+
+
+def test_statements_before_an_error_ran_and_those_after_it_did_not() -> None:
+    finished = run("-c", "SELECT 1 AS a; SELECT zz; SELECT 3 AS a", "--format", "csv")
+    assert (finished.returncode, finished.stdout) == (1, "a\n1\n")
+    assert "column not found: zz" in finished.stderr
+    assert "Traceback" not in finished.stderr
