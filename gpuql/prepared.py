@@ -11,6 +11,7 @@ from gpuql.api.result import Result
 from gpuql.config import Settings
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
+from gpuql.stack_room import room_for_deep_statements
 from gpuql_planner.errors import GpuqlError
 from gpuql_planner.logical.nodes import Values
 from gpuql_planner.logical.traced import SlotValues, Trace
@@ -111,6 +112,7 @@ class PreparedQuery:
             self._planned = planned
         return planned[1]
 
+    @room_for_deep_statements()
     def run(self) -> Result:
         """Run to the end; InterruptError if it was interrupted, KeyboardInterrupt if Ctrl-C was pressed."""
         return self._run(self._host.settings())
@@ -122,6 +124,7 @@ class PreparedQuery:
             finished = executor.execute(plan, cancel=token, settings=settings)
         return Result(plan.outputs, plan.names, finished.batches, finished.metrics)
 
+    @room_for_deep_statements()
     def explain(self, mode: str) -> str:
         """Plan as text; ``mode`` is plan, or after a run: analyze (rows and times), codegen (source).
 

@@ -21,6 +21,7 @@ from gpuql.errors import CatalogError, InterfaceError
 from gpuql.interrupts import RunningQueries
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
 from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, QueryTemplate
+from gpuql.stack_room import room_for_deep_statements
 from gpuql_planner.catalog import Table, View
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
@@ -82,7 +83,8 @@ class Connection:
 
         A last statement that is no query (CREATE, INSERT ...) runs now too; the frame then holds what it returned.
         """
-        prepared = self._prepare_text(text, parameters)
+        with room_for_deep_statements():
+            prepared = self._prepare_text(text, parameters)
         return DataFrame(prepared, self._prepare)
 
     def execute(self, text: str, parameters: Parameters = None) -> Cursor:
@@ -104,7 +106,7 @@ class Connection:
     def cursor(self) -> Cursor:
         """A DB-API cursor."""
         self._check_open()
-        return Cursor(lambda text, parameters: self._prepare_text(text, parameters).run())
+        return Cursor(self._run_text)
 
     @property
     def description(self) -> Description | None:
@@ -239,10 +241,12 @@ class Connection:
     ) -> None:
         self.close()
 
+    @room_for_deep_statements()
     def statements(self, text: str) -> list[ParsedStatement]:
         """The statements of a text, each to be handed to :meth:`run_statement`; ParserError if one is not SQL."""
         return parse_statements(text)
 
+    @room_for_deep_statements()
     def run_statement(self, statement: ParsedStatement, parameters: Parameters = None) -> Result:
         """Bind and run one parsed statement."""
         self._check_open()
@@ -289,6 +293,10 @@ class Connection:
     def _prepare(self, query: Query) -> PreparedQuery:
         self._check_open()
         return PreparedQuery(query, self._host)
+
+    @room_for_deep_statements()
+    def _run_text(self, text: str, parameters: Parameters) -> Result:
+        return self._prepare_text(text, parameters).run()
 
     def _prepare_text(self, text: str, parameters: Parameters) -> RunnableQuery:
         self._check_open()

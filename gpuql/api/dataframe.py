@@ -18,6 +18,7 @@ from gpuql.api.binding import (
 from gpuql.api.expressions import ColumnExpr, Expr, SortExpr, as_column, as_expr, as_sort_key, flatten
 from gpuql.api.joining import join_plans
 from gpuql.api.result import Result, Row
+from gpuql.stack_room import room_for_deep_statements
 from gpuql_planner import functions
 from gpuql_planner.errors import BinderError
 from gpuql_planner.logical.expressions import AggregateCall, Attribute, AttributeRef, Expression
@@ -97,6 +98,7 @@ class DataFrame:
 
     # --- columns ---
 
+    @room_for_deep_statements()
     def select(self, *expressions: Expr | str | Sequence[Expr | str], **named: Any) -> DataFrame:
         """Exactly these columns. Aggregates alone give one row: ``df.select(gpuql.sum("x"))``."""
         wanted = self._named(expressions, named)
@@ -104,6 +106,7 @@ class DataFrame:
             return self._aggregate([], wanted)
         return self._project(wanted)
 
+    @room_for_deep_statements()
     def with_columns(self, *expressions: Expr | str | Sequence[Expr | str], **named: Any) -> DataFrame:
         """All columns, and these; one of an existing name takes its place."""
         added = dict(self._named(expressions, named))
@@ -136,12 +139,14 @@ class DataFrame:
 
     # --- rows ---
 
+    @room_for_deep_statements()
     def filter(self, *predicates: Expr | bool) -> DataFrame:
         """Rows for which all predicates are true."""
         bound = [bind_predicate(as_expr(predicate), self._scope) for predicate in flatten(predicates)]
         parts = tuple(part for predicate in bound for part in functions.split_conjuncts(predicate))
         return self._with_plan(Filter(self.plan, parts), self._names) if parts else self
 
+    @room_for_deep_statements()
     def sort(
         self,
         *by: Expr | SortExpr | str | Sequence[Expr | SortExpr | str],
@@ -173,6 +178,7 @@ class DataFrame:
         """At most ``n`` rows."""
         return self.limit(n)
 
+    @room_for_deep_statements()
     def unique(self, subset: str | Sequence[str] | None = None) -> DataFrame:
         """Without duplicate rows (NULLs count as equal). With a ``subset``, any one row of each combination."""
         outputs = self.plan.outputs
@@ -226,6 +232,7 @@ class DataFrame:
         sources = tuple(_cast_outputs(plan, [a.dtype for a in attributes]) for plan in plans)
         return self._with_plan(UnionAll(sources, tuple(attributes)), self._names)
 
+    @room_for_deep_statements()
     def join(
         self,
         other: DataFrame,
@@ -257,6 +264,7 @@ class DataFrame:
         )
         return self._with_plan(plan, names)
 
+    @room_for_deep_statements()
     def group_by(self, *keys: Expr | str | Sequence[Expr | str], **named: Any) -> GroupBy:
         """Groups of rows with equal keys (NULLs count as equal); follow with ``agg``."""
         return GroupBy(self, self._named(keys, named))
@@ -344,6 +352,7 @@ class GroupBy:
         self._frame = frame
         self._keys = keys
 
+    @room_for_deep_statements()
     def agg(self, *expressions: Expr | Sequence[Expr], **named: Any) -> DataFrame:
         """One row per group: the keys, then these. Their order is not defined."""
         return self._frame._aggregate(self._keys, self._frame._named(expressions, named))
