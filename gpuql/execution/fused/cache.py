@@ -16,10 +16,14 @@ from gpuql.execution.fused.lower import FusedPipeline, PipelineLowering
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.execution.fused.signature import inputs_signature, named_objects
 from gpuql.operators.contract import RunContext
-from gpuql_planner.physical.nodes import Pipeline
+from gpuql_planner.physical.nodes import HashJoinProbe, Pipeline
 
 #: Lowered pipelines kept; each holds a program and bindings (some kilobytes) and perhaps tabulated functions.
 MAX_ENTRIES = 1024
+
+
+#: From this many probes on, their loops may be too deep for Python.
+_MANY_PROBES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,4 +93,12 @@ class LoweringCache:
             fused = PipelineLowering(pipeline, inputs, context, on_grid=self._driver.on_grid).lower()
         except NotFusible as refusal:
             return Lowered(None, None, str(refusal), named)
-        return Lowered(fused, self._driver.compile(fused.program), fused.remaining_reason, named)
+        probes = sum(isinstance(transform, HashJoinProbe) for transform in pipeline.transforms)
+        try:
+            compiled = self._driver.compile(fused.program)
+            if probes >= _MANY_PROBES:
+                compile(compiled.source, "<pipeline>", "exec")
+        except SyntaxError:
+            # Python refuses more than 20 loops, or 100 indentations, within each other.
+            return Lowered(None, None, f"too many joins for one loop: {probes}", named)
+        return Lowered(fused, compiled, fused.remaining_reason, named)
