@@ -183,8 +183,10 @@ def _bind_view(queries: QueryBinder, view: View, node: exp.Expr) -> BoundQuery:
     from gpuql_planner.sql.bind_query import rename
 
     context = queries.context
-    if view.name.lower() in context.views or len(context.views) >= _MAX_VIEW_DEPTH:
+    if view.name.lower() in context.views:
         raise context.error(BinderError, f"view refers to itself: {view.name}", node)
+    if len(context.views) >= _MAX_VIEW_DEPTH:
+        raise context.error(BinderError, f"views refer to views more than {_MAX_VIEW_DEPTH} deep", node)
     query = bind_query_text(
         view.sql,
         context.catalog,
