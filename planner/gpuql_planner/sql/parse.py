@@ -124,7 +124,7 @@ def _tokenize(visible: str, text: str) -> list[Token]:
             token.text = visible[token.start]
     for token, following in itertools.pairwise(tokens):
         if following.token_type is TokenType.LT and token.token_type in _NESTED_TYPES:
-            token.token_type = TokenType.VAR  # a column called range or list; such types take no <> in this dialect
+            token.token_type = TokenType.VAR  # a column called range or list: types take no <> here
     return tokens
 
 
