@@ -189,21 +189,16 @@ def _heading(
 def _summary(reports: Sequence[QueryReport], peers: Sequence[Engine]) -> str:
     same = sum(report.verdict == "same rows" for report in reports)
     lines = [f"{same} of {len(reports)} queries: same rows"]
+    timed = [[measurement.hot_ms for measurement in report.measurements] for report in reports]
+    first = [[measurement.first_ms for measurement in report.measurements] for report in reports]
     for position, peer in enumerate(peers, start=1):
-        pairs = [
-            (report.measurements[0].hot_ms, report.measurements[position].hot_ms)
-            for report in reports
-            if report.measurements[0].hot_ms and report.measurements[position].hot_ms
-        ]
-        ratios = [theirs / ours for ours, theirs in pairs if ours and theirs]
-        mean = geometric_mean(ratios)
-        if mean is not None:
-            ours_ms, theirs_ms = (sum(pair[side] or 0.0 for pair in pairs) for side in (0, 1))
-            slower = sum(ratio < 1 for ratio in ratios)
-            lines.append(
-                f"against {peer.name} on {len(pairs)} queries: geometric mean {mean:.2f}x, "
-                f"sum {ours_ms:.0f} ms against {theirs_ms:.0f} ms, slower on {slower}"
-            )
+        lines += _comparison(f"against {peer.name}", [(times[0], times[position]) for times in timed])
+        lines += _comparison(
+            f"first execution against {peer.name}", [(times[0], times[position]) for times in first]
+        )
+    if len(peers) > 1:
+        best = [(times[0], min((t for t in times[1:] if t), default=None)) for times in timed]
+        lines += _comparison("against the best peer of each query", best)
     if any(peer.name == "polars" for peer in peers):
         lines.append(
             "polars runs the same SQL text through its SQLContext, which joins tables in the order written"
@@ -213,6 +208,20 @@ def _summary(reports: Sequence[QueryReport], peers: Sequence[Engine]) -> str:
         f"peak memory of this process, all engines and their tables: {peak_resident_bytes() / 1e9:.2f} GB"
     )
     return "\n".join(lines)
+
+
+def _comparison(title: str, pairs: Sequence[tuple[float | None, float | None]]) -> list[str]:
+    """A line on the queries that both sides ran, or none."""
+    both = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+    mean = geometric_mean([theirs / ours for ours, theirs in both])
+    if mean is None:
+        return []
+    ours_ms, theirs_ms = (sum(pair[side] for pair in both) for side in (0, 1))
+    slower = sum(theirs < ours for ours, theirs in both)
+    return [
+        f"{title} on {len(both)} queries: geometric mean {mean:.2f}x, "
+        f"sum {ours_ms:.0f} ms against {theirs_ms:.0f} ms, slower on {slower}"
+    ]
 
 
 def _write_json(
