@@ -171,6 +171,8 @@ def _without_zero(function: str, left: Column, right: Column, context: Evaluatio
         values = xp.where(zero[:, None], words.from_python(xp, [1]), right.values)
     else:
         values = xp.where(zero, right.values.dtype.type(1), right.values)
+    if right.dtype.is_float:
+        return Column(right.dtype, values, right.validity)
     low, high = declared_bounds(right)
     return Column(right.dtype, values, right.validity, None, (low, max(high, 1)))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError
+from gpuql_planner.errors import BinderError, ParserError
 from gpuql_planner.functions import integer_literal, make_call
 from gpuql_planner.functions.coercion import decimal_literal
 from gpuql_planner.functions.temporal import to_interval
@@ -37,7 +37,10 @@ def _constant(binder: ExpressionBinder, node: exp.Literal) -> Literal:
 def number_literal(text: str) -> Literal:
     """Constant as DuckDB types it: digits with a point are DECIMAL, an exponent makes DOUBLE."""
     if "e" in text.lower():
-        return Literal(float(text), DOUBLE)
+        try:
+            return Literal(float(text), DOUBLE)
+        except ValueError:
+            raise ParserError(f"syntax error: number has no exponent: {text}") from None
     if "." not in text:
         return integer_literal(int(text))
     width = sum(character.isdigit() for character in text)

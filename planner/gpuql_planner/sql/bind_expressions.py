@@ -224,7 +224,13 @@ def _construct(node: exp.Expr) -> str:
         exp.Collate: "COLLATE",
         exp.Dot: "struct fields and schema-qualified functions",
     }
-    return known.get(type(node)) or f"{type(node).__name__} ({node.sql('duckdb')})"
+    written = "an operator without an operand" if node is None else known.get(type(node))
+    if written is not None:
+        return written
+    try:
+        return f"{type(node).__name__} ({node.sql('duckdb')})"
+    except AttributeError:  # of an operator without its operand there is no text
+        return type(node).__name__
 
 
 def _column(binder: ExpressionBinder, node: exp.Column) -> Expression:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.catalog import Table, View
-from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.errors import BinderError, CatalogError, ParserError, did_you_mean
 from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Scan, Values
 from gpuql_planner.sql.bind_values import ONE_ROW
@@ -159,6 +159,8 @@ def scan(table: Table) -> Scan:
 def qualified_name(queries: QueryBinder, node: exp.Table) -> str:
     """Name of a table as the catalog knows it; the schema ``main`` is the catalog itself."""
     schema = node.args.get("db")
+    if isinstance(schema, str) or not node.name:
+        raise queries.context.error(ParserError, "syntax error: name is incomplete", node)
     if schema is None or schema.name.lower() == "main":
         return str(node.name)
     return ".".join(part.name for part in node.parts)
