@@ -211,13 +211,12 @@ def _run_aggregate(
             states.append(own)
 
     workers.run(_morsels(fused, inputs, workers), work)
-    merged = states[0].accumulators
-    if shared is None:
-        for other in states[1:]:
-            merge(sink.accumulators, merged, other.accumulators, slice(None), np)
+    copies = [state.accumulators for state in (states if shared is None else states[:1])]
     if isinstance(sink, ir.GroupDense):
-        merged = fold_replicas(sink, merged, np)
-    return _dense_result(fused, inputs, merged, workers)
+        return _dense_result(fused, sink, inputs, [fold_replicas(sink, copy, np) for copy in copies], workers)
+    for other in copies[1:]:
+        merge(sink.accumulators, copies[0], other, slice(None), np)
+    return RowsResult([result_batch(fused, inputs, None, copies[0], np)])
 
 
 def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Morsel]:
@@ -232,17 +231,23 @@ def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Mor
     return cut_at(sorted(cuts | {0, num_rows})) or morsels
 
 
-def _dense_result(fused: FusedPipeline, inputs: Inputs, states: list[Array], workers: Workers) -> RowsResult:
-    """Groups that saw a row, in key order; workers look through ranges of the domain, a batch each."""
+def _dense_result(
+    fused: FusedPipeline, sink: ir.GroupDense, inputs: Inputs, copies: list[list[Array]], workers: Workers
+) -> RowsResult:
+    """Groups that saw a row, in key order.
+
+    Workers take ranges of the domain, merge the copies of the states there, and make a batch of each.
+    """
     assert fused.aggregates is not None, "an aggregating sink"
     row_count = fused.aggregates.row_count
-    if row_count is None:
-        return RowsResult([result_batch(fused, inputs, None, states, np)])
+    assert row_count is not None, "groups are told from gaps by their rows"
     batches: dict[int, Batch] = {}
 
     def work(morsels: Iterator[Morsel]) -> None:
         for morsel in morsels:
-            part = [state[morsel.start : morsel.stop] for state in states]
+            part, *others = ([state[morsel.start : morsel.stop] for state in copy] for copy in copies)
+            for other in others:
+                merge(sink.accumulators, part, other, slice(None), np)
             groups = np.flatnonzero(part[row_count])
             if len(groups) < morsel.stop - morsel.start:
                 part = [state[groups] for state in part]
