@@ -46,8 +46,11 @@ class CaseReport:
     tiers: list[str]
 
 
-#: Neighbours differ by a factor of two at most, so that a cliff between strategies shows as a step.
-GROUP_COUNTS = (*(1 << bits for bits in range(8)), 129, *(1 << bits for bits in range(8, 24)), 10_000_000)
+#: Neighbours differ by a factor of 1.5 at most, two of them by one group: time that grows with the groups stays below
+#: that factor, so a larger step is a cliff between strategies.
+GROUP_COUNTS = tuple(
+    sorted({1, 129, 10_000_000, *(1 << bits for bits in range(24)), *(3 << bits for bits in range(22))})
+)
 
 
 def _group_case(groups: int) -> str:
