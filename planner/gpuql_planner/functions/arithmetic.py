@@ -143,9 +143,11 @@ def _backwards(interval: Literal) -> Literal | None:
 
 
 def make_bit_operation(name: str, left: Expression, right: Expression) -> Expression:
-    """``& | xor << >>`` on integers of one type."""
+    """``& | xor << >>`` on integers of one type; BIGINT where neither of two small types holds the other."""
     left, right = _adapt_text(left, right, name)
     dtype = unified_type((left, right), construct=name)
+    if dtype.id in (TypeId.SMALLINT, TypeId.INTEGER) and dtype not in (left.dtype, right.dtype):
+        dtype = BIGINT
     if not (dtype.is_integer or dtype == NULL):
         raise BinderError(
             f"no operator {name} for {left.dtype} and {right.dtype}", hint="bit operators take integers"

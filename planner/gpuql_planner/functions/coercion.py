@@ -194,10 +194,10 @@ def coerce(expression: Expression, dtype: DataType) -> Expression:
 def explicit_cast(expression: Expression, dtype: DataType, *, try_: bool = False) -> Expression:
     """``CAST`` or ``TRY_CAST`` as written in a query. Constant text converts now, other constants keep their Cast."""
     if expression.dtype == dtype:
-        return expression
+        return settled(expression)
     if isinstance(expression, Literal) and expression.type in (VARCHAR, NULL):
         try:
-            return coerce(expression, dtype)
+            return settled(coerce(expression, dtype))
         except (ConversionError, OutOfRangeError):
             if try_:
                 return Literal(None, dtype)
