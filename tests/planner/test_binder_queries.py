@@ -283,7 +283,9 @@ def test_text_takes_the_type_of_the_other_side() -> None:
 
 def test_casts_are_explicit() -> None:
     assert isinstance(bind_expression("i::varchar"), Cast)
-    assert bind_expression("'12'::int") == Cast(Literal(12, INTEGER), INTEGER)  # no longer adapts to a neighbour
+    assert bind_expression("'12'::int") == Cast(
+        Literal(12, INTEGER), INTEGER
+    )  # no longer adapts to a neighbour
     assert bind_expression("TRY_CAST('x' AS int)") == Literal(None, INTEGER)
     expression = bind_expression("TRY_CAST(s AS int)")
     assert isinstance(expression, Cast)
