@@ -16,8 +16,8 @@ _PACKAGES = ("numpy", "numba", "llvmlite", "pyarrow", "sqlglot")
 _GPU_PACKAGES = ("numba-cuda", "cupy-cuda12x", "cupy-cuda13x", "rmm-cu12", "rmm-cu13")
 
 
-def run_doctor() -> int:
-    """Print the findings; 1 if queries do not run."""
+def run_doctor(device_name: str) -> int:
+    """Print the findings; 1 if queries do not run on the device of this name."""
     from gpuql_kernels.codegen.cache import cache_directory
 
     support = cuda_support()
@@ -35,7 +35,7 @@ def run_doctor() -> int:
     print(f"GPU          {driver}; {'usable' if support.usable else support.obstacle}")
     print(f"code cache   {cache_directory()}")
     try:
-        with connect() as connection:
+        with connect(device_name) as connection:
             rows = connection.sql("SELECT sum(a) FROM (VALUES (1), (2), (NULL)) AS t(a)").fetchall()
             device = connection.device
     except GpuqlError as error:

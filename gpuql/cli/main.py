@@ -91,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor", help="show versions, devices and caches, and check that queries run"
     )
+    _add_device_argument(doctor)
     doctor.set_defaults(run=_run_doctor)
     warmup = commands.add_parser(
         "warmup", help="compile the static kernels now, so that no query waits for them"
@@ -102,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that become settings of the connection."""
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where queries run (default: auto)")
+    _add_device_argument(parser)
     parser.add_argument(
         "--threads", type=_at_least_one, metavar="N", help="worker threads on the CPU (default: all cores)"
     )
@@ -114,6 +115,10 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="change any setting",
     )
+
+
+def _add_device_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where queries run (default: auto)")
 
 
 def connection_settings(options: argparse.Namespace) -> dict[str, str]:
@@ -206,7 +211,7 @@ def _run_statements(options: argparse.Namespace) -> int:
 def _run_doctor(options: argparse.Namespace) -> int:
     from gpuql.cli.doctor import run_doctor
 
-    return run_doctor()
+    return run_doctor(options.device)
 
 
 def _run_warmup(options: argparse.Namespace) -> int:

@@ -154,6 +154,14 @@ def test_version_and_doctor() -> None:
     assert "queries      run on" in finished.stdout
 
 
+def test_doctor_fails_where_the_device_asked_for_cannot_be_used() -> None:
+    assert "queries      run on cpu" in run("doctor", "--device", "cpu").stdout
+    finished = run("doctor", "--device", "gpu")
+    usable = "; usable" in finished.stdout
+    assert finished.returncode == (0 if usable else 1), finished.stdout
+    assert ("queries      run on gpu" if usable else "queries      FAIL: DeviceError") in finished.stdout
+
+
 def test_control_c_ends_with_a_message(tmp_path: Path) -> None:
     path = tmp_path / "numbers.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"a": list(range(20_000))}), path)
