@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -32,6 +33,10 @@ class Settings:
     optimizer: bool = True
     verify_plans: bool = False
     integer_division: bool = False
+    memory_limit: str = "auto"
+    gpu_memory_limit: str = "auto"
+    temp_directory: str = "auto"
+    max_temp_directory_size: str = "auto"
 
     def changed(self, name: str, value: object) -> Settings:
         """These settings with one changed; ``value`` None gives it its default back.
@@ -89,6 +94,40 @@ def _boolean(value: object) -> SettingValue:
     return flag
 
 
+_UNITS = {"": 1, "b": 1} | {
+    prefix + suffix: base**power
+    for power, prefix in enumerate("kmgt", start=1)
+    for suffix, base in (("b", 1000), ("ib", 1024), ("", 1024))
+}
+
+
+def parse_bytes(text: str) -> int | None:
+    """Bytes of "4GB" (10^9 each), "512MiB" (2^20 each) or a plain number; None of "auto".
+
+    Errors: ValueError for anything else.
+    """
+    folded = text.strip().lower()
+    if folded == "auto":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", folded)
+    if match is None or match[2] not in _UNITS or float(match[1]) == 0:
+        raise ValueError("auto, or a size such as 4GB or 512MiB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _size(value: object) -> SettingValue:
+    text = str(value)
+    parse_bytes(text)
+    return text
+
+
+def _folder(value: object) -> SettingValue:
+    text = str(value)
+    if not text:
+        raise ValueError("auto, or the path of a folder")
+    return text
+
+
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
@@ -114,6 +153,28 @@ SETTINGS: dict[str, Setting] = {
         Setting("optimizer", "Rewrite plans into cheaper ones; off is for tests.", _boolean),
         Setting("verify_plans", "Check the plan after every rewrite; for tests.", _boolean),
         Setting("integer_division", "Make / on two integers an integer division.", _boolean),
+        Setting(
+            "memory_limit",
+            "Host memory that queries and tables may take, such as 4GB or 512MiB; auto is 80 % of what the machine or "
+            "its container has. Beyond it rows move to temporary files.",
+            _size,
+        ),
+        Setting(
+            "gpu_memory_limit",
+            "GPU memory that queries and columns kept there may take; auto is 90 % of what is free when the GPU is "
+            "opened. Beyond it rows move to host memory.",
+            _size,
+        ),
+        Setting(
+            "temp_directory",
+            "Folder of temporary files; auto is spill in gpuql's cache folder. The files vanish with the process.",
+            _folder,
+        ),
+        Setting(
+            "max_temp_directory_size",
+            "Bytes that temporary files may take together; auto is 90 % of what the disk has free.",
+            _size,
+        ),
     )
 }
 

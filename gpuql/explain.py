@@ -32,9 +32,11 @@ def explain_codegen(metrics: QueryMetrics) -> str:
 def measured_lines(measured: PipelineMetrics) -> list[str]:
     """What one run of a pipeline measured, as lines for its place in the plan."""
     rows = f"rows in {measured.num_source_rows:,}, kept {measured.num_rows:,}"
+    parts = f" in {measured.num_parts} parts" if measured.num_parts > 1 else ""
+    spilled = f"; spilled {measured.spilled_bytes:,} bytes" if measured.spilled_bytes else ""
     return [
         tier_line(measured),
-        f"{rows}; {measured.num_bytes:,} bytes; {format_duration(measured.elapsed_ns)}",
+        f"{rows}; {measured.num_bytes:,} bytes{parts}{spilled}; {format_duration(measured.elapsed_ns)}",
     ]
 
 

@@ -11,6 +11,7 @@ from gpuql.api.result import Result
 from gpuql.config import Settings
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
+from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.stack_room import room_for_deep_statements
 from gpuql_planner.errors import GpuqlError
 from gpuql_planner.logical.nodes import Values
@@ -29,10 +30,11 @@ _TEMPLATE_PLANS = 4
 
 @dataclass(frozen=True)
 class QueryHost:
-    """What a prepared query needs of its connection: settings as they are now, an executor, and where to sign in."""
+    """What a prepared query needs of its connection: settings as of now, an executor, memory, a place to sign in."""
 
     settings: Callable[[], Settings]
     executor: Callable[[Settings], Executor]
+    memory: ConnectionMemory
     running: RunningQueries
 
 
@@ -121,7 +123,7 @@ class PreparedQuery:
         plan = self.physical_plan(settings)
         executor = self._host.executor(settings)
         with self._host.running.token() as token, cancelled_by_control_c(token):
-            finished = executor.execute(plan, cancel=token, settings=settings)
+            finished = executor.execute(plan, cancel=token, settings=settings, memory=self._host.memory)
         return Result(plan.outputs, plan.names, finished.batches, finished.metrics)
 
     @room_for_deep_statements()

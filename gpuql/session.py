@@ -19,6 +19,7 @@ from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
 from gpuql.errors import CatalogError, InterfaceError
 from gpuql.interrupts import RunningQueries
+from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
 from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, QueryTemplate
 from gpuql.stack_room import room_for_deep_statements
@@ -71,7 +72,8 @@ class Connection:
         self._templates: PlanCache[QueryTemplate] = PlanCache(PLAN_CACHE_CAPACITY, TEMPLATE_VARIANTS)
         self._plan_counts = PlanCacheCounts()
         self._catalog = SessionCatalog(python_variable)
-        self._host = QueryHost(lambda: self._settings, self._executor, self._running)
+        self._memory = ConnectionMemory(defaults)
+        self._host = QueryHost(lambda: self._settings, self._executor, self._memory, self._running)
         self._cursor = self.cursor()
         for name, value in changes.items():
             self.set_variable(name, value)
@@ -203,6 +205,11 @@ class Connection:
         return self._device(self._settings.device)
 
     @property
+    def memory(self) -> ConnectionMemory:
+        """Budget and temporary files of this connection."""
+        return self._memory
+
+    @property
     def plan_counts(self) -> PlanCacheCounts:
         """How many queries so far were known, fitted a plan made for other constants, or were planned."""
         return self._plan_counts
@@ -213,6 +220,7 @@ class Connection:
         with self._lock:
             changed = self._settings.changed(name, value)
             self._device(changed.device)
+            self._memory.apply(changed)
             self._settings = changed
 
     def interrupt(self) -> int:

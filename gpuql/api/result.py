@@ -9,6 +9,7 @@ from typing import Any
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
+from gpuql.memory.row_store import RowStore
 from gpuql_planner.errors import ProgrammingError
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.types import DataType
@@ -38,13 +39,13 @@ class Result:
     ----------
     outputs : one attribute per column.
     names : column names, which may repeat as in ``SELECT 1 AS a, 2 AS a``.
-    batches : the rows, keyed by attribute.
+    batches : the rows, keyed by attribute; those that memory had no room for are read from files as they are asked for.
     metrics : what the executor measured, or None for results that no pipeline made.
     """
 
     outputs: tuple[Attribute, ...]
     names: tuple[str, ...]
-    batches: list[Batch]
+    batches: Sequence[Batch] | RowStore
     metrics: Any = field(default=None, repr=False)
 
     @property
@@ -65,6 +66,8 @@ class Result:
     @property
     def num_rows(self) -> int:
         """Number of rows."""
+        if isinstance(self.batches, RowStore):
+            return self.batches.num_rows
         return sum(batch.num_rows for batch in self.batches)
 
     @property
@@ -133,7 +136,7 @@ class Result:
         from gpuql.columnar.concat import concat_batches
         from gpuql.columnar.construct import null_column
 
-        if not self.batches:
+        if not len(self.batches):
             return [null_column(attribute.dtype, 0) for attribute in self.outputs]
         whole = concat_batches([batch.select(self.outputs) for batch in self.batches])
         return [whole[attribute] for attribute in self.outputs]

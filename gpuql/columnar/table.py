@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from gpuql.columnar.column import Column
@@ -30,6 +30,23 @@ class ReadableTable(Table, Protocol):
         the attributes in ``predicates`` to columns of this table; without it nothing is left out. Errors:
         InputError or ConversionError if the source cannot be read as it was when the table was opened.
         """
+
+    def read_parts(
+        self,
+        names: Sequence[str],
+        predicates: Sequence[Expression] = (),
+        attribute_names: Mapping[int, str] | None = None,
+        *,
+        part_bytes: int,
+    ) -> Iterator[tuple[dict[str, Column], int]]:
+        """As :meth:`read`, in parts (at least one) of about ``part_bytes``, the rows of the table in order.
+
+        Columns of all parts have the same form as far as that is known beforehand. Only the part in hand, and perhaps
+        one read ahead, takes memory.
+        """
+
+    def estimated_bytes(self, names: Sequence[str]) -> int:
+        """About how many bytes :meth:`read` of all rows would take in memory that it does not take already."""
 
 
 #: With fewer rows statistics cost less than a thread.
@@ -100,6 +117,21 @@ class ResidentTable:
     ) -> tuple[dict[str, Column], int]:
         """All rows of ``names``; the predicates are not used."""
         return {name: self.column(name) for name in names}, self.num_rows
+
+    def read_parts(
+        self,
+        names: Sequence[str],
+        predicates: Sequence[Expression] = (),
+        attribute_names: Mapping[int, str] | None = None,
+        *,
+        part_bytes: int,
+    ) -> Iterator[tuple[dict[str, Column], int]]:
+        """One part: the columns are in memory."""
+        yield self.read(names)
+
+    def estimated_bytes(self, names: Sequence[str]) -> int:
+        """None: the columns are in memory."""
+        return 0
 
     def append(self, columns: Sequence[Column], num_rows: int) -> ResidentTable:
         """New version with more rows: ``columns`` in field order, of the fields' types.

@@ -62,19 +62,23 @@ def sink_operator(sink: nodes.Sink) -> SinkOperator:
 
 
 class SinkRun:
-    """A sink and the states of its workers."""
+    """A sink and the states of its workers, over one or more parts of a source."""
 
     def __init__(self, sink: nodes.Sink, context: RunContext) -> None:
         self.operator = sink_operator(sink)
         self.context = context
         self.states: list[Any] = []
+        self._idle: list[Any] = []
         self._lock = threading.Lock()
 
     def consumer(self, transforms: Sequence[TransformOperator]) -> Callable[[Batch, int], None]:
         """A function of one worker that passes a batch through the transforms into the sink."""
-        state = self.operator.new_state(self.context)
         with self._lock:
-            self.states.append(state)
+            if self._idle:
+                state = self._idle.pop()
+            else:
+                state = self.operator.new_state(self.context)
+                self.states.append(state)
 
         def consume(batch: Batch, sequence: int) -> None:
             # NaN and infinity are values like others in SQL: NumPy is not to warn. The setting is one of each thread.
@@ -84,6 +88,14 @@ class SinkRun:
                 self.operator.consume(state, batch, sequence, self.context)
 
         return consume
+
+    def release_consumers(self) -> None:
+        """Say that no worker runs: the states of those that did go to the next ones."""
+        self._idle = list(self.states)
+
+    def is_full(self) -> bool:
+        """Whether more rows cannot change the result; asked when no worker runs."""
+        return self.operator.is_full(self.states)
 
     def result(self) -> RowsResult | JoinTable:
         """What the sink leaves."""
@@ -96,20 +108,24 @@ def run_interpreted(
     source: Batch,
     workers: Workers,
     context: RunContext,
+    sink: SinkRun,
     *,
+    sequence: int = 0,
     batch_rows: int = BATCH_ROWS,
     computed: Mapping[int, Column] | None = None,
-) -> RowsResult | JoinTable:
-    """Run a pipeline batch by batch; ``computed`` columns are not computed again (see ``with_computed``)."""
+) -> int:
+    """Feed the rows of ``source`` to ``sink``, batch by batch, in order from place ``sequence``; the place after them.
+
+    ``computed`` columns are not computed again (see ``with_computed``).
+    """
     nodes_to_run, source = with_computed(pipeline.transforms, source, computed or {})
     transforms = transform_operators(nodes_to_run, pipeline.sink)
-    sink = SinkRun(pipeline.sink, context)
 
     def work(morsels: Iterator[Morsel]) -> None:
         consume = sink.consumer(transforms)
         for morsel in morsels:
             context.check_cancelled()
-            consume(source.slice(morsel.start, morsel.stop), morsel.sequence)
+            consume(source.slice(morsel.start, morsel.stop), sequence + morsel.sequence)
 
     sink_node = pipeline.sink
     if pipeline.transforms or isinstance(sink_node, nodes.AggregateSink):
@@ -121,4 +137,5 @@ def run_interpreted(
     else:
         morsels = [Morsel(0, 0, source.num_rows)]  # rows only pass through: nothing to share out
     workers.run(morsels, work)
-    return sink.result()
+    sink.release_consumers()
+    return sequence + len(morsels)

@@ -1,36 +1,39 @@
-"""Open a pipeline's source: the whole rows as one batch, which the executor cuts into morsels."""
+"""Open a pipeline's source: its rows as one batch if memory has room for that, else in parts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.construct import column_from_python, null_column
+from gpuql.columnar.parts import batch_size
 from gpuql.columnar.table import ReadableTable, ResidentTable
+from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import InternalError
 from gpuql_planner.physical.nodes import BuildScan, ResultScan, Source, TableScan, ValuesSource
 
 
-def open_source(source: Source, context: RunContext) -> Batch:
-    """All rows of a source under the plan's attributes.
+def open_source(source: Source, context: RunContext) -> Iterator[Batch]:
+    """The rows of a source under the plan's attributes, in order: at least one batch, each to be cut into morsels.
 
     Errors: whatever the table's reader raises.
     """
     match source:
         case TableScan():
-            return _scan(source)
+            return _scan(source, context)
         case ValuesSource():
             columns = {
                 attribute.id: column_from_python([row[position] for row in source.rows], attribute.dtype)
                 for position, attribute in enumerate(source.attributes)
             }
-            return Batch(columns, len(source.rows))
+            return iter((Batch(columns, len(source.rows)),))
         case ResultScan():
             return _results(source, context)
         case BuildScan():
-            return _build_rows(source, context)
+            return iter((_build_rows(source, context),))
     raise InternalError(f"source is not known to the executor: {type(source).__name__}")
 
 
@@ -38,9 +41,9 @@ def empty_source(source: Source, context: RunContext) -> Batch:
     """The source without its rows, but with types, encodings and dictionaries as far as they cost nothing to see."""
     if isinstance(source, TableScan):
         if isinstance(source.table, ResidentTable):
-            return _scan(source).slice(0, 0)
+            return next(_scan(source, context)).slice(0, 0)
         return empty_batch(source.outputs)
-    return open_source(source, context).slice(0, 0)
+    return next(open_source(source, context)).slice(0, 0)
 
 
 def known_rows(source: Source) -> int | None:
@@ -53,25 +56,50 @@ def known_rows(source: Source) -> int | None:
     return None
 
 
-def _scan(source: TableScan) -> Batch:
+def _scan(source: TableScan, context: RunContext) -> Iterator[Batch]:
     table = cast(ReadableTable, source.table)
     names = list(dict.fromkeys(name for _, name in source.columns))
     attribute_names = {attribute.id: name for attribute, name in source.columns}
-    columns, num_rows = table.read(names, source.predicates, attribute_names)
-    return Batch({attribute.id: columns[name] for attribute, name in source.columns}, num_rows)
+    memory = context.memory
+    parts: Iterable[tuple[dict[str, Any], int]]
+    if memory.fits_whole(table.estimated_bytes(names)):
+        parts = (table.read(names, source.predicates, attribute_names),)
+    else:
+        parts = table.read_parts(names, source.predicates, attribute_names, part_bytes=memory.part_bytes)
+    for columns, num_rows in parts:
+        if isinstance(table, ResidentTable):
+            for column in columns.values():
+                memory.mark_resident(column)
+        yield Batch({attribute.id: columns[name] for attribute, name in source.columns}, num_rows)
 
 
-def _results(source: ResultScan, context: RunContext) -> Batch:
-    parts: list[Batch] = []
-    for position, index in enumerate(source.pipelines):
+def _results(source: ResultScan, context: RunContext) -> Iterator[Batch]:
+    results = []
+    for index in source.pipelines:
         result = context.results[index]
         assert isinstance(result, RowsResult), "a ResultScan reads rows"
-        for batch in result.batches:
+        results.append(result)
+    whole = not any(isinstance(result.batches, RowStore) for result in results) or context.memory.fits_whole(
+        sum(result.num_bytes for result in results)
+    )
+    parts: list[Batch] = []
+    size = 0
+    empty = True
+    for position, result in enumerate(results):
+        for batch in result:
             columns = {out.id: batch.columns[taken[position].id] for out, taken in source.columns}
-            parts.append(Batch(columns, batch.num_rows))
-    if not parts:
-        return empty_batch(source.outputs)
-    return concat_batches(parts, xp=context.xp)
+            part = Batch(columns, batch.num_rows)
+            part_bytes = batch_size(part).row_bytes
+            if parts and not whole and size + part_bytes > context.memory.part_bytes:
+                yield concat_batches(parts, xp=context.xp)
+                empty = False
+                parts, size = [], 0
+            parts.append(part)
+            size += part_bytes
+    if parts:
+        yield concat_batches(parts, xp=context.xp)
+    elif empty:
+        yield empty_batch(source.outputs)
 
 
 def _build_rows(source: BuildScan, context: RunContext) -> Batch:

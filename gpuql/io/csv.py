@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -103,6 +103,21 @@ class CsvTable:
             for name in names
         }
         return columns, sum(table.num_rows for table in tables)
+
+    def read_parts(
+        self,
+        names: Sequence[str],
+        predicates: Sequence[Expression] = (),
+        attribute_names: Mapping[int, str] | None = None,
+        *,
+        part_bytes: int,
+    ) -> Iterator[tuple[dict[str, Column], int]]:
+        """One part; see ``ReadableTable.read_parts``."""
+        yield self.read(names, predicates, attribute_names)
+
+    def estimated_bytes(self, names: Sequence[str]) -> int:
+        """The size of the files."""
+        return sum(identity.size_bytes for identity in self.identities)
 
 
 @dataclass(frozen=True)

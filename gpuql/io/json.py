@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -64,6 +64,21 @@ class JsonTable:
             name: concat_columns([_column(table, name, dtypes[name]) for table in tables]) for name in names
         }
         return columns, sum(table.num_rows for table in tables)
+
+    def read_parts(
+        self,
+        names: Sequence[str],
+        predicates: Sequence[Expression] = (),
+        attribute_names: Mapping[int, str] | None = None,
+        *,
+        part_bytes: int,
+    ) -> Iterator[tuple[dict[str, Column], int]]:
+        """One part; see ``ReadableTable.read_parts``."""
+        yield self.read(names, predicates, attribute_names)
+
+    def estimated_bytes(self, names: Sequence[str]) -> int:
+        """The size of the files."""
+        return sum(identity.size_bytes for identity in self.identities)
 
 
 def open_json(

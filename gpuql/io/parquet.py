@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -111,6 +111,30 @@ class ParquetTable:
             )
         check_unchanged(self.identities)
         return {name: made[name] for name in names}, num_rows
+
+    def read_parts(
+        self,
+        names: Sequence[str],
+        predicates: Sequence[Expression] = (),
+        attribute_names: Mapping[int, str] | None = None,
+        *,
+        part_bytes: int,
+    ) -> Iterator[tuple[dict[str, Column], int]]:
+        """Row groups that may hold a match, one after the other; see ``ReadableTable.read_parts``."""
+        check_unchanged(self.identities)
+        empty = True
+        for source in self.sources:
+            for group in self._groups(source, predicates, attribute_names or {}):
+                kept = [(source, [group])]
+                empty = False
+                yield {name: self._column(name, kept) for name in names}, _rows_in(source, [group])
+        if empty:
+            yield {name: self._column(name, []) for name in names}, 0
+        check_unchanged(self.identities)
+
+    def estimated_bytes(self, names: Sequence[str]) -> int:
+        """Bytes of the columns before compression."""
+        return sum(self._stored_bytes(name) for name in names)
 
     def _groups(
         self, source: ParquetSource, predicates: Sequence[Expression], attribute_names: Mapping[int, str]

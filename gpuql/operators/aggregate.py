@@ -109,6 +109,10 @@ class AggregateOperator:
             rows = self._merged(rows, context)
         return RowsResult([self._finished(rows, context)])
 
+    def is_full(self, states: list[AggregateState]) -> bool:
+        """Never: every row counts."""
+        return False
+
     # --- partial results ---------------------------------------------------------------------------------------------
 
     def _reduced(self, state: AggregateState, batch: Batch, sequence: int, context: RunContext) -> Batch:

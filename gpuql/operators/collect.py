@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from gpuql.columnar.batch import Batch
+from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_planner.physical.nodes import CollectSink
-
-
-@dataclass(eq=False)
-class CollectState:
-    """Batches of one worker with their place in the source."""
-
-    batches: list[tuple[int, Batch]] = field(default_factory=list)
-
-
-def ordered_batches(states: list[CollectState]) -> list[Batch]:
-    """All workers' batches in source order, empty ones left out unless there is nothing else."""
-    batches = sorted((item for state in states for item in state.batches), key=lambda item: item[0])
-    filled = [batch for _, batch in batches if batch.num_rows]
-    return filled or [batch for _, batch in batches[:1]]
 
 
 class CollectOperator:
@@ -29,14 +14,27 @@ class CollectOperator:
     def __init__(self, node: CollectSink) -> None:
         self._attributes = node.attributes
 
-    def new_state(self, context: RunContext) -> CollectState:
+    def new_state(self, context: RunContext) -> RowStore:
         """No batches."""
-        return CollectState()
+        return context.memory.new_store("collecting rows")
 
-    def consume(self, state: CollectState, batch: Batch, sequence: int, context: RunContext) -> None:
+    def consume(self, state: RowStore, batch: Batch, sequence: int, context: RunContext) -> None:
         """Keep the batch."""
-        state.batches.append((sequence, batch.select(self._attributes)))
+        state.append(batch.select(self._attributes), sequence)
 
-    def combine(self, states: list[CollectState], context: RunContext) -> RowsResult:
+    def combine(self, states: list[RowStore], context: RunContext) -> RowsResult:
         """All batches by sequence."""
-        return RowsResult(ordered_batches(states))
+        return RowsResult(in_order(states))
+
+    def is_full(self, states: list[RowStore]) -> bool:
+        """Never: every row counts."""
+        return False
+
+
+def in_order(stores: list[RowStore]) -> RowStore:
+    """The rows of all stores, in one; those without rows are left out unless there is nothing else."""
+    first, *others = stores
+    for other in others:
+        first.absorb(other)
+    first.drop_empty()
+    return first

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
+from gpuql.memory.budget import Reservation
+from gpuql.memory.connection_memory import unlimited_memory
+from gpuql.memory.query_memory import QueryMemory
+from gpuql.memory.row_store import RowStore
 from gpuql_kernels.hash_table.contract import JoinIndex
 from gpuql_kernels.tasks import RunTasks, serially
 
@@ -20,7 +24,8 @@ class RunContext:
     ``check_cancelled`` raises InterruptError once the query was cancelled (call it at least once a batch),
     ``results`` maps the index of each finished pipeline to what its sink left, ``workers`` counts the threads that
     share a pipeline. ``run_tasks`` lends these threads to ``SinkOperator.combine``, and to nothing that runs on one
-    of them already: a worker that waits for others would keep them from starting.
+    of them already: a worker that waits for others would keep them from starting. ``memory`` is what the query may
+    hold: operators keep rows in its stores and reserve what their work takes besides.
     """
 
     xp: Any
@@ -30,6 +35,7 @@ class RunContext:
     integer_division: bool = False
     workers: int = 1
     run_tasks: RunTasks = serially
+    memory: QueryMemory = field(default_factory=unlimited_memory)
 
 
 class TransformOperator(Protocol):
@@ -51,17 +57,37 @@ class SinkOperator(Protocol):
     def combine(self, states: list[Any], context: RunContext) -> RowsResult | JoinTable:
         """Merge all workers' states (at least one) into the result."""
 
+    def is_full(self, states: list[Any]) -> bool:
+        """Whether more rows cannot change the result; asked between parts of the source, when no worker runs."""
+
 
 @dataclass(frozen=True, eq=False)
 class RowsResult:
-    """Rows kept by a sink, in order where the sink promises one."""
+    """Rows kept by a sink, in order where the sink promises one: batches, or a store that may have moved some away."""
 
-    batches: list[Batch]
+    batches: Sequence[Batch] | RowStore
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)
 
     @property
     def num_rows(self) -> int:
         """Rows over all batches."""
+        if isinstance(self.batches, RowStore):
+            return self.batches.num_rows
         return sum(batch.num_rows for batch in self.batches)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that all rows would take in memory at once, strings apart unless they are in a store."""
+        if isinstance(self.batches, RowStore):
+            return self.batches.total_bytes
+        return sum(column.nbytes for batch in self.batches for column in batch.columns.values())
+
+    def close(self) -> None:
+        """Give the bytes back, as nobody reads the rows any more."""
+        if isinstance(self.batches, RowStore):
+            self.batches.close()
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +140,7 @@ class JoinTable:
     keys : tuple of Column
         The key columns, row for row with ``payload``: a MARK probe with several keys or a residual compares them
         where NULLs leave the result open.
+    reservation : what the table holds of the query's memory.
     """
 
     payload: Batch
@@ -124,3 +151,9 @@ class JoinTable:
     matched: Array | None = None
     filters: tuple[Array | None, ...] = ()
     keys: tuple[Column, ...] = ()
+    reservation: Reservation | None = None
+
+    def close(self) -> None:
+        """Give the bytes back, as nobody probes any more."""
+        if self.reservation is not None:
+            self.reservation.release()

@@ -88,6 +88,10 @@ class HashJoinBuildOperator:
             payload, encoding, index, has_null, rows.num_rows, matched, keys=tuple(keys), filters=filters
         )
 
+    def is_full(self, states: list[BuildState]) -> bool:
+        """Never: every row counts."""
+        return False
+
 
 def distinct_keys(xp: Any, packed: Array) -> Array:
     """Each key once, where marking them in a table is cheap: to know a key exists, its rows need not be sorted."""

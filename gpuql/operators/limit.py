@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gpuql.columnar.batch import Batch
-from gpuql.operators.collect import CollectState, ordered_batches
+from gpuql.memory.row_store import RowStore
+from gpuql.operators.collect import in_order
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_planner.physical.nodes import LimitSink
 
@@ -20,27 +21,39 @@ class LimitOperator:
         self._offset = node.offset
         self._stop = None if node.limit is None else node.offset + node.limit
 
-    def new_state(self, context: RunContext) -> CollectState:
+    def new_state(self, context: RunContext) -> RowStore:
         """No batches."""
-        return CollectState()
+        return context.memory.new_store("limit")
 
-    def consume(self, state: CollectState, batch: Batch, sequence: int, context: RunContext) -> None:
+    def consume(self, state: RowStore, batch: Batch, sequence: int, context: RunContext) -> None:
         """Keep the batch if fewer than ``offset + limit`` rows stand before it."""
         if self._stop is not None:
-            before = sum(kept.num_rows for place, kept in state.batches if place < sequence)
-            if before >= self._stop and state.batches:
+            if len(state) and state.rows_before(sequence) >= self._stop:
                 return
             batch = batch.slice(0, self._stop)
-        state.batches.append((sequence, batch.select(self._attributes)))
+        state.append(batch.select(self._attributes), sequence)
 
-    def combine(self, states: list[CollectState], context: RunContext) -> RowsResult:
+    def combine(self, states: list[RowStore], context: RunContext) -> RowsResult:
         """Cut the rows out of the ordered batches."""
-        batches = ordered_batches(states)
-        kept, position = [], 0
-        for batch in batches:
+        rows = in_order(states)
+        if self._stop is None and self._offset == 0:
+            return RowsResult(rows)
+        kept = context.memory.new_store("limit")
+        position = 0
+        for batch in rows.drain():
             start = max(self._offset - position, 0)
             stop = batch.num_rows if self._stop is None else min(batch.num_rows, self._stop - position)
             if start < stop:
-                kept.append(batch.slice(start, stop))
+                kept.append(batch.slice(start, stop), position)
+            elif not len(kept):
+                kept.append(batch.slice(0, 0), position)  # of no rows, the types are still asked for
             position += batch.num_rows
-        return RowsResult(kept or [batch.slice(0, 0) for batch in batches[:1]])
+            if self._stop is not None and position >= self._stop:
+                break
+        rows.close()
+        kept.drop_empty()
+        return RowsResult(kept)
+
+    def is_full(self, states: list[RowStore]) -> bool:
+        """Once there are ``offset + limit`` rows: parts come in source order."""
+        return self._stop is not None and sum(state.num_rows for state in states) >= self._stop

@@ -115,6 +115,10 @@ class SortOperator:
             return RowsResult([rows.select(self._node.attributes)])
         return RowsResult([self._sorted(rows, context)])
 
+    def is_full(self, states: list[SortState]) -> bool:
+        """Never: every row counts."""
+        return False
+
     def _sorted(self, rows: Batch, context: RunContext) -> Batch:
         """The result's rows of all rows, in order."""
         attributes = rows.select(self._node.attributes)

@@ -20,7 +20,7 @@ def fuses(connection: gpuql.Connection, sql: str) -> bool:
     device = connection.device
     context = RunContext(device.xp, device.kernels, lambda: None)
     pipeline = plan.pipelines[0]
-    batch = open_source(pipeline.source, context)
+    batch = next(open_source(pipeline.source, context))
     inputs = Inputs(batch, {}, lambda expression, rows: evaluate(expression, rows, context))
     try:
         lowered = PipelineLowering(pipeline, inputs, context, on_grid=False).lower()

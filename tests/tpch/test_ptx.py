@@ -3,13 +3,14 @@
 import pytest
 
 from gpuql.execution.executor import Executor
+from gpuql.execution.pipeline_run import PipelineRunner
 from gpuql.execution.fused.lower import PipelineLowering
 from gpuql.execution.fused.refusal import NotFusible
 
 pytest.importorskip("numba_cuda", reason="compiling for CUDA takes the package numba-cuda")
 
 
-class RecordingExecutor(Executor):
+class RecordingRunner(PipelineRunner):
     """Runs queries interpreted and keeps the program that each pipeline has on a GPU."""
 
     def __init__(self, *arguments):
@@ -27,11 +28,12 @@ class RecordingExecutor(Executor):
 @pytest.fixture(scope="module")
 def programs(load, queries):
     con = load(tier="interpreted")
-    executor = RecordingExecutor(con.device, 1)
+    executor = Executor(con.device, 1)
+    recording = executor._runner = RecordingRunner(con.device, executor._workers, executor._driver)
     con._executors[con._settings.device, con._settings.threads] = executor
     for text in queries.values():
         con.execute(text).fetchall()
-    return executor
+    return recording
 
 
 def test_every_pipeline_of_tpch_compiles_to_ptx(programs, capsys):

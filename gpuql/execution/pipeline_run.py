@@ -1,0 +1,252 @@
+"""Runs one pipeline: part by part of its source, each part fused if it can be, else interpreted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
+from gpuql.columnar.concat import concat_columns
+from gpuql.columnar.parts import batch_size
+from gpuql.device import Device
+from gpuql.execution.fused.arguments import Inputs
+from gpuql.execution.fused.cache import Lowered, LoweringCache
+from gpuql.execution.fused.driver import FusedDriver
+from gpuql.execution.interpreted import SinkRun, run_interpreted, transform_operators
+from gpuql.execution.metrics import PipelineMetrics
+from gpuql.execution.morsels import Morsel, Workers, cut
+from gpuql.execution.sources import empty_source, known_rows, open_source
+from gpuql.execution.transfer import Uploads
+from gpuql.expressions.evaluate import evaluate
+from gpuql.operators.contract import JoinTable, RowsResult, RunContext
+from gpuql_planner.errors import NotSupportedError
+from gpuql_planner.logical.expressions import Expression
+from gpuql_planner.physical.nodes import AggregateSink, CollectSink, LimitSink, Pipeline
+
+#: Fewer source rows than this are interpreted unless their generated code is loaded already.
+SMALL_SOURCE_ROWS = 2048
+#: With more source rows than this, interpreting takes longer than compiling first.
+WAIT_FOR_COMPILER_ROWS = 50_000_000
+
+
+class ExecutionSettings(Protocol):
+    """The settings that execution reads; see ``gpuql.config``."""
+
+    @property
+    def tier(self) -> str:
+        """One of auto, interpreted, compiled."""
+
+    @property
+    def on_unsupported(self) -> str:
+        """One of fallback, error."""
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of an interpreted batch."""
+
+    @property
+    def integer_division(self) -> bool:
+        """Whether / on integers divides integers."""
+
+
+class PipelineRunner:
+    """What all pipelines of an executor share. Safe to use from several threads at once."""
+
+    def __init__(self, device: Device, workers: Workers, driver: FusedDriver) -> None:
+        self._device = device
+        self._workers = workers
+        self._uploads = Uploads(device.xp)
+        self._driver = driver
+        self._fused = LoweringCache(driver)
+
+    def run(
+        self, pipeline: Pipeline, context: RunContext, settings: ExecutionSettings, measured: PipelineMetrics
+    ) -> RowsResult | JoinTable:
+        """Run ``pipeline`` to its end, and note in ``measured`` how.
+
+        A source that memory has no room for is taken in parts, one after the other, into one sink.
+        """
+        parts = open_source(pipeline.source, context)
+        first = next(parts)
+        second = next(parts, None)
+        if second is None:
+            return self._run_whole(pipeline, self._uploads.batch(first), context, settings, measured)
+        sink = SinkRun(pipeline.sink, context)
+        sequence = 0
+        for part in _rest(first, second, parts):
+            with context.memory.reserve(batch_size(part, context.memory.resident).row_bytes, "scan"):
+                sequence = self._run_part(pipeline, part, sink, sequence, settings, measured)
+            if sink.is_full():
+                break
+        return sink.result()
+
+    def foresee(
+        self, pipeline: Pipeline, context: RunContext, settings: ExecutionSettings
+    ) -> tuple[PipelineMetrics, RowsResult | JoinTable]:
+        """Tier and reason of a pipeline, and what its sink leaves of no rows."""
+        expected = PipelineMetrics(pipeline.device)
+        source = self._uploads.batch(empty_source(pipeline.source, context))
+        inputs = Inputs(source, context.results, partial(self._evaluate, context))
+        rows = known_rows(pipeline.source)
+        if settings.tier == "interpreted":
+            expected.reason = "tier = interpreted"
+        elif settings.tier == "auto" and rows is not None and self._is_small(rows):
+            expected.reason = f"fewer than {SMALL_SOURCE_ROWS} rows"
+        else:
+            lowered = self._fused.lower(pipeline, inputs, context)
+            expected.reason = lowered.reason
+            expected.tier = "interpreted" if lowered.fused is None else "fused"
+        sink = SinkRun(pipeline.sink, context)
+        run_interpreted(pipeline, source, self._workers, context, sink)
+        return expected, sink.result()
+
+    # --- a source as a whole, and in parts ---------------------------------------------------------------------------
+
+    def _run_whole(
+        self,
+        pipeline: Pipeline,
+        source: Batch,
+        context: RunContext,
+        settings: ExecutionSettings,
+        measured: PipelineMetrics,
+    ) -> RowsResult | JoinTable:
+        inputs, lowered = self._inputs(pipeline, source, context, settings, measured)
+        if lowered is not None and lowered.fused is not None and lowered.fused.aggregates is not None:
+            with np.errstate(all="ignore"):  # partial sums of infinities may merge to NaN, which is no error
+                return self._driver.run_aggregate(lowered.fused, lowered.compiled, inputs, context)
+        sink = SinkRun(pipeline.sink, context)
+        self._feed(pipeline, inputs, lowered, sink, 0, context, settings)
+        return sink.result()
+
+    def _run_part(
+        self,
+        pipeline: Pipeline,
+        source: Batch,
+        sink: SinkRun,
+        sequence: int,
+        settings: ExecutionSettings,
+        measured: PipelineMetrics,
+    ) -> int:
+        """Feed the rows of one part to ``sink``, in order from place ``sequence``; the place after them."""
+        context = sink.context
+        inputs, lowered = self._inputs(pipeline, self._uploads.batch(source), context, settings, measured)
+        if isinstance(pipeline.sink, AggregateSink):
+            lowered = None
+        return self._feed(pipeline, inputs, lowered, sink, sequence, context, settings)
+
+    def _inputs(
+        self,
+        pipeline: Pipeline,
+        source: Batch,
+        context: RunContext,
+        settings: ExecutionSettings,
+        measured: PipelineMetrics,
+    ) -> tuple[Inputs, Lowered | None]:
+        measured.num_parts += 1
+        measured.num_source_rows += source.num_rows
+        measured.num_bytes += sum(column.nbytes for column in source.columns.values())
+        self._device.load_ahead(source.num_rows)
+        inputs = Inputs(source, context.results, partial(self._evaluate, context))
+        return inputs, self._choose_tier(pipeline, inputs, context, settings, measured)
+
+    def _feed(
+        self,
+        pipeline: Pipeline,
+        inputs: Inputs,
+        lowered: Lowered | None,
+        sink: SinkRun,
+        sequence: int,
+        context: RunContext,
+        settings: ExecutionSettings,
+    ) -> int:
+        """Pass rows through the transforms into ``sink``; the place in order after them."""
+        if lowered is None:
+            return run_interpreted(
+                pipeline,
+                inputs.batch,
+                self._workers,
+                context,
+                sink,
+                sequence=sequence,
+                batch_rows=settings.batch_rows,
+                computed=inputs.computed,
+            )
+        fused, compiled = lowered.fused, lowered.compiled
+        assert fused is not None, "the caller checked"
+        transforms = transform_operators(pipeline.transforms[fused.num_transforms :], pipeline.sink)
+        in_order = isinstance(pipeline.sink, LimitSink | CollectSink)
+        last = sequence
+
+        def new_consumer():  # type: ignore[no-untyped-def]
+            consume = sink.consumer(transforms)
+
+            def shifted(batch: Batch, place: int) -> None:
+                nonlocal last
+                last = max(last, sequence + place)
+                consume(batch, sequence + place)
+
+            return shifted
+
+        self._driver.run_emit(fused, compiled, inputs, context, new_consumer, in_order=in_order)
+        sink.release_consumers()
+        return last + 1
+
+    # --- tiers -------------------------------------------------------------------------------------------------------
+
+    def _choose_tier(
+        self,
+        pipeline: Pipeline,
+        inputs: Inputs,
+        context: RunContext,
+        settings: ExecutionSettings,
+        measured: PipelineMetrics,
+    ) -> Lowered | None:
+        """The lowered pipeline if it is to run fused; None for the interpreter, with the reason in ``measured``."""
+        if settings.tier == "interpreted":
+            measured.reason = "tier = interpreted"
+            return None
+        if settings.tier == "auto" and self._is_small(inputs.batch.num_rows):
+            measured.reason = f"fewer than {SMALL_SOURCE_ROWS} rows"
+            return None
+        lowered = self._fused.lower(pipeline, inputs, context)
+        measured.reason = lowered.reason
+        if lowered.fused is None:
+            if settings.tier == "compiled" and settings.on_unsupported == "error":
+                raise NotSupportedError(f"pipeline cannot be compiled: {lowered.reason}")
+            return None
+        wait = settings.tier == "compiled" or inputs.batch.num_rows > WAIT_FOR_COMPILER_ROWS
+        if not self._driver.ready(lowered.fused, lowered.compiled, inputs, wait=wait):
+            measured.reason = "compiling in the background"
+            return None
+        measured.tier = "fused"
+        measured.source = lowered.compiled.source
+        return lowered
+
+    def _is_small(self, num_rows: int) -> bool:
+        return num_rows < SMALL_SOURCE_ROWS and not self._driver.on_grid
+
+    def _evaluate(self, context: RunContext, expression: Expression, batch: Batch) -> Column:
+        """Interpret an expression over all rows, on all workers."""
+        parts: dict[int, Column] = {}
+
+        def work(morsels: Iterator[Morsel]) -> None:
+            for morsel in morsels:
+                context.check_cancelled()
+                rows = batch.slice(morsel.start, morsel.stop)
+                parts[morsel.sequence] = evaluate(expression, rows, context)
+
+        self._workers.run(cut(batch.num_rows, self._workers.threads), work)
+        return concat_columns([parts[sequence] for sequence in sorted(parts)], xp=context.xp)
+
+
+def _rest(first: Batch, second: Batch, others: Iterator[Batch]) -> Iterator[Batch]:
+    """All parts; none is held on to."""
+    yield first
+    del first
+    yield second
+    del second
+    yield from others

@@ -1,0 +1,284 @@
+"""How many bytes of one memory may be used, who uses them, and how bytes are won back when they run short."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol
+
+from gpuql.memory import faults
+from gpuql_planner.errors import OutOfMemoryError
+
+#: How long a query that is short of memory waits for a sign of life of the queries that hold it, in seconds.
+_PATIENCE_S = 2.0
+_POLL_S = 0.05
+
+
+class Reclaimable(Protocol):
+    """Something that holds reserved bytes and can do without them."""
+
+    @property
+    def reclaimable_bytes(self) -> int:
+        """About how many bytes :meth:`reclaim` could free now. Called without any lock."""
+
+    def reclaim(self, wanted_bytes: int) -> int:
+        """Free up to about ``wanted_bytes`` and say how many were freed; 0 if it is busy.
+
+        Called by any thread, which may hold no lock of a Reclaimable. Errors: OutOfMemoryError if the slower memory is
+        full, InputError if a file cannot be written.
+        """
+
+
+@dataclass(eq=False)
+class Account:
+    """What one query, or one result or cache, holds of a budget. ``number`` grows with the time of opening.
+
+    ``running`` says whether it will give bytes back by itself. ``borrowers`` counts, by thread, the reservations that
+    end with a step of work, ``waiting`` has the threads that wait for bytes.
+    """
+
+    number: int
+    running: bool = True
+    held_bytes: int = 0
+    peak_bytes: int = 0
+    borrowers: dict[int, int] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
+
+
+class Budget:
+    """Bytes of one memory, shared by queries and caches. Safe to use from several threads at once.
+
+    Parameters
+    ----------
+    tier : name of the memory in messages, such as "host memory".
+    setting : the setting that limits it, such as "memory_limit".
+    limit_bytes : most bytes that may be held; may be changed at any time (what is held already stays).
+    """
+
+    def __init__(self, tier: str, setting: str, limit_bytes: int) -> None:
+        self.tier = tier
+        self.setting = setting
+        self.limit_bytes = limit_bytes
+        self._used_bytes = 0
+        self._peak_bytes = 0
+        self._accounts: set[Account] = set()
+        self._caches: list[Reclaimable] = []
+        self._stores: dict[int, tuple[Account, Reclaimable]] = {}
+        self._changed = threading.Condition()
+        self._numbers = itertools.count(1)
+        self._releases = 0
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes held now."""
+        return self._used_bytes
+
+    @property
+    def peak_bytes(self) -> int:
+        """Most bytes ever held at a time."""
+        return self._peak_bytes
+
+    @property
+    def free_bytes(self) -> int:
+        """Bytes that nobody holds."""
+        return max(0, self.limit_bytes - self._used_bytes)
+
+    @property
+    def available_bytes(self) -> int:
+        """Bytes that nobody holds or that a cache would let go of."""
+        return self.free_bytes + sum(cache.reclaimable_bytes for cache in tuple(self._caches))
+
+    def open_account(self, *, running: bool = True) -> Account:
+        """An account; :meth:`close_account` must follow."""
+        opened = Account(next(self._numbers), running)
+        with self._changed:
+            self._accounts.add(opened)
+        return opened
+
+    def close_account(self, account: Account) -> None:
+        """Give back whatever the account holds."""
+        with self._changed:
+            self._used_bytes -= account.held_bytes
+            account.held_bytes = 0
+            self._accounts.discard(account)
+            self._stores = {key: item for key, item in self._stores.items() if item[0] is not account}
+            self._releases += 1
+            self._changed.notify_all()
+
+    def add_cache(self, cache: Reclaimable) -> None:
+        """Ask ``cache`` first when bytes run short."""
+        self._caches.append(cache)
+
+    def add_store(self, account: Account, store: Reclaimable) -> None:
+        """Ask ``store`` for its bytes when there is no other way."""
+        with self._changed:
+            self._stores[id(store)] = account, store
+
+    def remove_store(self, store: Reclaimable) -> None:
+        """Ask ``store`` no more."""
+        with self._changed:
+            self._stores.pop(id(store), None)
+
+    def try_take(self, account: Account, num_bytes: int) -> bool:
+        """Take bytes if they are free; nobody is asked for any."""
+        with self._changed:
+            if num_bytes > self.limit_bytes - self._used_bytes:
+                return False
+            self._used_bytes += num_bytes
+            self._peak_bytes = max(self._peak_bytes, self._used_bytes)
+            account.held_bytes += num_bytes
+            account.peak_bytes = max(account.peak_bytes, account.held_bytes)
+            return True
+
+    def take_if_possible(self, account: Account, num_bytes: int) -> bool:
+        """Take bytes: free ones, else those of caches, else those that stores win by moving rows to slower memory."""
+        faults.passing(faults.RESERVATION)
+        if self.try_take(account, num_bytes):
+            return True
+        if num_bytes > self.limit_bytes:
+            return False
+        for holder in self._holders(account):
+            missing = num_bytes - self.free_bytes
+            if missing > 0:
+                holder.reclaim(missing)
+            if self.try_take(account, num_bytes):
+                return True
+        return False
+
+    def take(self, account: Account, num_bytes: int, owner: str, check_cancelled: Callable[[], None]) -> None:
+        """Take bytes, waiting for others to give some back if what they hold cannot be moved.
+
+        Errors: OutOfMemoryError if there is no way to get them; what ``check_cancelled`` raises while waiting.
+        """
+        quiet_since: float | None = None
+        while not self.take_if_possible(account, num_bytes):
+            check_cancelled()
+            with self._changed:
+                others = [other for other in self._accounts if other is not account and other.running]
+                if num_bytes > self.limit_bytes or not (others or self._siblings_work(account)):
+                    raise self._exhausted(account, num_bytes, owner)
+                releases = self._releases
+                thread = threading.get_ident()
+                account.waiting.add(thread)
+                self._changed.wait(_POLL_S)
+                account.waiting.discard(thread)
+                moving = self._releases != releases or self._siblings_work(account)
+                if moving or not all(other.waiting for other in others):
+                    quiet_since = None
+                    continue
+                # All wait for each other: the latest to come gives way.
+                gives_way = account.number >= max((other.number for other in others), default=0)
+            quiet_since = quiet_since or time.monotonic()
+            if gives_way and time.monotonic() - quiet_since > _PATIENCE_S:
+                raise self._exhausted(account, num_bytes, owner)
+
+    @staticmethod
+    def _siblings_work(account: Account) -> bool:
+        """Whether another thread of the same query holds bytes for a step that goes on."""
+        me = threading.get_ident()
+        return any(thread != me and thread not in account.waiting for thread in tuple(account.borrowers))
+
+    def give(self, account: Account, num_bytes: int) -> None:
+        """Give bytes back."""
+        with self._changed:
+            num_bytes = min(num_bytes, account.held_bytes)  # of a closed account nothing is left to give
+            self._used_bytes -= num_bytes
+            account.held_bytes -= num_bytes
+            self._releases += 1
+            self._changed.notify_all()
+
+    def transfer(self, giver: Account, taker: Account, num_bytes: int) -> None:
+        """Let another account hold bytes."""
+        with self._changed:
+            giver.held_bytes -= num_bytes
+            taker.held_bytes += num_bytes
+            taker.peak_bytes = max(taker.peak_bytes, taker.held_bytes)
+
+    def _holders(self, account: Account) -> Iterator[Reclaimable]:
+        """Whom to ask for bytes: caches, then the asking query's stores, then those of others, larger ones first."""
+        yield from tuple(self._caches)
+        with self._changed:
+            stores = list(self._stores.values())
+        stores.sort(key=lambda item: (item[0] is not account, -item[1].reclaimable_bytes))
+        for _, store in stores:
+            if store.reclaimable_bytes:
+                yield store
+
+    def _exhausted(self, account: Account, num_bytes: int, owner: str) -> OutOfMemoryError:
+        return OutOfMemoryError(
+            f"{owner} needs more {self.tier} than is left: {format_bytes(num_bytes)} "
+            f"({format_bytes(self._used_bytes)} of {format_bytes(self.limit_bytes)} used, "
+            f"{format_bytes(account.held_bytes)} by this query)",
+            hint=f"raise {self.setting}, or lower threads so that fewer steps run at once",
+        )
+
+
+class Reservation:
+    """Bytes of a budget that an account holds for one step of work; a context manager that gives them back.
+
+    To be closed by the thread that opened it.
+    """
+
+    def __init__(
+        self, budget: Budget, account: Account, owner: str, check_cancelled: Callable[[], None]
+    ) -> None:
+        self.num_bytes = 0
+        self._budget = budget
+        self._account = account
+        self._owner = owner
+        self._check_cancelled = check_cancelled
+        self._thread = threading.get_ident()
+        account.borrowers[self._thread] = account.borrowers.get(self._thread, 0) + 1
+
+    def resize(self, num_bytes: int) -> None:
+        """Hold ``num_bytes`` from now on. Errors: OutOfMemoryError; then the old size stays."""
+        more = num_bytes - self.num_bytes
+        if more > 0:
+            self._budget.take(self._account, more, self._owner, self._check_cancelled)
+        elif more < 0:
+            self._budget.give(self._account, -more)
+        self.num_bytes = num_bytes
+
+    def try_resize(self, num_bytes: int) -> bool:
+        """Like :meth:`resize`, but without waiting, and false instead of an error."""
+        more = num_bytes - self.num_bytes
+        if more > 0 and not self._budget.take_if_possible(self._account, more):
+            return False
+        if more < 0:
+            self._budget.give(self._account, -more)
+        self.num_bytes = num_bytes
+        return True
+
+    def release(self) -> None:
+        """Give all back. Twice does no harm."""
+        num_bytes, self.num_bytes = self.num_bytes, 0
+        if num_bytes:
+            self._budget.give(self._account, num_bytes)
+        borrowers, thread = self._account.borrowers, self._thread
+        if thread in borrowers:
+            borrowers[thread] -= 1
+            if not borrowers[thread]:
+                del borrowers[thread]
+        self._thread = -1
+
+    def __enter__(self) -> Reservation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def format_bytes(num_bytes: int) -> str:
+    """Bytes for a person: "1.5 GiB"."""
+    size = float(num_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,240 @@
+"""Batches that an operator keeps, in order, in memory as long as the budget has room and in slower memory otherwise."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import StringArray
+from gpuql.columnar.parts import batch_size, string_bytes
+
+if TYPE_CHECKING:
+    from gpuql.memory.query_memory import QueryMemory
+
+#: A batch is moved to slower memory in slices of about this many bytes, so that reading one back needs little room.
+BLOCK_BYTES = 8 << 20
+
+
+class LowerTier(Protocol):
+    """Where a store moves batches to. Thread-safe."""
+
+    def put(self, batch: Batch) -> Any:
+        """Keep a batch; a ticket to :meth:`get` it with."""
+
+    def get(self, ticket: Any) -> Batch:
+        """The batch, as often as asked."""
+
+    def close(self) -> None:
+        """Let go of all batches."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """A slice of a batch in slower memory; ``row_bytes`` are what it takes in memory."""
+
+    tier: LowerTier
+    ticket: Any
+    row_bytes: int
+
+
+@dataclass(eq=False)
+class _Piece:
+    """A batch in its place: in memory (``batch``), or below, in slices (``blocks``)."""
+
+    sequence: int
+    num_rows: int
+    row_bytes: int
+    batch: Batch | None
+    blocks: list[_Block] = field(default_factory=list)
+
+
+class RowStore:
+    """Rows of one owner. Filled by one thread at a time; may be asked for its bytes by any.
+
+    All batches have the same attributes. ``owner`` is what messages call it, such as "sort".
+    """
+
+    def __init__(self, memory: QueryMemory, owner: str) -> None:
+        self.owner = owner
+        self._memory = memory
+        self._pieces: list[_Piece] = []
+        self._strings: dict[int, StringArray] = {}
+        self._held_bytes = 0
+        self._lower_tiers: list[LowerTier] = []
+        self._lock = threading.Lock()
+        self._is_known = False
+        self.num_rows = 0
+        self.spilled_bytes = 0
+
+    # --- filling -----------------------------------------------------------------------------------------------------
+
+    def append(self, batch: Batch, sequence: int = 0) -> None:
+        """Keep a batch; ``sequence`` is its place in the order of :meth:`__iter__` (equal ones in order of arrival).
+
+        Errors: OutOfMemoryError if neither the budget nor slower memory has room.
+        """
+        size = batch_size(batch, self._memory.resident)
+        fresh = [strings for strings in size.strings if id(strings) not in self._strings]
+        num_bytes = size.row_bytes + sum(string_bytes(strings) for strings in fresh)
+        if num_bytes and not self._is_known:
+            self._memory.add_store(self)
+            self._is_known = True
+        in_memory = num_bytes == 0 or self._memory.take_if_possible(num_bytes)
+        if not in_memory:
+            self._append_below(batch, sequence)
+            return
+        with self._lock:
+            self._pieces.append(_Piece(sequence, batch.num_rows, size.row_bytes, batch))
+            for strings in fresh:
+                self._strings[id(strings)] = strings
+            self._held_bytes += num_bytes
+            self.num_rows += batch.num_rows
+
+    def _append_below(self, batch: Batch, sequence: int) -> None:
+        piece = _Piece(sequence, batch.num_rows, batch_size(batch).row_bytes, batch)
+        with self._lock:
+            self._move(piece)
+            self._pieces.append(piece)
+            self.num_rows += batch.num_rows
+
+    def absorb(self, other: RowStore) -> None:
+        """Take over all rows of a store of the same query, which is empty and closed afterwards."""
+        self._memory.remove_store(other)
+        with self._lock, other._lock:
+            self._pieces += other._pieces
+            self._strings |= other._strings
+            self._held_bytes += other._held_bytes
+            self.num_rows += other.num_rows
+            self.spilled_bytes += other.spilled_bytes
+            self._lower_tiers += other._lower_tiers
+            other._pieces, other._strings, other._lower_tiers, other._held_bytes = [], {}, [], 0
+            other.num_rows = 0
+        if self._held_bytes and not self._is_known:
+            self._memory.add_store(self)
+            self._is_known = True
+
+    def drop_empty(self) -> None:
+        """Forget batches without rows, but for one if there is no other."""
+        with self._lock:
+            filled = [piece for piece in self._pieces if piece.num_rows]
+            self._pieces = filled or self._pieces[:1]
+
+    def rows_before(self, sequence: int) -> int:
+        """Rows of batches whose place is before ``sequence``."""
+        return sum(piece.num_rows for piece in self._pieces if piece.sequence < sequence)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """All batches in order, those below read one at a time."""
+        for piece in self._ordered():
+            yield from self._read(piece)
+
+    def drain(self) -> Iterator[Batch]:
+        """All batches in order; each is let go of, and its bytes are given back, when the next one is asked for."""
+        for piece in self._ordered():
+            yield from self._read(piece)
+            with self._lock:
+                if piece.batch is not None:
+                    piece.batch = None
+                    self._held_bytes -= piece.row_bytes
+                    self._memory.give(piece.row_bytes)
+        self.close()
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes that all rows would take in memory at once."""
+        strings = sum(string_bytes(strings) for strings in self._strings.values())
+        return strings + sum(piece.row_bytes for piece in self._pieces)
+
+    @property
+    def is_spilled(self) -> bool:
+        """Whether some rows are in slower memory."""
+        return self.spilled_bytes > 0
+
+    def _ordered(self) -> list[_Piece]:
+        return sorted(self._pieces, key=lambda piece: piece.sequence)
+
+    def _read(self, piece: _Piece) -> Iterator[Batch]:
+        with self._lock:
+            batch = piece.batch
+        if batch is not None:
+            yield batch
+            return
+        for block in piece.blocks:
+            read = block.tier.get(block.ticket)
+            self._memory.metrics.add_read(block.row_bytes)
+            yield read
+
+    # --- giving bytes back -------------------------------------------------------------------------------------------
+
+    @property
+    def reclaimable_bytes(self) -> int:
+        """See ``Reclaimable``."""
+        return self._held_bytes
+
+    def reclaim(self, wanted_bytes: int) -> int:
+        """Move batches below until ``wanted_bytes`` are free, the latest first; see ``Reclaimable``."""
+        if not self._lock.acquire(blocking=False):
+            return 0
+        try:
+            before = self._held_bytes
+            for piece in reversed(self._pieces):
+                if before - self._held_bytes >= wanted_bytes:
+                    break
+                if piece.batch is not None and piece.row_bytes:
+                    self._move(piece)
+                    self._held_bytes -= piece.row_bytes
+                    self._memory.give(piece.row_bytes)
+            if all(piece.batch is None or not piece.row_bytes for piece in self._pieces):
+                kept = sum(string_bytes(strings) for strings in self._strings.values())
+                self._strings.clear()
+                self._held_bytes -= kept
+                self._memory.give(kept)
+            return before - self._held_bytes
+        finally:
+            self._lock.release()
+
+    def _move(self, piece: _Piece) -> None:
+        """Put the piece into slower memory, in slices."""
+        if not self._lower_tiers:
+            self._lower_tiers.append(self._memory.lower_tier(self.owner))
+        lower = self._lower_tiers[0]
+        batch = piece.batch
+        assert batch is not None, "only what is here can move"
+        slices = max(1, -(-piece.row_bytes // BLOCK_BYTES))
+        step = max(1, -(-piece.num_rows // slices))
+        blocks = []
+        for start in range(0, max(piece.num_rows, 1), step):
+            part = batch.slice(start, start + step) if slices > 1 else batch
+            row_bytes = piece.row_bytes * part.num_rows // max(piece.num_rows, 1)
+            blocks.append(_Block(lower, lower.put(part), row_bytes))
+        piece.blocks, piece.batch = blocks, None
+        self.spilled_bytes += piece.row_bytes
+        self._memory.metrics.add_spill(piece.row_bytes)
+
+    def hand_over(self, memory: QueryMemory) -> None:
+        """Let another account hold the rows from now on; the bytes move with them, whatever its budget says."""
+        with self._lock:
+            self._memory.remove_store(self)
+            self._memory.budget.transfer(self._memory.account, memory.account, self._held_bytes)
+            self._memory = memory
+            memory.add_store(self)
+
+    def close(self) -> None:
+        """Let go of all rows, in memory and below. Twice does no harm."""
+        self._memory.remove_store(self)
+        with self._lock:
+            held, self._held_bytes = self._held_bytes, 0
+            self._pieces = []
+            self._strings.clear()
+            lower_tiers, self._lower_tiers = self._lower_tiers, []
+        self._memory.give(held)
+        for tier in lower_tiers:
+            tier.close()
