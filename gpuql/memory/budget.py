@@ -33,11 +33,19 @@ class Reclaimable(Protocol):
         """
 
 
+class Store(Reclaimable, Protocol):
+    """Rows of a query: they move to slower memory when asked, and are gone when the query is."""
+
+    def close(self) -> None:
+        """Let go of all rows."""
+
+
 @dataclass(eq=False)
 class Account:
     """What one query, or one result or cache, holds of a budget. ``number`` grows with the time of opening.
 
-    ``running`` says whether it will give bytes back by itself. ``borrowers`` counts, by thread, the reservations that
+    ``stores`` are asked for their bytes when there is no other way. ``running`` says whether the account will give bytes
+    back by itself. ``borrowers`` counts, by thread, the reservations that
     end with a step of work, ``waiting`` has the threads that wait for bytes.
     """
 
@@ -45,6 +53,7 @@ class Account:
     running: bool = True
     held_bytes: int = 0
     peak_bytes: int = 0
+    stores: dict[int, Store] = field(default_factory=dict)
     borrowers: dict[int, int] = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
 
@@ -67,7 +76,6 @@ class Budget:
         self._peak_bytes = 0
         self._accounts: set[Account] = set()
         self._caches: list[Reclaimable] = []
-        self._stores: dict[int, tuple[Account, Reclaimable]] = {}
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
         self._releases = 0
@@ -105,23 +113,12 @@ class Budget:
             self._used_bytes -= account.held_bytes
             account.held_bytes = 0
             self._accounts.discard(account)
-            self._stores = {key: item for key, item in self._stores.items() if item[0] is not account}
             self._releases += 1
             self._changed.notify_all()
 
     def add_cache(self, cache: Reclaimable) -> None:
         """Ask ``cache`` first when bytes run short."""
         self._caches.append(cache)
-
-    def add_store(self, account: Account, store: Reclaimable) -> None:
-        """Ask ``store`` for its bytes when there is no other way."""
-        with self._changed:
-            self._stores[id(store)] = account, store
-
-    def remove_store(self, store: Reclaimable) -> None:
-        """Ask ``store`` no more."""
-        with self._changed:
-            self._stores.pop(id(store), None)
 
     def try_take(self, account: Account, num_bytes: int) -> bool:
         """Take bytes if they are free; nobody is asked for any."""
@@ -202,7 +199,7 @@ class Budget:
         """Whom to ask for bytes: caches, then the asking query's stores, then those of others, larger ones first."""
         yield from tuple(self._caches)
         with self._changed:
-            stores = list(self._stores.values())
+            stores = [(holder, store) for holder in self._accounts for store in tuple(holder.stores.values())]
         stores.sort(key=lambda item: (item[0] is not account, -item[1].reclaimable_bytes))
         for _, store in stores:
             if store.reclaimable_bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -73,8 +72,6 @@ class QueryMemory:
         self.metrics = MemoryMetrics()
         #: Ids of arrays that belong to tables: keeping views of them costs a query nothing.
         self.resident: set[int] = set()
-        self._stores: weakref.WeakSet[RowStore] = weakref.WeakSet()
-        self._lock = threading.Lock()
         self._make_lower = make_lower
         self._check_cancelled = check_cancelled
 
@@ -114,15 +111,11 @@ class QueryMemory:
 
     def add_store(self, store: RowStore) -> None:
         """Ask ``store`` for its bytes when they run short, and close it when the query ends."""
-        with self._lock:
-            self._stores.add(store)
-        self.budget.add_store(self.account, store)
+        self.account.stores[id(store)] = store
 
     def remove_store(self, store: RowStore) -> None:
         """The contrary of :meth:`add_store`."""
-        self.budget.remove_store(store)
-        with self._lock:
-            self._stores.discard(store)
+        self.account.stores.pop(id(store), None)
 
     def lower_tier(self, owner: str) -> LowerTier:
         """A new place for batches in slower memory."""
@@ -148,9 +141,7 @@ class QueryMemory:
     def close(self) -> None:
         """Give everything back; the account is closed. Twice does no harm."""
         self.metrics.peak_bytes = max(self.metrics.peak_bytes, self.account.peak_bytes)
-        with self._lock:
-            stores = list(self._stores)
-        for store in stores:
+        for store in tuple(self.account.stores.values()):
             store.close()
         self.budget.close_account(self.account)
 
