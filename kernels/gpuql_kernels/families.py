@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gpuql_kernels.group_by.contract import GroupByKernels
 from gpuql_kernels.group_table.contract import GroupTableKernels
 from gpuql_kernels.hash_table.contract import HashTableKernels
+from gpuql_kernels.partition.contract import PartitionKernels
 from gpuql_kernels.sort.contract import SortKernels
 from gpuql_kernels.string_match.contract import StringMatchKernels
 
@@ -20,6 +21,7 @@ class KernelFamilies:
     group_table: GroupTableKernels
     sort: SortKernels
     string_match: StringMatchKernels
+    partition: PartitionKernels
 
 
 def cpu_families() -> KernelFamilies:
@@ -27,10 +29,11 @@ def cpu_families() -> KernelFamilies:
     from gpuql_kernels.group_by import cpu as group_by
     from gpuql_kernels.group_table import cpu as group_table
     from gpuql_kernels.hash_table import cpu as hash_table
+    from gpuql_kernels.partition import cpu as partition
     from gpuql_kernels.sort import cpu as sort
     from gpuql_kernels.string_match import cpu as string_match
 
-    return KernelFamilies(hash_table, group_by, group_table, sort, string_match)
+    return KernelFamilies(hash_table, group_by, group_table, sort, string_match, partition)
 
 
 def gpu_families() -> KernelFamilies:
@@ -38,7 +41,8 @@ def gpu_families() -> KernelFamilies:
     from gpuql_kernels.group_by import gpu as group_by
     from gpuql_kernels.group_table import gpu as group_table
     from gpuql_kernels.hash_table import gpu as hash_table
+    from gpuql_kernels.partition import gpu as partition
     from gpuql_kernels.sort import gpu as sort
     from gpuql_kernels.string_match import gpu as string_match
 
-    return KernelFamilies(hash_table, group_by, group_table, sort, string_match)
+    return KernelFamilies(hash_table, group_by, group_table, sort, string_match, partition)

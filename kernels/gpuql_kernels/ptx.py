@@ -12,6 +12,7 @@ _MODULES = (
     "gpuql_kernels.group_by.gpu",
     "gpuql_kernels.group_table.gpu",
     "gpuql_kernels.hash_table.gpu",
+    "gpuql_kernels.partition.gpu",
     "gpuql_kernels.string_match.gpu_kernels",
 )
 
