@@ -31,27 +31,60 @@ def tpch_files(scale_factor: float, folder: str | None) -> dict[str, Path]:
         if missing:
             raise InputError(f"TPC-H tables not found: {', '.join(missing)}")
         return files
-    target = cache_folder() / "tpch" / f"sf{scale_factor:g}"
+    target = tpch_folder(scale_factor)
     if not target.exists():
-        _generate(scale_factor, target)
+        print(f"generating TPC-H data at scale factor {scale_factor:g} into {target}", file=sys.stderr)
+        with TpchGenerator(scale_factor) as generator:
+            generator.finish()
     return tpch_files(scale_factor, str(target))
 
 
-def _generate(scale_factor: float, target: Path) -> None:
-    generator = shutil.which("tpcgen-cli") or shutil.which("tpcgen-cli", path=sysconfig.get_path("scripts"))
-    if generator is None:
-        raise InputError(
-            "data generator not found: tpcgen-cli", hint="pip install 'gpuql[bench]', or give --data DIR"
+def tpch_folder(scale_factor: float) -> Path:
+    """Where generated tables of a scale factor are kept; there if and only if they are complete."""
+    return cache_folder() / "tpch" / f"sf{scale_factor:g}"
+
+
+class TpchGenerator:
+    """A running generator; :meth:`finish` waits for it. Leaving the context before that ends it without a trace.
+
+    Errors: InputError if the generator is not installed.
+    """
+
+    def __init__(self, scale_factor: float, threads: int | None = None) -> None:
+        program = shutil.which("tpcgen-cli") or shutil.which("tpcgen-cli", path=sysconfig.get_path("scripts"))
+        if program is None:
+            raise InputError(
+                "data generator not found: tpcgen-cli", hint="pip install 'gpuql[bench]', or give --data DIR"
+            )
+        self._target = tpch_folder(scale_factor)
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        # Into a folder beside the target, renamed when complete: an interrupted run leaves nothing that looks finished.
+        self._unfinished = Path(tempfile.mkdtemp(dir=self._target.parent, prefix="generating-"))
+        command = [program, "tpch", "parquet", "-q", "-s", f"{scale_factor:g}", "-o", str(self._unfinished)]
+        command += [] if threads is None else ["-n", str(threads)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    print(f"generating TPC-H data at scale factor {scale_factor:g} into {target}", file=sys.stderr)
-    # Into a folder beside the target, renamed when complete: an interrupted run leaves nothing that looks finished.
-    unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix="generating-"))
-    try:
-        command = [generator, "tpch", "parquet", "-s", f"{scale_factor:g}", "-o", str(unfinished)]
-        finished = subprocess.run(command, capture_output=True, text=True, check=False)
-        if finished.returncode != 0:
-            raise InputError(f"data generator failed: {finished.stderr.strip()}")
-        unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+    def __enter__(self) -> TpchGenerator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        assert self.process.stderr is not None, "opened as a pipe"
+        self.process.stderr.close()
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+
+    def finish(self) -> Path:
+        """The folder of the complete tables; InputError if the generator failed."""
+        _, message = self.process.communicate()
+        if self.process.returncode != 0:
+            raise InputError(f"data generator failed: {message.strip()}")
+        try:
+            self._unfinished.rename(self._target)
+        except OSError:
+            if not self._target.exists():  # else another process was first with the same tables
+                raise
+        return self._target

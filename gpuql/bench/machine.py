@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from gpuql import __version__
+from gpuql.device import measure_cuda, measure_host
 
 
 def describe_machine() -> dict[str, str | int]:
@@ -43,3 +44,13 @@ def peak_resident_bytes() -> int:
     """Most memory that this process ever had resident."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def copy_bytes_per_s(device: str, threads: int, num_bytes: int = 128 << 20) -> float:
+    """Bytes per second copied in the memory that tables lie in when queries run on ``device``.
+
+    Read and written bytes both count. A GPU's own memory, else the host's, with ``num_bytes`` for each thread.
+    """
+    if device == "gpu":
+        return measure_cuda.device_bytes_per_second()[0]
+    return measure_host.copy_bytes_per_second(threads, num_bytes)

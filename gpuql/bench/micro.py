@@ -7,14 +7,13 @@ import datetime
 import itertools
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gpuql.bench.machine import describe_machine
+from gpuql.bench.machine import copy_bytes_per_s, describe_machine
 from gpuql.bench.timing import median, time_once
 from gpuql.session import Connection, connect
 from gpuql_kernels.codegen.background import background
@@ -53,7 +52,8 @@ GROUP_COUNTS = tuple(
 )
 
 
-def _group_case(groups: int) -> str:
+def group_case(groups: int) -> str:
+    """Name of the case that groups into so many groups."""
     return f"group by, {groups:,} groups"
 
 
@@ -70,7 +70,7 @@ CASES = (
     Case("join, 1 million keys", ("k1000000", "f"), "SELECT sum(f + v) FROM t JOIN million ON k1000000 = k"),
     *(
         Case(
-            _group_case(groups),
+            group_case(groups),
             (f"k{groups}", "f"),
             f"SELECT count(*) FROM (SELECT k{groups}, sum(f) AS s FROM t GROUP BY k{groups}) WHERE s < 0",
         )
@@ -100,7 +100,7 @@ def make_column(name: str, num_rows: int, generator: np.random.Generator) -> Any
 
 def run_micro(options: argparse.Namespace, settings: dict[str, str]) -> int:
     """Run all cases and print them."""
-    too_many = {_group_case(groups) for groups in GROUP_COUNTS if groups > options.rows}
+    too_many = {group_case(groups) for groups in GROUP_COUNTS if groups > options.rows}
     cases = [
         case for case in CASES if options.only.lower() in case.name.lower() and case.name not in too_many
     ]
@@ -108,11 +108,11 @@ def run_micro(options: argparse.Namespace, settings: dict[str, str]) -> int:
     with connect(
         options.device, options.threads, on_unsupported=options.on_unsupported, **settings
     ) as connection:
-        bandwidth = copy_bandwidth(connection.settings.threads)
+        bandwidth = copy_bytes_per_s(connection.device.name, connection.settings.threads)
         print(
             f"{options.rows:,} rows, device {connection.device.name} ({connection.device.reason}), "
             f"{connection.settings.threads} threads, median of {options.runs} runs, "
-            f"they copy {bandwidth / 1e9:.1f} GB/s"
+            f"its memory copies {bandwidth / 1e9:.1f} GB/s"
         )
         print(f"{'case':<32} {'ms':>9} {'million rows/s':>15} {'GB/s':>7} {'share':>6}  tier")
         for case in cases:
@@ -145,7 +145,7 @@ def run_micro(options: argparse.Namespace, settings: dict[str, str]) -> int:
 def largest_group_step(reports: list[CaseReport]) -> tuple[float, int]:
     """Largest ratio of the time of one group count to that of the next smaller one, and where; (0, 0) if not run."""
     times = {report.name: report.ms for report in reports}
-    known = [(groups, times[name]) for groups in GROUP_COUNTS if (name := _group_case(groups)) in times]
+    known = [(groups, times[name]) for groups in GROUP_COUNTS if (name := group_case(groups)) in times]
     steps = [(after / before, groups) for (_, before), (groups, after) in itertools.pairwise(known)]
     return max(steps, default=(0.0, 0))
 
@@ -188,12 +188,3 @@ def measure_case(
         sorted({pipeline.device for pipeline in pipelines}),
         sorted({pipeline.tier for pipeline in pipelines}),
     )
-
-
-def copy_bandwidth(threads: int) -> float:
-    """Bytes per second that ``threads`` threads of this machine copy; read and written bytes both count."""
-    sources = [np.ones(1 << 24, dtype=np.int64) for _ in range(threads)]
-    targets = [np.zeros_like(source) for source in sources]
-    with ThreadPoolExecutor(threads) as pool:
-        best = min(time_once(lambda: list(pool.map(np.copyto, targets, sources)))[1] for _ in range(5))
-    return 2 * sum(source.nbytes for source in sources) / best * 1000

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import importlib.util
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,33 @@ def cuda_support() -> CudaSupport:
     return CudaSupport(driver, num_devices, missing)
 
 
-def _ask_driver() -> tuple[str | None, int]:
-    try:
-        library = ctypes.CDLL("libcuda.so.1" if ctypes.util.find_library("cuda") is None else "libcuda.so")
-    except OSError:
+def device_names() -> tuple[str, ...]:
+    """Names of the CUDA devices as the driver gives them, such as "NVIDIA H200"; none without a driver."""
+    library = _driver_library()
+    _, num_devices = _ask_driver()
+    names = []
+    for ordinal in range(num_devices if library is not None else 0):
+        device, text = ctypes.c_int(0), ctypes.create_string_buffer(128)
+        library.cuDeviceGet(ctypes.byref(device), ordinal)
+        library.cuDeviceGetName(text, len(text), device)
+        names.append(text.value.decode(errors="replace"))
+    return tuple(names)
+
+
+def _driver_library() -> Any:
+    """The driver's C interface, or None."""
+    for name in ("libcuda.so.1", "libcuda.so", "nvcuda.dll"):
         try:
-            library = ctypes.CDLL("nvcuda.dll")
+            return ctypes.CDLL(name)
         except OSError:
-            return None, 0
+            continue
+    return None
+
+
+def _ask_driver() -> tuple[str | None, int]:
+    library = _driver_library()
+    if library is None:
+        return None, 0
     version, count = ctypes.c_int(0), ctypes.c_int(0)
     library.cuDriverGetVersion(ctypes.byref(version))
     text = f"{version.value // 1000}.{version.value % 1000 // 10}"

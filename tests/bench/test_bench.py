@@ -16,7 +16,8 @@ import pytest
 import gpuql
 from gpuql.bench.data import TPCH_TABLES, tpch_files
 from gpuql.bench.engines import GpuqlEngine, open_peers
-from gpuql.bench.micro import CASES, copy_bandwidth, load_inputs, measure_case
+from gpuql.bench.machine import copy_bytes_per_s
+from gpuql.bench.micro import CASES, load_inputs, measure_case
 from gpuql.bench.queries import load_queries, parse_selection
 from gpuql.bench.rows import difference, same_value
 from gpuql.bench.timing import time_interleaved
@@ -170,7 +171,7 @@ def test_micro_cases_run(case: Any) -> None:
 
 
 def test_copy_bandwidth_is_a_rate() -> None:
-    assert copy_bandwidth(1) > 1e6
+    assert copy_bytes_per_s("cpu", 1, 1 << 20) > 1e6
 
 
 def test_options_reach_the_connection() -> None:
