@@ -4,6 +4,11 @@ VENV := .venv
 RUN := $(VENV)/bin
 PIP_INSTALL := $(RUN)/python -m pip install --quiet --disable-pip-version-check
 
+# Of `make bundle`: Python and CUDA (12, 13 or none) of the host, and other options of docker/offline_bundle.
+HOST_PYTHON ?= 3.12
+HOST_CUDA ?= 13
+BUNDLE_OPTIONS ?=
+
 # Scale factor and device of `make demo` and `make bench`.
 SF ?= 1
 DEVICE ?= cpu
@@ -11,7 +16,7 @@ DEVICE ?= cpu
 BUDGET ?= 470
 CUDA ?= 13
 
-.PHONY: help demo test check format bench gpu-report docs-gpu clean
+.PHONY: help demo test check format bench bundle images-check bundle-check gpu-report docs-gpu clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,11 +36,13 @@ demo: $(VENV)/.installed-bench ## TPC-H beside DuckDB on generated data: same ro
 test: $(VENV)/.installed-test ## all tests that need no GPU
 	$(RUN)/python -m pytest -m "not gpu"
 
-check: $(VENV)/.installed-dev ## lint, format, types, layers
+check: $(VENV)/.installed-dev ## lint, format, types, layers, images
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/hadolint docker/*.Dockerfile
+	$(RUN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
 format: $(VENV)/.installed-dev ## rewrite the code as `make check` wants it
 	$(RUN)/ruff check --fix .
@@ -43,6 +50,15 @@ format: $(VENV)/.installed-dev ## rewrite the code as `make check` wants it
 
 bench: $(VENV)/.installed-bench ## TPC-H beside DuckDB and Polars; SF=1 DEVICE=cpu
 	$(RUN)/gpuql bench tpch --sf $(SF) --device $(DEVICE) --compare duckdb,polars
+
+bundle: $(VENV)/.installed-test ## wheels in parts, for a host without a network; HOST_PYTHON=3.12 HOST_CUDA=13
+	$(RUN)/python docker/offline_bundle --python $(HOST_PYTHON) --cuda $(HOST_CUDA) --output dist/offline-bundle $(BUNDLE_OPTIONS)
+
+images-check: $(VENV)/.installed-test ## run the images' install steps, health checks and entry points without a container engine
+	$(RUN)/python docker/image_check
+
+bundle-check: $(VENV)/.installed-test ## build offline bundles and install one into an empty environment without an index
+	$(RUN)/python docker/bundle_check.py
 
 gpu-report: $(VENV)/.installed-bench,test,cuda$(CUDA) ## tests and benchmarks on a GPU, into bench/results/; BUDGET=470 CUDA=13
 	$(RUN)/python -m gpuql.bench.gpu_report --budget-s $(BUDGET)

@@ -1,0 +1,85 @@
+"""``python docker/bundle_check.py``: builds offline bundles and installs one as a host without a network would.
+
+Two bundles with the GPU's packages: for Python 3.12, and for the Python that runs this, which is then installed into an
+empty environment, each part alone in its folder, and queried. One bundle does for both if they are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+_BUILDER = Path(__file__).parent / "offline_bundle"
+_PART_MIB = 60
+_QUERY = "SELECT count(*) AS n, sum(a) AS total FROM (VALUES (1), (2), (NULL)) AS t(a)"
+_IMPORTS = "import cupy, numba.cuda, rmm"
+#: pip and everything else would go through this proxy, which is not there.
+_NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+
+
+def main() -> int:
+    """Run the check; returns the exit code: 0 success, 1 otherwise."""
+    running = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    with tempfile.TemporaryDirectory(prefix="gpuql-bundle-") as folder:
+        for python in sorted({"3.12", running}):
+            bundle = Path(folder) / f"python{python}"
+            _run([sys.executable, str(_BUILDER), "--python", python, "--cuda", "13",
+                  "--part-mib", str(_PART_MIB), "--output", str(bundle)])  # fmt: skip
+            _run([sys.executable, str(bundle / "install.py"), "--verify"])
+            _check_sizes(bundle)
+            if python == running:
+                _install_and_query(bundle, Path(folder))
+    return 0
+
+
+def _check_sizes(bundle: Path) -> None:
+    for part in bundle.glob("part*"):
+        size_bytes = sum(path.stat().st_size for path in part.iterdir())
+        if size_bytes > _PART_MIB * 2**20:
+            raise SystemExit(f"FAIL {part.name} takes {size_bytes} bytes, more than {_PART_MIB} MiB")
+
+
+def _install_and_query(bundle: Path, folder: Path) -> None:
+    environment = folder / "environment"
+    target = folder / "site"
+    _run([sys.executable, "-m", "venv", str(environment)])
+    python = str(environment / "bin" / "python")
+    # The last part first: no order is promised.
+    parts = sorted(bundle.glob("part*"), reverse=True)
+    for part in parts:
+        alone = folder / "arrived" / part.name
+        shutil.copytree(part, alone)
+        _run([python, str(alone / "install.py"), "--target", str(target)])
+        shutil.rmtree(alone)
+    found = _run([python, "-m", "gpuql", "--device", "cpu", "--format", "csv", "-c", _QUERY], target)
+    if found != "n,total\n3,3\n":
+        raise SystemExit(f"FAIL the installed gpuql answers {found!r}")
+    _run([python, "-c", _IMPORTS], target)
+    _run([python, "-m", "pip", "check"], target)
+    manifest = json.loads((parts[0] / "manifest.json").read_text(encoding="utf-8"))
+    print(f"{manifest['bundle']['parts']} parts installed one by one without a network; queries run")
+
+
+def _run(command: Sequence[str], target: Path | None = None) -> str:
+    """Output of a command; ends the program with all of it if it fails. With ``target``, what is installed there."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if command[0] != sys.executable:
+        environment |= _NO_NETWORK
+    if target is not None:
+        environment["PYTHONPATH"] = str(target)
+    print("$", *command)
+    finished = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    print(finished.stdout, end="")
+    if finished.returncode:
+        raise SystemExit(f"FAIL exit code {finished.returncode}")
+    return finished.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
