@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from gpuql.memory.budget import resting
+
 #: Bounds of a morsel in rows: large enough to hide the cost of a call, small enough to share work evenly.
 MIN_MORSEL_ROWS = 1 << 14
 MAX_MORSEL_ROWS = 1 << 20
@@ -55,9 +57,13 @@ class Workers:
         if self._pool is None or helpers < 1:
             work(queue)
             return
-        futures = [self._pool.submit(self._guarded, work, queue) for _ in range(helpers)]
+        futures = self._submitted(self._pool, helpers, work, queue)
         error = self._caught(work, queue)
-        errors = [error, *(self._result(future) for future in futures)]
+        # No morsel is left. A helper that has not begun would find nothing to do, and waiting until a thread is free
+        # for it would be to wait for other queries, which may themselves wait for what this one holds.
+        begun = [future for future in futures if not future.cancel()]
+        with resting():
+            errors = [error, *(future.exception() for future in begun)]
         for found in errors:
             if found is not None:
                 raise found
@@ -72,6 +78,22 @@ class Workers:
 
         self.run([Morsel(index, index, index + 1) for index in range(count)], work)
 
+    def _submitted(
+        self,
+        pool: ThreadPoolExecutor,
+        helpers: int,
+        work: Callable[[Iterator[Morsel]], None],
+        queue: _MorselQueue,
+    ) -> list[Future[None]]:
+        """Helpers on their way: fewer or none if the pool is closed meanwhile, as the caller works too."""
+        futures: list[Future[None]] = []
+        for _ in range(helpers):
+            try:
+                futures.append(pool.submit(self._guarded, work, queue))
+            except RuntimeError:
+                break
+        return futures
+
     def _guarded(self, work: Callable[[Iterator[Morsel]], None], queue: _MorselQueue) -> None:
         error = self._caught(work, queue)
         if error is not None:
@@ -85,10 +107,6 @@ class Workers:
             queue.close()
             return error
         return None
-
-    @staticmethod
-    def _result(future: Future[None]) -> BaseException | None:
-        return future.exception()
 
     def close(self) -> None:
         """Let the threads end."""

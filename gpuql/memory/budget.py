@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
@@ -13,9 +15,27 @@ from typing import Protocol
 from gpuql.memory import faults
 from gpuql_planner.errors import OutOfMemoryError
 
-#: How long a query that is short of memory waits for a sign of life of the queries that hold it, in seconds.
-_PATIENCE_S = 2.0
+#: How long a query that is short of memory waits for a sign of life of the queries that hold it, in seconds, when all
+#: of them wait too; when one of its own threads works, which may take long; and when nobody seems to hold what could be
+#: given back, which passes if rows are just changing hands.
+_PATIENCE_S = 5.0
+_SIBLING_PATIENCE_S = 60.0
+_GRACE_S = 0.1
 _POLL_S = 0.05
+
+#: Threads that wait for other threads of their query, so that what they hold will not be given back before those end.
+_resting_threads: set[int] = set()
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """Say that this thread waits for other threads of its query inside the block."""
+    thread = threading.get_ident()
+    _resting_threads.add(thread)
+    try:
+        yield
+    finally:
+        _resting_threads.discard(thread)
 
 
 class Reclaimable(Protocol):
@@ -44,13 +64,14 @@ class Store(Reclaimable, Protocol):
 class Account:
     """What one query, or one result or cache, holds of a budget. ``number`` grows with the time of opening.
 
-    ``stores`` are asked for their bytes when there is no other way. ``running`` says whether the account will give bytes
-    back by itself. ``borrowers`` counts, by thread, the reservations that
-    end with a step of work, ``waiting`` has the threads that wait for bytes.
+    ``stores`` are asked for their bytes when there is no other way. ``running`` says whether the account will give
+    bytes back by itself. ``borrowers`` counts, by thread, the reservations that end with a step of work, ``waiting``
+    has the threads that wait for bytes. Once closed (not ``is_open``) it gets none.
     """
 
     number: int
     running: bool = True
+    is_open: bool = True
     held_bytes: int = 0
     peak_bytes: int = 0
     stores: dict[int, Store] = field(default_factory=dict)
@@ -79,6 +100,7 @@ class Budget:
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
         self._releases = 0
+        self._reclaiming = 0
 
     @property
     def used_bytes(self) -> int:
@@ -112,6 +134,7 @@ class Budget:
         with self._changed:
             self._used_bytes -= account.held_bytes
             account.held_bytes = 0
+            account.is_open = False
             self._accounts.discard(account)
             self._releases += 1
             self._changed.notify_all()
@@ -123,7 +146,7 @@ class Budget:
     def try_take(self, account: Account, num_bytes: int) -> bool:
         """Take bytes if they are free; nobody is asked for any."""
         with self._changed:
-            if num_bytes > self.limit_bytes - self._used_bytes:
+            if not account.is_open or num_bytes > self.limit_bytes - self._used_bytes:
                 return False
             self._used_bytes += num_bytes
             self._peak_bytes = max(self._peak_bytes, self._used_bytes)
@@ -132,52 +155,89 @@ class Budget:
             return True
 
     def take_if_possible(self, account: Account, num_bytes: int) -> bool:
-        """Take bytes: free ones, else those of caches, else those that stores win by moving rows to slower memory."""
+        """Take bytes: free ones, else those of caches, else those that stores win by moving rows to slower memory.
+
+        Errors: InputError if rows had to move and a file cannot be written. Slower memory that is full is no error
+        here: the bytes cannot be had.
+        """
+        return self._try(account, num_bytes)[0]
+
+    def _try(self, account: Account, num_bytes: int) -> tuple[bool, OutOfMemoryError | None]:
+        """Whether the bytes were taken, and what kept rows from moving."""
         faults.passing(faults.RESERVATION)
         if self.try_take(account, num_bytes):
-            return True
-        if num_bytes > self.limit_bytes:
-            return False
+            return True, None
+        full: OutOfMemoryError | None = None
+        if num_bytes > self.limit_bytes or not account.is_open:
+            return False, None
         for holder in self._holders(account):
             missing = num_bytes - self.free_bytes
             if missing > 0:
-                holder.reclaim(missing)
+                try:
+                    self._reclaim(holder, missing)
+                except OutOfMemoryError as error:
+                    full = error
             if self.try_take(account, num_bytes):
-                return True
-        return False
+                return True, None
+        return False, full
+
+    def _reclaim(self, holder: Reclaimable, wanted_bytes: int) -> None:
+        with self._changed:
+            self._reclaiming += 1
+        try:
+            holder.reclaim(wanted_bytes)
+        finally:
+            with self._changed:
+                self._reclaiming -= 1
+                self._changed.notify_all()
 
     def take(self, account: Account, num_bytes: int, owner: str, check_cancelled: Callable[[], None]) -> None:
         """Take bytes, waiting for others to give some back if what they hold cannot be moved.
 
-        Errors: OutOfMemoryError if there is no way to get them; what ``check_cancelled`` raises while waiting.
+        Errors: OutOfMemoryError if there is no way to get them; InputError as ``take_if_possible``; what
+        ``check_cancelled`` raises while waiting.
         """
         quiet_since: float | None = None
-        while not self.take_if_possible(account, num_bytes):
+        while True:
+            releases = self._releases
+            taken, full = self._try(account, num_bytes)
+            if taken:
+                return
             check_cancelled()
             with self._changed:
-                others = [other for other in self._accounts if other is not account and other.running]
-                if num_bytes > self.limit_bytes or not (others or self._siblings_work(account)):
-                    raise self._exhausted(account, num_bytes, owner)
-                releases = self._releases
-                thread = threading.get_ident()
-                account.waiting.add(thread)
-                self._changed.wait(_POLL_S)
-                account.waiting.discard(thread)
-                moving = self._releases != releases or self._siblings_work(account)
-                if moving or not all(other.waiting for other in others):
+                if num_bytes > self.limit_bytes or not account.is_open:
+                    raise self._exhausted(account, num_bytes, owner, full) from full
+                if self._releases == releases:
+                    self._wait(account)
+                if self._releases != releases or self._reclaiming:
                     quiet_since = None
                     continue
-                # All wait for each other: the latest to come gives way.
-                gives_way = account.number >= max((other.number for other in others), default=0)
+                patience_s = self._patience_s(account)
             quiet_since = quiet_since or time.monotonic()
-            if gives_way and time.monotonic() - quiet_since > _PATIENCE_S:
-                raise self._exhausted(account, num_bytes, owner)
+            if time.monotonic() - quiet_since > patience_s:
+                raise self._exhausted(account, num_bytes, owner, full) from full
 
-    @staticmethod
-    def _siblings_work(account: Account) -> bool:
-        """Whether another thread of the same query holds bytes for a step that goes on."""
-        me = threading.get_ident()
-        return any(thread != me and thread not in account.waiting for thread in tuple(account.borrowers))
+    def _wait(self, account: Account) -> None:
+        """Sleep until something changes, or for a moment."""
+        thread = threading.get_ident()
+        account.waiting.add(thread)
+        try:
+            self._changed.wait(_POLL_S)
+        finally:
+            account.waiting.discard(thread)
+
+    def _patience_s(self, account: Account) -> float:
+        """How long nothing may move before ``account`` gives up, in seconds."""
+        if _works(account):
+            return _SIBLING_PATIENCE_S
+        others = [other for other in self._accounts if other is not account and other.running]
+        if not others:
+            return _GRACE_S
+        if any(not other.waiting or _works(other) for other in others):
+            return math.inf
+        # All wait for each other: the latest to come gives way.
+        is_latest = all(account.number > other.number for other in others)
+        return _PATIENCE_S if is_latest else math.inf
 
     def give(self, account: Account, num_bytes: int) -> None:
         """Give bytes back."""
@@ -199,19 +259,31 @@ class Budget:
         """Whom to ask for bytes: caches, then the asking query's stores, then those of others, larger ones first."""
         yield from tuple(self._caches)
         with self._changed:
-            stores = [(holder, store) for holder in self._accounts for store in tuple(holder.stores.values())]
+            stores = [(holder, store) for holder in self._accounts for store in holder.stores.copy().values()]
         stores.sort(key=lambda item: (item[0] is not account, -item[1].reclaimable_bytes))
         for _, store in stores:
             if store.reclaimable_bytes:
                 yield store
 
-    def _exhausted(self, account: Account, num_bytes: int, owner: str) -> OutOfMemoryError:
+    def _exhausted(
+        self, account: Account, num_bytes: int, owner: str, full: OutOfMemoryError | None
+    ) -> OutOfMemoryError:
+        """The error; ``full`` says why rows could not move to slower memory, if they should have."""
+        stuck = "" if full is None else f"; rows cannot move: {full.message}"
         return OutOfMemoryError(
             f"{owner} needs more {self.tier} than is left: {format_bytes(num_bytes)} "
             f"({format_bytes(self._used_bytes)} of {format_bytes(self.limit_bytes)} used, "
-            f"{format_bytes(account.held_bytes)} by this query)",
-            hint=f"raise {self.setting}, or lower threads so that fewer steps run at once",
+            f"{format_bytes(account.held_bytes)} by this query){stuck}",
+            hint=f"raise {self.setting}, or lower threads so that fewer steps run at once"
+            if full is None
+            else full.hint,
         )
+
+
+def _works(account: Account) -> bool:
+    """Whether a thread other than this one holds bytes of ``account`` for a step of work that goes on."""
+    idle = {threading.get_ident()} | account.waiting | _resting_threads
+    return any(thread not in idle for thread in account.borrowers.copy())
 
 
 class Reservation:

@@ -11,6 +11,8 @@ import os
 import shutil
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ import numpy as np
 
 from gpuql.memory import faults
 from gpuql.memory.budget import format_bytes
-from gpuql_planner.errors import InputError, OutOfMemoryError
+from gpuql_planner.errors import InputError, InterfaceError, OutOfMemoryError
 
 _PREFIX = "gpuql-spill-"
+#: What the system says when there is no room for more bytes.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Share of the free space of a disk that spilled rows may take if no limit is set.
 _SHARE_OF_FREE_SPACE = 0.9
 
@@ -43,10 +47,12 @@ class SpillSpace:
         self._disk_limit_bytes: int | None = None
 
     def new_file(self) -> SpillFile:
-        """An empty file. Errors: InputError if the folder cannot be written."""
+        """An empty file. Errors: OutOfMemoryError if the disk is full, InputError if the folder cannot be written."""
         try:
             descriptor = self._open()
         except OSError as error:
+            if error.errno in _FULL:
+                raise self.disk_is_full() from error
             raise InputError(
                 f"temporary file cannot be made: {error.strerror} ({self.folder})",
                 hint="set temp_directory to a folder that can be written",
@@ -66,11 +72,15 @@ class SpillSpace:
         path = self.folder / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            path.unlink()
+            path.unlink(missing_ok=True)  # a process that does not see this one may have swept it
         except OSError:
             os.close(descriptor)
             raise
         return descriptor
+
+    def disk_is_full(self) -> OutOfMemoryError:
+        """The error for it."""
+        return OutOfMemoryError(f"disk is full: {self.folder}", hint="set temp_directory to another disk")
 
     def take(self, num_bytes: int) -> None:
         """Account for bytes about to be written. Errors: OutOfMemoryError beyond the limit."""
@@ -93,12 +103,18 @@ class SpillSpace:
 
 
 class SpillFile:
-    """Blocks of bytes, written behind one another and read from anywhere. Thread-safe."""
+    """Blocks of bytes, written behind one another and read from anywhere. Thread-safe.
+
+    Closing it waits for nobody: the last one to write or read lets go of the descriptor, whose number the system would
+    otherwise give to another file under their hands.
+    """
 
     def __init__(self, space: SpillSpace, descriptor: int) -> None:
         self._space = space
         self._descriptor = descriptor
         self._num_bytes = 0
+        self._users = 0
+        self._is_open = True
         self._lock = threading.Lock()
 
     @property
@@ -112,59 +128,81 @@ class SpillFile:
         Errors: OutOfMemoryError if the limit or the disk is reached, InputError for other failures.
         """
         view = memoryview(block).cast("B")
-        self._space.take(len(view))
-        with self._lock:
-            start = self._num_bytes
-            self._num_bytes += len(view)
-        try:
-            faults.passing(faults.FILE_WRITE)
-            done = 0
-            while done < len(view):
-                done += os.pwrite(self._descriptor, view[done:], start + done)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OutOfMemoryError(
-                    f"disk is full: {self._space.folder}", hint="set temp_directory to another disk"
-                ) from error
-            raise InputError(f"temporary file cannot be written: {error.strerror}") from error
-        return start
+        with self._in_use() as descriptor:
+            self._space.take(len(view))
+            with self._lock:
+                start = self._num_bytes
+                self._num_bytes += len(view)
+            try:
+                faults.passing(faults.FILE_WRITE)
+                done = 0
+                while done < len(view):
+                    done += os.pwrite(descriptor, view[done:], start + done)
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise self._space.disk_is_full() from error
+                raise InputError(f"temporary file cannot be written: {error.strerror}") from error
+            return start
 
     def read(self, start: int, num_bytes: int) -> np.ndarray[Any, Any]:
         """Bytes of a block, uint8. Errors: InputError if they cannot be read."""
         block = np.empty(num_bytes, np.uint8)
         view = block.data
         done = 0
-        try:
-            faults.passing(faults.FILE_READ)
-            while done < num_bytes:
-                count = os.preadv(self._descriptor, [view[done:]], start + done)
-                if count == 0:
-                    raise InputError("temporary file is shorter than what was written to it")
-                done += count
-        except OSError as error:
-            raise InputError(f"temporary file cannot be read: {error.strerror}") from error
+        with self._in_use() as descriptor:
+            try:
+                faults.passing(faults.FILE_READ)
+                while done < num_bytes:
+                    count = os.preadv(descriptor, [view[done:]], start + done)
+                    if count == 0:
+                        raise InputError("temporary file is shorter than what was written to it")
+                    done += count
+            except OSError as error:
+                raise InputError(f"temporary file cannot be read: {error.strerror}") from error
         return block
+
+    @contextmanager
+    def _in_use(self) -> Iterator[int]:
+        """The descriptor, which stays open inside the block. Errors: InterfaceError if the file is closed."""
+        with self._lock:
+            if not self._is_open:
+                raise InterfaceError("rows are not there any more: they were closed")
+            self._users += 1
+        try:
+            yield self._descriptor
+        finally:
+            with self._lock:
+                self._users -= 1
+            self._let_go()
 
     def close(self) -> None:
         """Free the bytes. Twice does no harm."""
         with self._lock:
+            self._is_open = False
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if self._is_open or self._users or self._descriptor < 0:
+                return
             descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-            self._space.give(self._num_bytes, closed=True)
+        os.close(descriptor)
+        self._space.give(self._num_bytes, closed=True)
 
     def __del__(self) -> None:
         self.close()
 
 
 def sweep(folder: Path) -> int:
-    """Remove names that crashed processes left in ``folder``; how many there were."""
+    """Remove names that crashed processes left in ``folder``; how many there were. Those of other users stay."""
     removed = 0
-    for entry in os.scandir(folder):
-        number = entry.name.removeprefix(_PREFIX).partition("-")[0]
-        if entry.name.startswith(_PREFIX) and number.isdecimal() and not _is_alive(int(number)):
-            Path(entry.path).unlink(missing_ok=True)
-            removed += 1
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            number = entry.name.removeprefix(_PREFIX).partition("-")[0]
+            if entry.name.startswith(_PREFIX) and number.isdecimal() and not _is_alive(int(number)):
+                with suppress(FileNotFoundError, PermissionError):
+                    os.unlink(entry.path)
+                    removed += 1
     return removed
 
 
