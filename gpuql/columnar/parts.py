@@ -10,6 +10,9 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.compressed import FrameOfReferenceColumn, RunLengthColumn
 
+#: A dictionary up to this size stays in memory, however often rows that point into it are moved away.
+_KEPT_DICTIONARY_BYTES = 1 << 18
+
 
 def stored_arrays(column: Column) -> list[Array]:
     """Arrays that hold the rows of a column as it is stored, strings apart; nothing is decoded."""
@@ -73,3 +76,8 @@ def batch_size(batch: Batch, resident: frozenset[int] | set[int] = frozenset()) 
 def string_bytes(strings: StringArray) -> int:
     """Bytes of a string array."""
     return int(strings.offsets.nbytes) + int(strings.data.nbytes)
+
+
+def stays_in_memory(strings: StringArray) -> bool:
+    """Whether a string array is a dictionary so small that rows which point into it are moved without it."""
+    return strings.unique and string_bytes(strings) <= _KEPT_DICTIONARY_BYTES

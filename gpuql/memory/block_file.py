@@ -11,12 +11,10 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column, StringArray
-from gpuql.columnar.parts import stored_arrays, string_bytes, with_arrays
+from gpuql.columnar.parts import stays_in_memory, stored_arrays, string_bytes, with_arrays
 from gpuql.columnar.strings import compact_strings, narrow_positions, take_strings
 from gpuql.memory.spill_space import SpillFile, SpillSpace
 
-#: A dictionary up to this size stays in memory, however often rows that point into it are spilled.
-_KEPT_DICTIONARY_BYTES = 1 << 18
 #: Compressed blocks at least this much smaller are worth the time; otherwise the next few are written as they are.
 _WORTHWHILE_SHARE = 0.8
 _BLOCKS_BETWEEN_TRIALS = 16
@@ -116,7 +114,7 @@ def _storable(column: Column) -> tuple[Column, bool]:
     Strings of a small dictionary stay where they are; of others, those that the rows use are gathered.
     """
     strings = column.strings
-    if strings is None or (strings.unique and string_bytes(strings) <= _KEPT_DICTIONARY_BYTES):
+    if strings is None or stays_in_memory(strings):
         return column, False
     column = compact_strings(column)
     strings = column.strings

@@ -105,9 +105,9 @@ class QueryMemory:
         if num_bytes:
             self.budget.give(self.account, num_bytes)
 
-    def new_store(self, owner: str) -> RowStore:
-        """Rows to be kept by ``owner``."""
-        return RowStore(self, owner)
+    def new_store(self, owner: str, open_lower: Callable[[], LowerTier] | None = None) -> RowStore:
+        """Rows to be kept by ``owner``; moved to what ``open_lower`` opens, or to a place of their own."""
+        return RowStore(self, owner, open_lower)
 
     def add_store(self, store: RowStore) -> None:
         """Ask ``store`` for its bytes when they run short, and close it when the query ends."""

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from gpuql.columnar.batch import Batch
-from gpuql.columnar.column import StringArray
-from gpuql.columnar.parts import batch_size, string_bytes
+from gpuql.columnar.column import Column, StringArray
+from gpuql.columnar.concat import concat_batches
+from gpuql.columnar.parts import batch_size, stays_in_memory, stored_arrays, string_bytes
+from gpuql.memory.budget import Reservation
 
 if TYPE_CHECKING:
     from gpuql.memory.query_memory import QueryMemory
 
 #: A batch is moved to slower memory in slices of about this many bytes, so that reading one back needs little room.
 BLOCK_BYTES = 8 << 20
+#: Batches smaller than this are joined with their neighbours before they are moved: a block costs about as much time,
+#: and memory for its place in the file, as some hundred kilobytes.
+_SMALL_PIECE_BYTES = 1 << 20
 
 
 class LowerTier(Protocol):
@@ -42,32 +50,43 @@ class _Block:
 
 @dataclass(eq=False)
 class _Piece:
-    """A batch in its place: in memory (``batch``), or below, in slices (``blocks``)."""
+    """A batch in its place: in memory (``batch``), or below, in slices (``blocks``).
+
+    ``string_bytes`` are those that its rows point at, known once it was moved.
+    """
 
     sequence: int
     num_rows: int
     row_bytes: int
     batch: Batch | None
     blocks: list[_Block] = field(default_factory=list)
+    string_bytes: int = 0
 
 
 class RowStore:
     """Rows of one owner. Filled by one thread at a time; may be asked for its bytes by any.
 
-    All batches have the same attributes. ``owner`` is what messages call it, such as "sort".
+    All batches have the same attributes. ``owner`` is what messages call it, such as "sort". ``open_lower`` opens the
+    place below when it is first needed; by default one of its own.
     """
 
-    def __init__(self, memory: QueryMemory, owner: str) -> None:
+    def __init__(
+        self, memory: QueryMemory, owner: str, open_lower: Callable[[], LowerTier] | None = None
+    ) -> None:
         self.owner = owner
         self._memory = memory
+        self._open_lower = open_lower
+        self._readers = 0
         self._pieces: list[_Piece] = []
         self._strings: dict[int, StringArray] = {}
         self._held_bytes = 0
         self._lower_tiers: list[LowerTier] = []
         self._lock = threading.Lock()
         self._is_known = False
+        self._owns_memory = False
         self.num_rows = 0
         self.spilled_bytes = 0
+        self.is_closed = False
 
     # --- filling -----------------------------------------------------------------------------------------------------
 
@@ -138,20 +157,30 @@ class RowStore:
 
     def drain(self) -> Iterator[Batch]:
         """All batches in order; each is let go of, and its bytes are given back, when the next one is asked for."""
+        for _, batch in self.drain_numbered():
+            yield batch
+
+    def drain_numbered(self) -> Iterator[tuple[int, Batch]]:
+        """As :meth:`drain`, each batch with its place in the order."""
         for piece in self._ordered():
-            yield from self._read(piece)
-            with self._lock:
-                if piece.batch is not None:
-                    piece.batch = None
-                    self._held_bytes -= piece.row_bytes
-                    self._memory.give(piece.row_bytes)
+            for batch in self._read(piece):
+                yield piece.sequence, batch
+            self._let_go(piece)
         self.close()
+
+    def _let_go(self, piece: _Piece) -> None:
+        """Give back the bytes of a piece that nobody will read again."""
+        with self._lock:
+            if piece.batch is not None:
+                piece.batch = None
+                self._held_bytes -= piece.row_bytes
+                self._memory.give(piece.row_bytes)
 
     @property
     def total_bytes(self) -> int:
         """Bytes that all rows would take in memory at once."""
         strings = sum(string_bytes(strings) for strings in self._strings.values())
-        return strings + sum(piece.row_bytes for piece in self._pieces)
+        return strings + sum(piece.row_bytes + piece.string_bytes for piece in self._pieces)
 
     @property
     def is_spilled(self) -> bool:
@@ -185,6 +214,8 @@ class RowStore:
             return 0
         try:
             before = self._held_bytes
+            if not self._readers:
+                self._join_small(wanted_bytes)
             for piece in reversed(self._pieces):
                 if before - self._held_bytes >= wanted_bytes:
                     break
@@ -201,10 +232,30 @@ class RowStore:
         finally:
             self._lock.release()
 
+    def _join_small(self, wanted_bytes: int) -> None:
+        """Make one piece of the latest small ones, if they stand together: about as much as is to be moved."""
+        small: list[_Piece] = []
+        size = 0
+        while len(small) < len(self._pieces) and size < max(wanted_bytes, _SMALL_PIECE_BYTES):
+            piece = self._pieces[-1 - len(small)]
+            if piece.batch is None or not 0 < piece.row_bytes < _SMALL_PIECE_BYTES or size >= BLOCK_BYTES:
+                break
+            if small and piece.sequence != small[-1].sequence:
+                break
+            small.append(piece)
+            size += piece.row_bytes
+        batches = [piece.batch for piece in reversed(small) if piece.batch is not None]
+        if len(batches) < 2 or not _on_host(batches[0]):
+            return
+        joined = concat_batches(batches)
+        piece = _Piece(small[0].sequence, joined.num_rows, size, joined)
+        self._pieces[-len(small) :] = [piece]
+
     def _move(self, piece: _Piece) -> None:
         """Put the piece into slower memory, in slices."""
         if not self._lower_tiers:
-            self._lower_tiers.append(self._memory.lower_tier(self.owner))
+            opened = self._open_lower() if self._open_lower else self._memory.lower_tier(self.owner)
+            self._lower_tiers.append(opened)
         lower = self._lower_tiers[0]
         batch = piece.batch
         assert batch is not None, "only what is here can move"
@@ -215,6 +266,7 @@ class RowStore:
             part = batch.slice(start, start + step) if slices > 1 else batch
             row_bytes = piece.row_bytes * part.num_rows // max(piece.num_rows, 1)
             blocks.append(_Block(lower, lower.put(part), row_bytes))
+        piece.string_bytes = sum(_pointed_bytes(column) for column in batch.columns.values())
         piece.blocks, piece.batch = blocks, None
         self.spilled_bytes += piece.row_bytes
         self._memory.metrics.add_spill(piece.row_bytes)
@@ -227,14 +279,31 @@ class RowStore:
             self._memory = memory
             memory.add_store(self)
 
-    def close(self) -> None:
-        """Let go of all rows, in memory and below. Twice does no harm."""
+    def close(self, into: Reservation | None = None) -> None:
+        """Let go of all rows, in memory and below. Twice does no harm. Bytes go to ``into`` as in :meth:`drain`."""
         self._memory.remove_store(self)
         with self._lock:
             held, self._held_bytes = self._held_bytes, 0
             self._pieces = []
             self._strings.clear()
             lower_tiers, self._lower_tiers = self._lower_tiers, []
-        self._memory.give(held)
+        if into is not None:
+            into.num_bytes += held
+        else:
+            self._memory.give(held)
         for tier in lower_tiers:
             tier.close()
+
+
+def _on_host(batch: Batch) -> bool:
+    arrays = (array for column in batch.columns.values() for array in stored_arrays(column))
+    return all(isinstance(array, np.ndarray) for array in arrays)
+
+
+def _pointed_bytes(column: Column) -> int:
+    """Bytes of the strings that rows point at, each row counted; 0 for a small dictionary, which stays in memory."""
+    strings = column.strings
+    if strings is None or len(strings) == 0 or stays_in_memory(strings):
+        return 0
+    positions = column.values
+    return int((strings.offsets[positions + 1] - strings.offsets[positions]).sum()) + 8 * len(positions)
