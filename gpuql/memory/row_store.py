@@ -59,8 +59,17 @@ class _Piece:
     num_rows: int
     row_bytes: int
     batch: Batch | None
+    strings: tuple[StringArray, ...] = ()
     blocks: list[_Block] = field(default_factory=list)
     string_bytes: int = 0
+
+
+@dataclass(eq=False)
+class _Strings:
+    """Strings that batches in memory point into, and how many batches do."""
+
+    strings: StringArray
+    num_pieces: int = 0
 
 
 class RowStore:
@@ -78,7 +87,7 @@ class RowStore:
         self._open_lower = open_lower
         self._readers = 0
         self._pieces: list[_Piece] = []
-        self._strings: dict[int, StringArray] = {}
+        self._strings: dict[int, _Strings] = {}
         self._held_bytes = 0
         self._lower_tiers: list[LowerTier] = []
         self._lock = threading.Lock()
@@ -106,9 +115,8 @@ class RowStore:
             self._append_below(batch, sequence)
             return
         with self._lock:
-            self._pieces.append(_Piece(sequence, batch.num_rows, size.row_bytes, batch))
-            for strings in fresh:
-                self._strings[id(strings)] = strings
+            self._pieces.append(_Piece(sequence, batch.num_rows, size.row_bytes, batch, size.strings))
+            self._count(size.strings)
             self._held_bytes += num_bytes
             self.num_rows += batch.num_rows
 
@@ -124,8 +132,12 @@ class RowStore:
         self._memory.remove_store(other)
         with self._lock, other._lock:
             self._pieces += other._pieces
-            self._strings |= other._strings
             self._held_bytes += other._held_bytes
+            for key, used in other._strings.items():
+                known = self._strings.setdefault(key, used)
+                if known is not used:
+                    known.num_pieces += used.num_pieces
+                    self._give(string_bytes(used.strings))  # both had counted them
             self.num_rows += other.num_rows
             self.spilled_bytes += other.spilled_bytes
             self._lower_tiers += other._lower_tiers
@@ -152,34 +164,49 @@ class RowStore:
 
     def __iter__(self) -> Iterator[Batch]:
         """All batches in order, those below read one at a time."""
-        for piece in self._ordered():
-            yield from self._read(piece)
+        with self._reading():
+            for piece in self._ordered():
+                yield from self._read(piece)
 
-    def drain(self) -> Iterator[Batch]:
-        """All batches in order; each is let go of, and its bytes are given back, when the next one is asked for."""
-        for _, batch in self.drain_numbered():
+    def drain(self, into: Reservation | None = None) -> Iterator[Batch]:
+        """All batches in order; each is let go of, and its bytes are given back, when the next one is asked for.
+
+        The bytes go to the budget, or to ``into``: then nobody else can take them in between.
+        """
+        for _, batch in self.drain_numbered(into):
             yield batch
 
-    def drain_numbered(self) -> Iterator[tuple[int, Batch]]:
+    def drain_numbered(self, into: Reservation | None = None) -> Iterator[tuple[int, Batch]]:
         """As :meth:`drain`, each batch with its place in the order."""
-        for piece in self._ordered():
-            for batch in self._read(piece):
-                yield piece.sequence, batch
-            self._let_go(piece)
-        self.close()
+        with self._reading():
+            for piece in self._ordered():
+                for batch in self._read(piece):
+                    yield piece.sequence, batch
+                self._let_go(piece, into)
+        self.close(into)
 
-    def _let_go(self, piece: _Piece) -> None:
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Keep pieces as they are inside the block: they may move, but are not joined."""
+        with self._lock:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+
+    def _let_go(self, piece: _Piece, into: Reservation | None = None) -> None:
         """Give back the bytes of a piece that nobody will read again."""
         with self._lock:
             if piece.batch is not None:
                 piece.batch = None
-                self._held_bytes -= piece.row_bytes
-                self._memory.give(piece.row_bytes)
+                self._release(piece, into)
 
     @property
     def total_bytes(self) -> int:
         """Bytes that all rows would take in memory at once."""
-        strings = sum(string_bytes(strings) for strings in self._strings.values())
+        strings = sum(string_bytes(used.strings) for used in self._strings.values())
         return strings + sum(piece.row_bytes + piece.string_bytes for piece in self._pieces)
 
     @property
@@ -219,18 +246,36 @@ class RowStore:
             for piece in reversed(self._pieces):
                 if before - self._held_bytes >= wanted_bytes:
                     break
-                if piece.batch is not None and piece.row_bytes:
+                if piece.batch is not None and (piece.row_bytes or piece.strings):
                     self._move(piece)
-                    self._held_bytes -= piece.row_bytes
-                    self._memory.give(piece.row_bytes)
-            if all(piece.batch is None or not piece.row_bytes for piece in self._pieces):
-                kept = sum(string_bytes(strings) for strings in self._strings.values())
-                self._strings.clear()
-                self._held_bytes -= kept
-                self._memory.give(kept)
+                    self._release(piece)
             return before - self._held_bytes
         finally:
             self._lock.release()
+
+    def _count(self, strings: tuple[StringArray, ...]) -> None:
+        """Note one more batch in memory that points into ``strings``."""
+        for one in strings:
+            self._strings.setdefault(id(one), _Strings(one)).num_pieces += 1
+
+    def _release(self, piece: _Piece, into: Reservation | None = None) -> None:
+        """Give back what a piece held that is not in memory any more, strings with the last that pointed into them."""
+        num_bytes = piece.row_bytes
+        for strings in piece.strings:
+            used = self._strings[id(strings)]
+            used.num_pieces -= 1
+            if not used.num_pieces:
+                num_bytes += string_bytes(strings)
+                del self._strings[id(strings)]
+        piece.strings = ()
+        self._give(num_bytes, into)
+
+    def _give(self, num_bytes: int, into: Reservation | None = None) -> None:
+        self._held_bytes -= num_bytes
+        if into is not None:
+            into.num_bytes += num_bytes
+        else:
+            self._memory.give(num_bytes)
 
     def _join_small(self, wanted_bytes: int) -> None:
         """Make one piece of the latest small ones, if they stand together: about as much as is to be moved."""
@@ -248,7 +293,8 @@ class RowStore:
         if len(batches) < 2 or not _on_host(batches[0]):
             return
         joined = concat_batches(batches)
-        piece = _Piece(small[0].sequence, joined.num_rows, size, joined)
+        strings = tuple(one for piece in small for one in piece.strings)  # let go of when the rows move
+        piece = _Piece(small[0].sequence, joined.num_rows, size, joined, strings)
         self._pieces[-len(small) :] = [piece]
 
     def _move(self, piece: _Piece) -> None:
@@ -272,27 +318,32 @@ class RowStore:
         self._memory.metrics.add_spill(piece.row_bytes)
 
     def hand_over(self, memory: QueryMemory) -> None:
-        """Let another account hold the rows from now on; the bytes move with them, whatever its budget says."""
+        """Let another account, which is closed with the store, hold the rows; the bytes move with them."""
         with self._lock:
             self._memory.remove_store(self)
             self._memory.budget.transfer(self._memory.account, memory.account, self._held_bytes)
             self._memory = memory
+            self._owns_memory = True
             memory.add_store(self)
 
     def close(self, into: Reservation | None = None) -> None:
         """Let go of all rows, in memory and below. Twice does no harm. Bytes go to ``into`` as in :meth:`drain`."""
         self._memory.remove_store(self)
         with self._lock:
+            self.is_closed = True
             held, self._held_bytes = self._held_bytes, 0
             self._pieces = []
             self._strings.clear()
             lower_tiers, self._lower_tiers = self._lower_tiers, []
+            owns_memory, self._owns_memory = self._owns_memory, False
         if into is not None:
             into.num_bytes += held
         else:
             self._memory.give(held)
         for tier in lower_tiers:
             tier.close()
+        if owns_memory:
+            self._memory.close()
 
 
 def _on_host(batch: Batch) -> bool:
