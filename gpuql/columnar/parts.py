@@ -10,8 +10,8 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.compressed import FrameOfReferenceColumn, RunLengthColumn
 
-#: A dictionary up to this size stays in memory, however often rows that point into it are moved away.
-_KEPT_DICTIONARY_BYTES = 1 << 18
+#: A dictionary up to this size is moved to slower memory once, whole, for all rows that point into it.
+_SMALL_DICTIONARY_BYTES = 1 << 18
 
 
 def stored_arrays(column: Column) -> list[Array]:
@@ -78,6 +78,6 @@ def string_bytes(strings: StringArray) -> int:
     return int(strings.offsets.nbytes) + int(strings.data.nbytes)
 
 
-def stays_in_memory(strings: StringArray) -> bool:
-    """Whether a string array is a dictionary so small that rows which point into it are moved without it."""
-    return strings.unique and string_bytes(strings) <= _KEPT_DICTIONARY_BYTES
+def is_small_dictionary(strings: StringArray) -> bool:
+    """Whether a string array is a dictionary so small that rows which point into it may share it when they move."""
+    return strings.unique and string_bytes(strings) <= _SMALL_DICTIONARY_BYTES

@@ -39,6 +39,10 @@ def entry_bytes(strings: StringArray) -> list[bytes]:
 def take_strings(strings: StringArray, positions: Array, *, xp: Any = np) -> StringArray:
     """Entries at ``positions`` (any order, repeats allowed), copied into a buffer of their own."""
     starts = strings.offsets[positions]
+    if xp is np:
+        from gpuql_kernels.string_match import cpu as string_kernels
+
+        return StringArray(*string_kernels.gather(strings.data, starts, strings.offsets[1:][positions]))
     lengths = strings.offsets[1:][positions] - starts
     offsets = xp.zeros(len(positions) + 1, dtype=np.int64)
     xp.cumsum(lengths, out=offsets[1:])

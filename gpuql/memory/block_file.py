@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,32 +12,59 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column, StringArray
-from gpuql.columnar.parts import stays_in_memory, stored_arrays, string_bytes, with_arrays
+from gpuql.columnar.compressed import FrameOfReferenceColumn
+from gpuql.columnar.parts import is_small_dictionary, stored_arrays, with_arrays
 from gpuql.columnar.strings import compact_strings, narrow_positions, take_strings
 from gpuql.memory.spill_space import SpillFile, SpillSpace
 
-#: Compressed blocks at least this much smaller are worth the time; otherwise the next few are written as they are.
+#: An array at least this much smaller when compressed is worth the time; otherwise its likes in the next batches are
+#: written as they are. Short ones always are.
 _WORTHWHILE_SHARE = 0.8
-_BLOCKS_BETWEEN_TRIALS = 16
+_BATCHES_BETWEEN_TRIALS = 16
+_MIN_COMPRESSED_BYTES = 1 << 12
 
 
-@dataclass(frozen=True, eq=False)
-class _StoredColumn:
-    """A column without its arrays: ``empty`` has no rows but the form; ``own_strings`` are in the block too."""
+@dataclass(frozen=True, slots=True)
+class _StoredArray:
+    """Where an array is: ``num_bytes`` from ``start``, compressed or not."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int
+    num_bytes: int
+    is_compressed: bool
+
+
+class _StoredStrings:
+    """A dictionary in the file; ``loaded`` is the one that batches in memory point into, if there are any."""
+
+    def __init__(self, offsets: _StoredArray, data: _StoredArray, strings: StringArray) -> None:
+        self.offsets = offsets
+        self.data = data
+        self.is_sorted = strings.sorted
+        self.loaded = weakref.ref(strings)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _ColumnForm:
+    """A column without its arrays: ``empty`` has no rows but the form.
+
+    Of its strings, ``shared`` ones are elsewhere in the file and ``own_strings`` are among the batch's arrays.
+    """
 
     empty: Column
+    num_arrays: int
+    shared: _StoredStrings | None
     own_strings: bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class StoredBatch:
-    """Where a batch is: ``forms`` are dtype and shape of each array in the block."""
+    """Where a batch is."""
 
-    start: int
-    num_bytes: int
     num_rows: int
-    forms: Sequence[tuple[Any, tuple[int, ...]]]
-    columns: dict[int, _StoredColumn]
+    arrays: Sequence[_StoredArray]
+    forms: dict[int, _ColumnForm]
 
 
 class BlockFile:
@@ -46,7 +74,11 @@ class BlockFile:
         self._space = space
         self._file: SpillFile | None = None
         self._lock = threading.Lock()
-        self._plain_blocks = 0
+        self._plain_batches: dict[int, int] = {}
+        self._dictionaries: weakref.WeakKeyDictionary[StringArray, _StoredStrings] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._forms: dict[Hashable, _ColumnForm] = {}
 
     @property
     def num_bytes(self) -> int:
@@ -55,39 +87,32 @@ class BlockFile:
 
     def put(self, batch: Batch) -> StoredBatch:
         """Write a batch. Errors: OutOfMemoryError, InputError as ``SpillFile.write``."""
-        from gpuql.columnar.arrow_blocks import pack
-
         arrays: list[Array] = []
-        columns = {}
+        forms = {}
         for key, column in batch.columns.items():
-            stored, own_strings = _storable(column)
-            arrays.extend(stored_arrays(stored))
-            if own_strings:
-                assert stored.strings is not None, "own strings are there"
+            stored, shared = self._storable(column)
+            own = stored_arrays(stored)
+            forms[key] = self._form(stored, len(own), shared)
+            arrays += own
+            if stored.strings is not None and shared is None:
                 arrays += [stored.strings.offsets, stored.strings.data]
-            columns[key] = _StoredColumn(_without_rows(stored, keep_strings=not own_strings), own_strings)
-        compression = self._compression()
-        block = pack(arrays, compression=compression)
-        plain_bytes = sum(int(array.nbytes) for array in arrays)
-        if compression is not None and block.size > _WORTHWHILE_SHARE * plain_bytes:
-            self._plain_blocks = _BLOCKS_BETWEEN_TRIALS
-        forms = [(array.dtype, array.shape) for array in arrays]
-        return StoredBatch(self._opened().write(block), block.size, batch.num_rows, forms, columns)
+        written = [self._write(array, position) for position, array in enumerate(arrays)]
+        return StoredBatch(batch.num_rows, written, forms)
 
     def get(self, stored: StoredBatch) -> Batch:
         """Read a batch again. Errors: InputError."""
-        from gpuql.columnar.arrow_blocks import unpack
-
-        arrays = iter(unpack(self._opened().read(stored.start, stored.num_bytes), stored.forms))
+        arrays = iter(stored.arrays)
         columns = {}
-        for key, column in stored.columns.items():
-            count = len(stored_arrays(column.empty))
-            own = [next(arrays) for _ in range(count)]
-            strings = column.empty.strings
-            if column.own_strings:
+        for key, form in stored.forms.items():
+            own = [self._read(next(arrays)) for _ in range(form.num_arrays)]
+            strings = form.empty.strings
+            if form.shared is not None:
+                strings = self._shared_strings(form.shared)
+            elif form.own_strings:
                 assert strings is not None, "own strings were written"
-                strings = StringArray(next(arrays), next(arrays), strings.unique, strings.sorted)
-            columns[key] = with_arrays(column.empty, own, strings)
+                offsets, data = self._read(next(arrays)), self._read(next(arrays))
+                strings = StringArray(offsets, data, strings.unique, strings.sorted)
+            columns[key] = with_arrays(form.empty, own, strings)
         return Batch(columns, stored.num_rows)
 
     def close(self) -> None:
@@ -95,40 +120,126 @@ class BlockFile:
         if self._file is not None:
             self._file.close()
 
+    # --- columns -----------------------------------------------------------------------------------------------------
+
+    def _storable(self, column: Column) -> tuple[Column, _StoredStrings | None]:
+        """The column as it is written, and its strings if they are written apart.
+
+        Strings of a small dictionary are written once; of others, those that the rows use are gathered.
+        """
+        strings = column.strings
+        if strings is None:
+            return column, None
+        if is_small_dictionary(strings):
+            return column, self._shared(strings)
+        column = compact_strings(column)
+        strings = column.strings
+        assert strings is not None, "a string column has strings"
+        if len(strings) > len(column):
+            column = _with_own_strings(column, strings)
+        return column, None
+
+    def _shared(self, strings: StringArray) -> _StoredStrings:
+        with self._lock:
+            known = self._dictionaries.get(strings)
+        if known is None:
+            known = _StoredStrings(self._write(strings.offsets, -1), self._write(strings.data, -2), strings)
+            with self._lock:
+                known = self._dictionaries.setdefault(strings, known)
+        return known
+
+    def _shared_strings(self, stored: _StoredStrings) -> StringArray:
+        strings = stored.loaded()
+        if strings is None:
+            read = StringArray(
+                self._read(stored.offsets), self._read(stored.data), unique=True, sorted=stored.is_sorted
+            )
+            with self._lock:
+                strings = stored.loaded()
+                if strings is None:
+                    strings = read
+                    stored.loaded = weakref.ref(read)
+                    self._dictionaries[read] = stored
+        return strings
+
+    def _form(self, column: Column, num_arrays: int, shared: _StoredStrings | None) -> _ColumnForm:
+        """The form of a column; batches of one form share the object, as there may be very many."""
+        strings = column.strings
+        flags = None if strings is None else (strings.unique, strings.sorted)
+        reference = column.reference if isinstance(column, FrameOfReferenceColumn) else None
+        nullable = column.validity is not None
+        key = (column.dtype, type(column), column.form, nullable, column.bounds, reference, flags, shared)
+        with self._lock:
+            form = self._forms.get(key)
+            if form is None:
+                form = _ColumnForm(
+                    _without_rows(column), num_arrays, shared, strings is not None and not shared
+                )
+                if len(self._forms) >= 1024:
+                    self._forms.clear()
+                self._forms[key] = form
+        return form
+
+    # --- arrays ------------------------------------------------------------------------------------------------------
+
+    def _write(self, array: Array, position: int) -> _StoredArray:
+        """Write an array, compressed if others at the same ``position`` of earlier batches gained by it."""
+        contiguous = np.ascontiguousarray(array)
+        content = contiguous.reshape(-1).view(np.uint8)
+        is_compressed = False
+        if contiguous.nbytes >= _MIN_COMPRESSED_BYTES and self._is_trial(position):
+            from gpuql.columnar.arrow_blocks import compressed
+
+            packed = compressed(contiguous)
+            if packed.nbytes <= _WORTHWHILE_SHARE * contiguous.nbytes:
+                content, is_compressed = packed, True
+            else:
+                self._plain_batches[position] = _BATCHES_BETWEEN_TRIALS
+        start = self._opened().write(content) if content.nbytes else 0
+        return _StoredArray(contiguous.dtype, array.shape, start, content.nbytes, is_compressed)
+
+    def _is_trial(self, position: int) -> bool:
+        left = self._plain_batches.get(position, 0)
+        self._plain_batches[position] = max(0, left - 1)
+        return left == 0
+
+    def _read(self, stored: _StoredArray) -> Array:
+        if not stored.is_compressed:
+            array = np.empty(stored.shape, stored.dtype)
+            if array.nbytes:
+                self._opened().read_into(stored.start, array.reshape(-1).view(np.uint8))
+            return array
+        from gpuql.columnar.arrow_blocks import decompressed
+
+        content = np.empty(stored.num_bytes, np.uint8)
+        self._opened().read_into(stored.start, content)
+        return decompressed(content, stored.dtype, stored.shape)
+
     def _opened(self) -> SpillFile:
         with self._lock:
             if self._file is None:
                 self._file = self._space.new_file()
             return self._file
 
-    def _compression(self) -> str | None:
-        if self._plain_blocks > 0:
-            self._plain_blocks -= 1
-            return None
-        return "lz4"
+
+def _with_own_strings(column: Column, strings: StringArray) -> Column:
+    """The column with one entry for each of its rows."""
+    positions = column.values
+    own = narrow_positions(np.arange(len(column)), len(column))
+    first = int(positions[0]) if len(positions) else 0
+    last = first + len(positions)
+    if last <= len(strings) and np.array_equal(positions, np.arange(first, last)):
+        begin, end = int(strings.offsets[first]), int(strings.offsets[last])
+        offsets = strings.offsets[first : last + 1] - begin
+        return Column(
+            column.dtype, own, column.validity, StringArray(offsets, strings.data[begin:end], strings.unique)
+        )
+    return Column(column.dtype, own, column.validity, take_strings(strings, positions.astype(np.int64)))
 
 
-def _storable(column: Column) -> tuple[Column, bool]:
-    """The column as it is written, and whether its strings are written with it.
-
-    Strings of a small dictionary stay where they are; of others, those that the rows use are gathered.
-    """
-    strings = column.strings
-    if strings is None or stays_in_memory(strings):
-        return column, False
-    column = compact_strings(column)
-    strings = column.strings
-    assert strings is not None, "a string column has strings"
-    if string_bytes(strings) and len(strings) > len(column):
-        taken = take_strings(strings, column.values.astype(np.int64))
-        positions = narrow_positions(np.arange(len(column)), len(column))
-        column = Column(column.dtype, positions, column.validity, taken)
-    return column, True
-
-
-def _without_rows(column: Column, *, keep_strings: bool) -> Column:
+def _without_rows(column: Column) -> Column:
     arrays = [array[:0].copy() for array in stored_arrays(column)]
     strings = column.strings
-    if strings is not None and not keep_strings:
+    if strings is not None:
         strings = StringArray(np.zeros(1, np.int64), np.empty(0, np.uint8), strings.unique, strings.sorted)
     return with_arrays(column, arrays, strings)

@@ -13,7 +13,7 @@ import numpy as np
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.concat import concat_batches
-from gpuql.columnar.parts import batch_size, stays_in_memory, stored_arrays, string_bytes
+from gpuql.columnar.parts import batch_size, is_small_dictionary, stored_arrays, string_bytes
 from gpuql.memory.budget import Reservation
 
 if TYPE_CHECKING:
@@ -352,9 +352,9 @@ def _on_host(batch: Batch) -> bool:
 
 
 def _pointed_bytes(column: Column) -> int:
-    """Bytes of the strings that rows point at, each row counted; 0 for a small dictionary, which stays in memory."""
+    """Bytes of the strings that rows point at, each row counted; 0 for a small dictionary, which they share."""
     strings = column.strings
-    if strings is None or len(strings) == 0 or stays_in_memory(strings):
+    if strings is None or len(strings) == 0 or is_small_dictionary(strings):
         return 0
     positions = column.values
     return int((strings.offsets[positions + 1] - strings.offsets[positions]).sum()) + 8 * len(positions)

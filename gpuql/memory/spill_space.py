@@ -144,22 +144,20 @@ class SpillFile:
                 raise InputError(f"temporary file cannot be written: {error.strerror}") from error
             return start
 
-    def read(self, start: int, num_bytes: int) -> np.ndarray[Any, Any]:
-        """Bytes of a block, uint8. Errors: InputError if they cannot be read."""
-        block = np.empty(num_bytes, np.uint8)
-        view = block.data
+    def read_into(self, start: int, target: np.ndarray[Any, Any]) -> None:
+        """Fill ``target`` (uint8, contiguous) with the bytes from ``start``. Errors: InputError."""
+        view = target.data
         done = 0
         with self._in_use() as descriptor:
             try:
                 faults.passing(faults.FILE_READ)
-                while done < num_bytes:
+                while done < len(view):
                     count = os.preadv(descriptor, [view[done:]], start + done)
                     if count == 0:
                         raise InputError("temporary file is shorter than what was written to it")
                     done += count
             except OSError as error:
                 raise InputError(f"temporary file cannot be read: {error.strerror}") from error
-        return block
 
     @contextmanager
     def _in_use(self) -> Iterator[int]:
