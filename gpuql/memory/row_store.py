@@ -143,7 +143,7 @@ class RowStore:
             self._lower_tiers += other._lower_tiers
             other._pieces, other._strings, other._lower_tiers, other._held_bytes = [], {}, [], 0
             other.num_rows = 0
-        if self._held_bytes and not self._is_known:
+        if (self._held_bytes or self._lower_tiers) and not self._is_known:
             self._memory.add_store(self)
             self._is_known = True
 
