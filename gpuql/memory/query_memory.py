@@ -18,6 +18,9 @@ from gpuql.memory.spill_space import SpillSpace
 _PARTS_IN_BUDGET = 24
 #: A source is read as a whole if it takes no more than this share of what is available.
 _WHOLE_SHARE = 0.2
+_BLOCKS_IN_BUDGET = 64
+_MIN_BLOCK_BYTES = 1 << 18
+_MAX_BLOCK_BYTES = 8 << 20
 _MIN_PART_BYTES = 1 << 20
 _MAX_PART_BYTES = 256 << 20
 
@@ -126,6 +129,17 @@ class QueryMemory:
         """Bytes of source rows that a pipeline should read at a time."""
         share = self.budget.limit_bytes // _PARTS_IN_BUDGET
         return max(_MIN_PART_BYTES, min(share, _MAX_PART_BYTES))
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of rows moved to slower memory, and read back, at a time: every thread may have so many in hand."""
+        return max(_MIN_BLOCK_BYTES, min(self.budget.limit_bytes // _BLOCKS_IN_BUDGET, _MAX_BLOCK_BYTES))
+
+    @property
+    def reachable_bytes(self) -> int:
+        """Bytes that this query could get now: free ones, those of caches, and those that its own stores can move away."""
+        stores = tuple(self.account.stores.values())
+        return self.budget.available_bytes + sum(store.reclaimable_bytes for store in stores)
 
     def fits_whole(self, num_bytes: int) -> bool:
         """Whether rows of so many bytes may be read at once rather than in parts."""

@@ -19,8 +19,6 @@ from gpuql.memory.budget import Reservation
 if TYPE_CHECKING:
     from gpuql.memory.query_memory import QueryMemory
 
-#: A batch is moved to slower memory in slices of about this many bytes, so that reading one back needs little room.
-BLOCK_BYTES = 8 << 20
 #: Batches smaller than this are joined with their neighbours before they are moved: a block costs about as much time,
 #: and memory for its place in the file, as some hundred kilobytes.
 _SMALL_PIECE_BYTES = 1 << 20
@@ -41,11 +39,11 @@ class LowerTier(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """A slice of a batch in slower memory; ``row_bytes`` are what it takes in memory."""
+    """A slice of a batch in slower memory; ``num_bytes`` are what it takes in memory."""
 
     tier: LowerTier
     ticket: Any
-    row_bytes: int
+    num_bytes: int
 
 
 @dataclass(eq=False)
@@ -185,6 +183,14 @@ class RowStore:
                 self._let_go(piece, into)
         self.close(into)
 
+    def batch_at(self, position: int) -> Batch:
+        """The batch that was appended as number ``position``, if none was joined with others or dropped since.
+
+        Batches of different places in the order are never joined.
+        """
+        with self._reading():
+            return concat_batches(list(self._read(self._pieces[position])))
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """Keep pieces as they are inside the block: they may move, but are not joined."""
@@ -225,7 +231,7 @@ class RowStore:
             return
         for block in piece.blocks:
             read = block.tier.get(block.ticket)
-            self._memory.metrics.add_read(block.row_bytes)
+            self._memory.metrics.add_read(block.num_bytes)
             yield read
 
     # --- giving bytes back -------------------------------------------------------------------------------------------
@@ -283,7 +289,11 @@ class RowStore:
         size = 0
         while len(small) < len(self._pieces) and size < max(wanted_bytes, _SMALL_PIECE_BYTES):
             piece = self._pieces[-1 - len(small)]
-            if piece.batch is None or not 0 < piece.row_bytes < _SMALL_PIECE_BYTES or size >= BLOCK_BYTES:
+            if (
+                piece.batch is None
+                or not 0 < piece.row_bytes < _SMALL_PIECE_BYTES
+                or size >= self._memory.block_bytes
+            ):
                 break
             if small and piece.sequence != small[-1].sequence:
                 break
@@ -305,17 +315,18 @@ class RowStore:
         lower = self._lower_tiers[0]
         batch = piece.batch
         assert batch is not None, "only what is here can move"
-        slices = max(1, -(-piece.row_bytes // BLOCK_BYTES))
+        piece.string_bytes = sum(_pointed_bytes(column) for column in batch.columns.values())
+        num_bytes = piece.row_bytes + piece.string_bytes
+        slices = max(1, -(-num_bytes // self._memory.block_bytes))
         step = max(1, -(-piece.num_rows // slices))
         blocks = []
         for start in range(0, max(piece.num_rows, 1), step):
             part = batch.slice(start, start + step) if slices > 1 else batch
-            row_bytes = piece.row_bytes * part.num_rows // max(piece.num_rows, 1)
-            blocks.append(_Block(lower, lower.put(part), row_bytes))
-        piece.string_bytes = sum(_pointed_bytes(column) for column in batch.columns.values())
+            share = num_bytes * part.num_rows // max(piece.num_rows, 1)
+            blocks.append(_Block(lower, lower.put(part), share))
         piece.blocks, piece.batch = blocks, None
-        self.spilled_bytes += piece.row_bytes
-        self._memory.metrics.add_spill(piece.row_bytes)
+        self.spilled_bytes += num_bytes
+        self._memory.metrics.add_spill(num_bytes)
 
     def hand_over(self, memory: QueryMemory) -> None:
         """Let another account, which is closed with the store, hold the rows; the bytes move with them."""
