@@ -225,14 +225,14 @@ def test_a_forked_child_does_not_take_the_rows_away(tmp_path: Path) -> None:
     with gpuql.connect(
         device="cpu", threads=1, memory_limit="2MB", temp_directory=str(tmp_path)
     ) as connection:
-        connection.register("t", pa.table({"a": range(500_000)}))
+        connection.register("t", pa.table({"a": range(1_000_000)}))
         result = connection.sql("SELECT a * 3 AS b FROM t").collect()
         assert connection.memory.space.used_bytes > 0
         child = multiprocessing.get_context("fork").Process(target=_exit_at_once)
         child.start()
         child.join(30)
         assert child.exitcode == 0
-        assert sum(row[0] for row in result.iter_rows()) == 3 * sum(range(500_000))
+        assert sum(row[0] for row in result.iter_rows()) == 3 * sum(range(1_000_000))
 
 
 def test_limits_reach_the_user(tmp_path: Path) -> None:
