@@ -25,6 +25,7 @@ ROWS_PER_ENTRY = 4
 DICTIONARY_BYTES = 256 * 1024 * 1024
 _SAMPLE_ROWS = 65_536
 _SAMPLE_SLICES = 16
+_NOT_UTF8_HINT = "convert it to UTF-8, or hand over the bytes as a binary column (BLOB)"
 
 
 def strings_from_arrow(array: Any, dtype: DataType) -> Column:
@@ -68,10 +69,22 @@ def check_utf8(column: Column, name: str) -> None:
     try:
         entries.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise ConversionError(
-            f"text is not UTF-8: column {name}",
-            hint="convert it to UTF-8, or hand over the bytes as a binary column (BLOB)",
-        ) from error
+        raise ConversionError(f"text is not UTF-8: column {name}", hint=_NOT_UTF8_HINT) from error
+
+
+def check_utf8_entries(entries: Any, name: str) -> None:
+    """Raise ConversionError if an Arrow array of strings is not UTF-8; nulls may be anything."""
+    _, offsets, data = entries.buffers()
+    wide = pat.is_large_string(entries.type)
+    own = buffer_view(offsets, np.int64 if wide else np.int32, entries.offset, len(entries) + 1)
+    if len(entries) == 0 or own[-1] == own[0]:
+        return
+    if int(buffer_view(data, np.uint8, int(own[0]), int(own[-1] - own[0])).max()) < 128:
+        return
+    try:
+        entries.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ConversionError(f"text is not UTF-8: column {name}", hint=_NOT_UTF8_HINT) from error
 
 
 def worth_a_dictionary(array: Any) -> bool:

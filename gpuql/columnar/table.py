@@ -15,6 +15,17 @@ from gpuql_planner.errors import IntegrityError, InternalError
 from gpuql_planner.logical.expressions import Expression
 
 
+class HeldBytes(Protocol):
+    """Bytes of memory held for a step of work."""
+
+    def release(self) -> None:
+        """Give them back."""
+
+
+#: Asks for bytes; None if there is no room.
+TryReserve = Callable[[int], HeldBytes | None]
+
+
 class ReadableTable(Table, Protocol):
     """A table of the planner that also hands out its data."""
 
@@ -38,11 +49,12 @@ class ReadableTable(Table, Protocol):
         attribute_names: Mapping[int, str] | None = None,
         *,
         part_bytes: int,
+        try_reserve: TryReserve | None = None,
     ) -> Iterator[tuple[dict[str, Column], int]]:
         """As :meth:`read`, in parts (at least one) of about ``part_bytes``, the rows of the table in order.
 
-        Columns of all parts have the same form as far as that is known beforehand. Only the part in hand, and perhaps
-        one read ahead, takes memory.
+        Columns of all parts have the same form as far as that is known beforehand. Only the part in hand takes memory,
+        and one read ahead if ``try_reserve`` has room for it (None: it has).
         """
 
     def estimated_bytes(self, names: Sequence[str]) -> int:
@@ -125,6 +137,7 @@ class ResidentTable:
         attribute_names: Mapping[int, str] | None = None,
         *,
         part_bytes: int,
+        try_reserve: TryReserve | None = None,
     ) -> Iterator[tuple[dict[str, Column], int]]:
         """One part: the columns are in memory."""
         yield self.read(names)

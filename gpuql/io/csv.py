@@ -17,6 +17,7 @@ from gpuql.columnar.arrow_import import column_from_arrow
 from gpuql.columnar.arrow_types import type_to_arrow, unique_names
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
+from gpuql.columnar.table import TryReserve
 from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
@@ -111,6 +112,7 @@ class CsvTable:
         attribute_names: Mapping[int, str] | None = None,
         *,
         part_bytes: int,
+        try_reserve: TryReserve | None = None,
     ) -> Iterator[tuple[dict[str, Column], int]]:
         """One part; see ``ReadableTable.read_parts``."""
         yield self.read(names, predicates, attribute_names)

@@ -19,6 +19,7 @@ from gpuql.columnar.arrow_types import type_from_arrow, type_to_arrow, unique_na
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.construct import null_column
+from gpuql.columnar.table import TryReserve
 from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
@@ -72,6 +73,7 @@ class JsonTable:
         attribute_names: Mapping[int, str] | None = None,
         *,
         part_bytes: int,
+        try_reserve: TryReserve | None = None,
     ) -> Iterator[tuple[dict[str, Column], int]]:
         """One part; see ``ReadableTable.read_parts``."""
         yield self.read(names, predicates, attribute_names)

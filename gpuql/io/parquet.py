@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.parquet as pq
 import pyarrow.types as pat
 
-from gpuql.columnar.arrow_import import column_from_arrow
-from gpuql.columnar.arrow_types import fields_from_schema, type_from_arrow, type_to_arrow, unique_names
-from gpuql.columnar.column import Column
-from gpuql.columnar.concat import concat_columns
-from gpuql.columnar.construct import literal_column, null_column, stored_value
+from gpuql.columnar.arrow_dictionary import GrowingDictionary
+from gpuql.columnar.arrow_types import fields_from_schema, type_from_arrow, unique_names
+from gpuql.columnar.column import NATURAL_DTYPE, Column
+from gpuql.columnar.construct import narrowest_dtype, stored_value
+from gpuql.columnar.table import TryReserve
+from gpuql.config import available_threads
 from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
 from gpuql.io.hive import partition_columns
+from gpuql.io.parquet_decode import ColumnForm, Span, decode, spans_of, stream_spans
 from gpuql.io.parquet_footer import chunk_range, combined, dictionary_entries
+from gpuql.io.parquet_source import ParquetSource, SourceReaders, source_readers
 from gpuql.io.pruning import ValueRange, cannot_match
+from gpuql.io.read_ahead import read_ahead
 from gpuql_planner.catalog import ColumnStatistics, Field
-from gpuql_planner.errors import ConversionError, InputError, did_you_mean
+from gpuql_planner.errors import InputError, did_you_mean
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.types import VARCHAR, DataType, TypeId, common_type
 
 _MAGIC = b"PAR1"
 _MAGIC_ENCRYPTED = b"PARE"
 EXTENSIONS = (".parquet", ".parq", ".pq")
-#: Strings stored in fewer bytes for each value than this are dictionary codes throughout the file.
-_DICTIONARY_BYTES_PER_VALUE = 3.0
-
-
-@dataclass(frozen=True, eq=False)
-class ParquetSource:
-    """One opened file: its footer, and where each column of the table stands in it."""
-
-    identity: FileIdentity
-    metadata: Any
-    schema: Any
-    leaf_of: Mapping[str, int]
-    arrow_types: Mapping[str, Any]
-    partition: Mapping[str, Any]
+#: A string that is no dictionary code takes a position and the end of its bytes.
+_POSITION_BYTES = 12
+#: Decoding a part takes so many times its bytes: pages, Arrow arrays of their natural width, and the part itself.
+_DECODING_SHARE = 2
 
 
 class ParquetTable:
@@ -56,6 +48,7 @@ class ParquetTable:
         self.sources = tuple(sources)
         self._dtypes = {field.name: field.dtype for field in fields}
         self._statistics: dict[str, ColumnStatistics] = {}
+        self._forms: dict[str, ColumnForm] = {}
 
     def __repr__(self) -> str:
         return f"ParquetTable({self.name!r}, {len(self.sources)} files, {self.num_rows} rows)"
@@ -83,7 +76,7 @@ class ParquetTable:
             counts = [
                 dictionary_entries(s.metadata, s.leaf_of[name]) for s in self.sources if name in s.leaf_of
             ]
-            coded = [source for source in self.sources if _is_dictionary_coded(source, name)]
+            coded = [source for source in self.sources if source.is_dictionary_coded(name)]
             distinct = max(counts) if counts and len(coded) == len(self.sources) else None
             return ColumnStatistics(
                 null_count=known.null_count, distinct_count=distinct, average_bytes=self._average_bytes(name)
@@ -101,16 +94,11 @@ class ParquetTable:
     ) -> tuple[dict[str, Column], int]:
         """Columns of all row groups that may hold a match; see ``ReadableTable.read``."""
         check_unchanged(self.identities)
-        groups = [self._groups(source, predicates, attribute_names or {}) for source in self.sources]
-        kept = [(source, group) for source, group in zip(self.sources, groups, strict=True) if group]
-        num_rows = sum(_rows_in(source, group) for source, group in kept)
-        largest_first = sorted(names, key=self._stored_bytes, reverse=True)
-        with ThreadPoolExecutor(max_workers=max(1, min(len(names), os.cpu_count() or 1))) as pool:
-            made = dict(
-                zip(largest_first, pool.map(lambda n: self._column(n, kept), largest_first), strict=True)
-            )
+        spans = spans_of(self._kept(predicates, attribute_names))
+        with source_readers() as readers, ThreadPoolExecutor(max_workers=available_threads()) as pool:
+            columns = decode([self._form(name) for name in names], spans, readers, pool, widen=False)
         check_unchanged(self.identities)
-        return {name: made[name] for name in names}, num_rows
+        return columns, sum(span.num_rows for span in spans)
 
     def read_parts(
         self,
@@ -119,22 +107,52 @@ class ParquetTable:
         attribute_names: Mapping[int, str] | None = None,
         *,
         part_bytes: int,
+        try_reserve: TryReserve | None = None,
     ) -> Iterator[tuple[dict[str, Column], int]]:
-        """Row groups that may hold a match, one after the other; see ``ReadableTable.read_parts``."""
+        """Runs of row groups that may hold a match, in order; see ``ReadableTable.read_parts``.
+
+        A row group much larger than a part is cut. The next part is decoded while one is in hand, if there is room.
+        """
         check_unchanged(self.identities)
-        empty = True
-        for source in self.sources:
-            for group in self._groups(source, predicates, attribute_names or {}):
-                kept = [(source, [group])]
-                empty = False
-                yield {name: self._column(name, kept) for name in names}, _rows_in(source, [group])
-        if empty:
-            yield {name: self._column(name, []) for name in names}, 0
+        forms = [self._form(name) for name in names]
+        row_bytes = max(1, self.estimated_bytes(names)) / max(1, self.num_rows)
+        kept = self._kept(predicates, attribute_names)
+        parts = _decoded_parts(forms, kept, max(1, int(part_bytes / row_bytes)))
+        reserved = partial(try_reserve, _DECODING_SHARE * part_bytes) if try_reserve else _no_bytes
+        yield from read_ahead(parts, reserved)
         check_unchanged(self.identities)
 
     def estimated_bytes(self, names: Sequence[str]) -> int:
-        """Bytes of the columns before compression."""
-        return sum(self._stored_bytes(name) for name in names)
+        """Bytes of the decoded columns as far as the footers tell; text as it is in the file."""
+        return sum(self._decoded_bytes(name) for name in names)
+
+    def _decoded_bytes(self, name: str) -> int:
+        form = self._form(name)
+        if form.is_string:
+            coded = all(source.is_dictionary_coded(name) for source in self.sources)
+            return self._stored_bytes(name) + int(self.num_rows) * (2 if coded else _POSITION_BYTES)
+        if form.bounds is not None:
+            narrow = narrowest_dtype(*form.bounds, form.dtype)
+            return int(self.num_rows * (16 if narrow is None else narrow.itemsize))
+        return int(self.num_rows * np.dtype(NATURAL_DTYPE[form.dtype.id]).itemsize)
+
+    def _form(self, name: str) -> ColumnForm:
+        form = self._forms.get(name)
+        if form is None:
+            dtype = self._dtypes[name]
+            known = self.statistics(name)
+            low, high = known.minimum, known.maximum
+            bounds = None
+            if isinstance(low, int) and isinstance(high, int) and dtype.limits is not None:
+                bounds = low, high
+            form = self._forms[name] = ColumnForm(name, dtype, bounds, GrowingDictionary(dtype, name))
+        return form
+
+    def _kept(
+        self, predicates: Sequence[Expression], attribute_names: Mapping[int, str] | None
+    ) -> list[tuple[ParquetSource, list[int]]]:
+        groups = [self._groups(source, predicates, attribute_names or {}) for source in self.sources]
+        return [(source, group) for source, group in zip(self.sources, groups, strict=True) if group]
 
     def _groups(
         self, source: ParquetSource, predicates: Sequence[Expression], attribute_names: Mapping[int, str]
@@ -164,55 +182,59 @@ class ParquetTable:
             return ValueRange(num_rows=num_rows)
         return chunk_range(source.metadata, group, leaf, arrow_type, self._dtypes[name])
 
-    def _column(self, name: str, kept: Sequence[tuple[ParquetSource, list[int]]]) -> Column:
-        dtype = self._dtypes[name]
-        if not kept:
-            return null_column(dtype, 0)
-        stored = [(s, groups) for s, groups in kept if name in s.leaf_of and name not in s.partition]
-        if len(stored) == len(kept):
-            return column_from_arrow(self._chunks(name, stored), name)
-        parts = []
-        for source, groups in kept:
-            if name in source.partition:
-                parts.append(literal_column(source.partition[name], dtype, _rows_in(source, groups)))
-            elif name in source.leaf_of:
-                parts.append(column_from_arrow(self._chunks(name, [(source, groups)]), name))
-            else:
-                parts.append(null_column(dtype, _rows_in(source, groups)))
-        return concat_columns(parts)
-
-    def _chunks(self, name: str, kept: Sequence[tuple[ParquetSource, list[int]]]) -> Any:
-        as_dictionary = all(_is_dictionary_coded(source, name) for source, _ in kept)
-        parts = []
-        for source, groups in kept:
-            path = source.identity.path
-            with reading(path):
-                leaf = source.leaf_of[name]
-                dictionary = [source.metadata.schema.column(leaf).path] if as_dictionary else None
-                with pq.ParquetFile(
-                    path,
-                    metadata=source.metadata,
-                    read_dictionary=dictionary,
-                    page_checksum_verification=True,
-                ) as file:
-                    read = file.reader.read_row_groups(groups, column_indices=[leaf], use_threads=False)
-            if read.num_rows != _rows_in(source, groups):
-                raise InputError(f"file is damaged: a column has too few rows: {path} (column {name})")
-            parts.append(_adapted(read.column(0), self._dtypes[name], name, path))
-        first = parts[0].type
-        aligned = [part if part.type == first else part.cast(first) for part in parts]
-        return pa.chunked_array([chunk for part in aligned for chunk in part.chunks], type=first)
-
     def _stored_bytes(self, name: str) -> int:
-        return sum(
-            source.metadata.row_group(group).column(source.leaf_of[name]).total_uncompressed_size
-            for source in self.sources
-            if name in source.leaf_of
-            for group in range(source.metadata.num_row_groups)
-        )
+        return sum(source.stored_bytes(name) for source in self.sources)
 
     def _average_bytes(self, name: str) -> float | None:
         return self._stored_bytes(name) / self.num_rows if self.num_rows else None
+
+
+def _decoded_parts(
+    forms: Sequence[ColumnForm], kept: Sequence[tuple[ParquetSource, Sequence[int]]], part_rows: int
+) -> Generator[tuple[dict[str, Column], int]]:
+    """Columns and number of rows of each part; one without rows if there is nothing."""
+    with source_readers() as readers, ThreadPoolExecutor(max_workers=available_threads()) as pool:
+        empty = True
+        for spans in _part_spans(forms, kept, part_rows, readers):
+            empty = False
+            yield decode(forms, spans, readers, pool, widen=True), sum(span.num_rows for span in spans)
+        if empty:
+            yield decode(forms, [], readers, pool, widen=True), 0
+
+
+def _part_spans(
+    forms: Sequence[ColumnForm],
+    kept: Sequence[tuple[ParquetSource, Sequence[int]]],
+    part_rows: int,
+    readers: SourceReaders,
+) -> Iterator[list[Span]]:
+    """Spans that make up a part: about ``part_rows`` rows, in order."""
+    taken: list[Span] = []
+    num_rows = 0
+    for source, groups in kept:
+        for group in groups:
+            rows = source.rows_in([group])
+            if taken and num_rows + rows > part_rows:
+                yield taken
+                taken, num_rows = [], 0
+            if rows > 2 * part_rows:
+                yield from ([span] for span in stream_spans(forms, source, group, part_rows, readers))
+                continue
+            taken.append(Span(source, (group,), rows))
+            num_rows += rows
+    if taken:
+        yield taken
+
+
+class _NoBytes:
+    """Stands for room where nobody counts."""
+
+    def release(self) -> None:
+        """Nothing to give back."""
+
+
+def _no_bytes() -> _NoBytes:
+    return _NoBytes()
 
 
 def open_parquet(
@@ -330,35 +352,6 @@ def _check_columns(source: ParquetSource, fields: Mapping[str, Field], first_pat
                 hint=did_you_mean(name, source.schema.names)
                 or f"schema taken from {first_path}; try union_by_name",
             )
-
-
-def _adapted(array: Any, dtype: DataType, name: str, path: str) -> Any:
-    """The array itself if its SQL type is the column's, else cast to it without loss."""
-    if type_from_arrow(array.type, name) == dtype:
-        return array
-    try:
-        return array.cast(type_to_arrow(dtype))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ConversionError(
-            f"column does not fit the type of the first file: {name} {array.type} to {dtype} ({path})"
-        ) from error
-
-
-def _is_dictionary_coded(source: ParquetSource, name: str) -> bool:
-    arrow_type = source.arrow_types.get(name)
-    if arrow_type is None:
-        return False
-    is_string = pat.is_string(arrow_type) or pat.is_large_string(arrow_type) or pat.is_string_view(arrow_type)
-    if not is_string or source.metadata.num_rows == 0:
-        return False
-    leaf = source.leaf_of[name]
-    columns = [source.metadata.row_group(g).column(leaf) for g in range(source.metadata.num_row_groups)]
-    num_bytes = sum(column.total_uncompressed_size for column in columns)
-    return bool(num_bytes / source.metadata.num_rows < _DICTIONARY_BYTES_PER_VALUE)
-
-
-def _rows_in(source: ParquetSource, groups: Sequence[int]) -> int:
-    return int(sum(source.metadata.row_group(group).num_rows for group in groups))
 
 
 def _shown(patterns: Sequence[str]) -> str:

@@ -58,9 +58,17 @@ def dictionary_entries(metadata: Any, leaf: int) -> int:
             continue
         page_bytes = column.data_page_offset - column.dictionary_page_offset - _PAGE_HEADER_BYTES
         inflation = column.total_uncompressed_size / max(1, column.total_compressed_size)
-        entry_bytes = 4 + (len(statistics.min) + len(statistics.max)) / 2
+        entry_bytes = 4 + _ends_bytes(statistics) / 2
         guesses.append(int(page_bytes * inflation / entry_bytes))
     return max(guesses)
+
+
+def _ends_bytes(statistics: Any) -> int:
+    """Length of the smallest and the largest string together; 0 if they are not UTF-8."""
+    try:
+        return len(statistics.min) + len(statistics.max)
+    except UnicodeDecodeError:
+        return 0
 
 
 def _trustworthy(arrow_type: Any, dtype: DataType) -> bool:
