@@ -18,7 +18,8 @@ from pathlib import Path
 _BUILDER = Path(__file__).parent / "offline_bundle"
 _PART_MIB = 60
 _QUERY = "SELECT count(*) AS n, sum(a) AS total FROM (VALUES (1), (2), (NULL)) AS t(a)"
-_IMPORTS = "import cupy, numba.cuda, rmm"
+#: numba-cuda must have taken the place of numba's own CUDA support.
+_IMPORTS = "import cupy, rmm, numba.cuda, numba_cuda; assert numba_cuda.__path__[0] in numba.cuda.__path__[0]"
 #: pip and everything else would go through this proxy, which is not there.
 _NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 

@@ -28,7 +28,11 @@ _QUERY = (
     "csv",
 )
 _ROWS = "n,total\n3,3\n"
-_IMPORTS = "import cupy, numba.cuda, rmm; print('cupy', cupy.__version__, 'rmm', rmm.__version__)"
+#: numba-cuda must have taken the place of numba's own CUDA support.
+_IMPORTS = (
+    "import cupy, rmm, numba.cuda, numba_cuda; assert numba_cuda.__path__[0] in numba.cuda.__path__[0];"
+    " print('cupy', cupy.__version__, 'rmm', rmm.__version__)"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,13 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="image_check",
         description="Run the install steps of the Dockerfiles in a temporary folder, then what they made.",
     )
-    parser.add_argument(
-        "images", nargs="*", metavar="IMAGE", help=f"{', '.join(_IMAGES)} (default: cpu cuda13)"
-    )
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"{', '.join(_IMAGES)} (default: all)")
     options = parser.parse_args(arguments)
     if unknown := set(options.images) - set(_IMAGES):
         parser.error(f"image not known: {', '.join(sorted(unknown))}")
-    for name in options.images or ("cpu", "cuda13"):
+    for name in options.images or _IMAGES:
         path, build_arguments = _IMAGES[name]
         started = time.perf_counter()
         print(f"== {path} {' '.join(build_arguments.values())}")

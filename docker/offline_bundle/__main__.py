@@ -134,7 +134,7 @@ def _report(bundle: dict[str, object], output: Path) -> None:
     total_mib = sum(wheel["size_bytes"] for wheel in wheels) / 2**20
     print(
         f"{bundle['requirement']} {bundle['gpuql']} for Python {bundle['python']} on {bundle['machine']},"
-        f" glibc {bundle['glibc']}: {len(wheels)} wheels, {total_mib:.0f} MiB in {bundle['parts']} parts,"
+        f" glibc {bundle['glibc']}: {len(wheels)} wheels, {total_mib:.0f} MiB in {bundle['parts']} part(s),"
         f" bundle {bundle['id']}"
     )
     for wheel in sorted(wheels, key=lambda wheel: (wheel["parts"], wheel["file"])):

@@ -19,6 +19,7 @@ Afterwards: PYTHONPATH=DIR python3 -m gpuql doctor
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import importlib.metadata
 import json
@@ -36,6 +37,25 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 #: Folder in the target that remembers installed parts and keeps pieces of wheels until the others come.
 STATE = ".gpuql-bundle"
+_SITE_CUSTOMIZE = '''\
+"""Made by the install.py of a gpuql bundle: with this folder on PYTHONPATH, its .pth files work as in site-packages.
+
+numba-cuda takes the place of numba.cuda by such a file.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import site
+import sys
+
+_here = os.path.dirname(os.path.abspath(__file__))
+site.addsitedir(_here)
+_others = [path for path in sys.path if os.path.abspath(path) != _here]
+_hidden = importlib.machinery.PathFinder.find_spec("sitecustomize", _others)
+if _hidden is not None and _hidden.loader is not None:
+    _hidden.loader.exec_module(importlib.util.module_from_spec(_hidden))
+'''
 
 
 class InstallError(Exception):
@@ -179,6 +199,8 @@ def install_parts(parts: Sequence[Part], target: Path | None) -> None:
     bundle = parts[0].bundle
     state = (target or Path(sys.prefix)) / STATE / bundle["id"]
     state.mkdir(parents=True, exist_ok=True)
+    if target is not None:
+        _write_site_customize(target)
     installed_before = _installed_parts(state)
     for part in parts:
         at_hand = {entry["file"] for entry in part.files}
@@ -206,6 +228,13 @@ def install_parts(parts: Sequence[Part], target: Path | None) -> None:
             chunk.unlink()
         path = f"PYTHONPATH={target.resolve()} " if target else ""
         print(f"complete; check it with: {path}{sys.executable} -m gpuql doctor")
+
+
+def _write_site_customize(target: Path) -> None:
+    path = target / "sitecustomize.py"
+    if path.exists() and path.read_text(encoding="utf-8") != _SITE_CUSTOMIZE:
+        raise InstallError(f"{path} is not from a bundle; install into another folder")
+    path.write_text(_SITE_CUSTOMIZE, encoding="utf-8")
 
 
 def _joined(wheel: dict[str, Any], part: Part, state: Path) -> list[Path]:
@@ -268,10 +297,10 @@ def remove_distributions(target: Path, names: Iterable[str]) -> None:
     for distribution in _distributions(target):
         if _normalized(distribution.name) not in wanted:
             continue
-        for file in distribution.files or ():
-            # Records of a --target folder name scripts as ../../bin/NAME; pip put them into bin.
-            path = target / re.sub(r"^(\.\./)+", "", file.as_posix())
-            path.unlink(missing_ok=True)
+        # The record itself: what importlib.metadata makes of it leaves out scripts, which records of such folders name
+        # as ../../bin/NAME although pip put them into bin.
+        for row in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+            (target / re.sub(r"^(\.\./)+", "", row[0])).unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

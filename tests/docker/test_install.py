@@ -231,3 +231,33 @@ def test_scripts_come_and_go_with_their_package(
     environment = {"PYTHONPATH": str(site)}
     finished = subprocess.run([path], capture_output=True, text=True, check=False, env=environment)
     assert (path.name, finished.stdout) == ("script-2.0", "ran\n")
+
+
+def test_pth_files_take_effect_beside_the_hosts_own_customization(
+    make_bundle: MakeBundle, install: Install, tmp_path: Path
+) -> None:
+    """Python reads .pth files of site-packages only, not of PYTHONPATH; numba-cuda depends on its own."""
+    files = {
+        "room_redirect.pth": b"import room_redirect\n",
+        "room_redirect.py": b"import sys\nsys.redirected = True\n",
+    }
+    bundle = make_bundle(wheels=[write_wheel(tmp_path, "room-redirect", "1.0", files)])
+    site, host = tmp_path / "site", tmp_path / "host"
+    assert install(bundle, "--target", site).returncode == 0
+    host.mkdir()
+    (host / "sitecustomize.py").write_text("import sys\nsys.customized = True\n", encoding="utf-8")
+    code = "import sys; print(sys.redirected, sys.customized, len(sys.path) - len(set(sys.path)))"
+    environment = {"PYTHONPATH": f"{site}:{host}"}
+    command = [sys.executable, "-c", code]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (finished.stdout, finished.stderr) == ("True True 0\n", "")
+
+
+def test_a_folder_with_its_own_customization_is_refused(
+    make_bundle: MakeBundle, install: Install, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text("", encoding="utf-8")
+    finished = install(make_bundle(), "--target", tmp_path / "site")
+    assert finished.returncode == 1
+    assert "sitecustomize.py is not from a bundle" in finished.stderr
