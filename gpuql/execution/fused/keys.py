@@ -51,8 +51,3 @@ def key_domain(operand: Operand) -> tuple[int, int]:
     if high - low >= PACKED_LIMIT:
         raise NotFusible("group keys do not fit one word")
     return low, high - low + 1
-
-
-def replicas(domain: int) -> int:
-    """States per group: with few groups most rows would wait for the addition of the row before."""
-    return 8 if domain <= 8 else 4 if domain <= 64 else 1

@@ -20,11 +20,11 @@ from gpuql.execution.fused.aggregates import AggregateLowering, LoweredAggregate
 from gpuql.execution.fused.arguments import ArgumentList, Binding, Inputs, padded
 from gpuql.execution.fused.attributes import build_attributes, needed_attributes
 from gpuql.execution.fused.expressions import ExpressionLowering
+from gpuql.execution.fused.group_states import cpu_states, grid_states
 from gpuql.execution.fused.keys import (
     PACKED_LIMIT,
     key_domain,
     mark_follows_from_presence,
-    replicas,
     translate,
 )
 from gpuql.execution.fused.operands import Operand
@@ -392,7 +392,8 @@ class PipelineLowering:
         dense = domain <= SMALL_DOMAIN or domain * state_bytes <= DENSE_BYTES_PER_ROW * reached
         aggregates = lowering.lower(calls, count_rows=dense)
         if dense:
-            ir_sink: ir.Sink = ir.GroupDense(parts, aggregates.accumulators, replicas(domain))
+            placed = grid_states if self.on_grid else cpu_states
+            ir_sink: ir.Sink = placed(parts, aggregates.accumulators, domain)
         else:
             ir_sink = ir.GroupHash(parts, aggregates.accumulators)
         return self._finished(

@@ -194,7 +194,7 @@ def _run_aggregate(
     if isinstance(sink, ir.GroupHash):
         return _run_hash(fused, sink, make_call, inputs, workers, context)
     assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
-    length = fused.domain * (sink.replicas if isinstance(sink, ir.GroupDense) else 1)
+    length = fused.domain * (sink.copies if isinstance(sink, ir.GroupDense) else 1)
     shared = new_states(sink, length, np) if fused.clustered_by is not None else None
     states: list[States] = []
     lock = threading.Lock()

@@ -123,7 +123,7 @@ def _run_aggregate(
     if isinstance(sink, ir.GroupHash):
         return _run_hash(fused, sink, compiled, inputs, context)
     assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
-    length = fused.domain * (sink.replicas if isinstance(sink, ir.GroupDense) else 1)
+    length = fused.domain * (sink.copies if isinstance(sink, ir.GroupDense) else 1)
     held = new_states(sink, length, xp)
     _launch(fused, compiled, inputs, context, 0, xp.zeros(3, np.int64), held.arguments)
     states = held.accumulators

@@ -50,12 +50,12 @@ def new_arrays(accumulators: tuple[ir.Accumulator, ...], length: int, xp: Any) -
 
 
 def fold_replicas(sink: ir.GroupDense, states: list[Array], xp: Any) -> list[Array]:
-    """One state per group from ``sink.replicas`` states side by side."""
-    if sink.replicas == 1:
+    """One state per group from ``sink.copies`` states side by side."""
+    if sink.copies == 1:
         return states
-    columns = [state.reshape(-1, sink.replicas) for state in states]
+    columns = [state.reshape(-1, sink.copies) for state in states]
     folded = [xp.ascontiguousarray(column[:, 0]) for column in columns]
-    for replica in range(1, sink.replicas):
+    for replica in range(1, sink.copies):
         merge(sink.accumulators, folded, [column[:, replica] for column in columns], slice(None), xp)
     return folded
 

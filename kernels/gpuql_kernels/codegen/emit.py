@@ -13,7 +13,7 @@ Shape of a CPU function (one call per morsel of ``n`` rows)::
         row loop      what is left of the steps, and the sink, nested
 
 It returns the number of source rows taken; fewer than ``n`` with status FULL asks for more room and a further call.
-A CUDA kernel enumerates rows by grid stride, updates state by atomics and reports FULL for the whole launch.
+A CUDA kernel (``grid``) enumerates rows by grid stride and reports FULL for the whole launch.
 """
 
 from __future__ import annotations
@@ -21,12 +21,23 @@ from __future__ import annotations
 import itertools
 
 from gpuql_kernels.codegen import program as ir
+from gpuql_kernels.codegen.grid import GridEmitter
 from gpuql_kernels.codegen.stages import CHUNK_ROWS, StageEmitter, is_stage
+
+_CPU_IMPORTS = "from numba import njit\n\nfrom gpuql_kernels.scalar.cpu import *"
+_CUDA_IMPORTS = "from numba import cuda\n\nfrom gpuql_kernels.scalar.gpu import *"
 
 
 def emit(program: ir.Program, target: str) -> str:
     """Source text of ``pipeline`` for ``target`` "cpu" or "cuda"; equal programs give equal text."""
-    return PipelineEmitter(program, target).source()
+    if target == "cpu":
+        loops = LoopEmitter(program, target)
+        loops.cpu_body()
+        decorator = "@njit(nogil=True, cache=True, error_model='numpy')"
+        return _module(program, target, _CPU_IMPORTS, decorator, loops.lines)
+    grid = GridEmitter(program, target)
+    grid.cuda_body()
+    return _module(program, target, _CUDA_IMPORTS, "@cuda.jit(cache=True)", grid.lines)
 
 
 def state_names(sink: ir.Sink) -> list[str]:
@@ -49,23 +60,18 @@ def parameter_names(program: ir.Program, target: str) -> list[str]:
     return ["n", "status", "capacity", "fanout", *scratch, *state_names(program.sink), *arguments]
 
 
-class PipelineEmitter(StageEmitter):
-    """Writes one function."""
+def _module(program: ir.Program, target: str, imports: str, decorator: str, lines: list[str]) -> str:
+    """The whole module: imports, declared argument types, the function."""
+    parameters = ", ".join(parameter_names(program, target))
+    types = ", ".join(f"{a.kind} {a.dtype}" for a in program.arguments)
+    body = "\n".join(lines)
+    return (
+        f"import numpy as np\n{imports}\n\n# {types}\n\n\n{decorator}\ndef pipeline({parameters}):\n{body}\n"
+    )
 
-    def source(self) -> str:
-        """The whole module: imports, declared argument types, the function."""
-        parameters = ", ".join(parameter_names(self.program, self.target))
-        types = ", ".join(f"{a.kind} {a.dtype}" for a in self.program.arguments)
-        if self.on_cpu:
-            self.cpu_body()
-            module, decorator = "cpu", "@njit(nogil=True, cache=True, error_model='numpy')"
-            imports = "import numpy as np\nfrom numba import njit"
-        else:
-            self.cuda_body()
-            module, decorator = "gpu", "@cuda.jit(cache=True)"
-            imports = "import numpy as np\nfrom numba import cuda"
-        header = f"{imports}\n\nfrom gpuql_kernels.scalar.{module} import *\n\n# {types}\n\n"
-        return f"{header}\n{decorator}\ndef pipeline({parameters}):\n" + "\n".join(self.lines) + "\n"
+
+class LoopEmitter(StageEmitter):
+    """Writes the body of a CPU function."""
 
     def cpu_body(self) -> None:
         """Loops over chunks: mask, stages, then what is left of the steps, and the sink."""
@@ -91,13 +97,6 @@ class PipelineEmitter(StageEmitter):
                 self.row_body(rest)
         self.close_state()
         self.line("return n")
-
-    def cuda_body(self) -> None:
-        """One loop over the rows of this thread."""
-        self.open_state()
-        with self.block("for i in range(cuda.grid(1), n, cuda.gridsize(1)):"):
-            self.steps(list(self.program.steps))
-        self.close_state()
 
     def row_body(self, steps: list[ir.Step]) -> None:
         """The steps of one row, after a look at the room that is left."""

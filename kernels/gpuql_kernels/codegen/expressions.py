@@ -14,6 +14,9 @@ _SELECTED_NODES = 24
 class ExpressionEmitter(FunctionWriter):
     """Emits expressions over the current row ``i`` and the rows matched by earlier probes."""
 
+    #: Variable that columns are indexed by.
+    row_index = "i"
+
     def __init__(self, program: ir.Program, target: str) -> None:
         super().__init__(program, target)
         self.staged: set[int] = set()
@@ -92,8 +95,8 @@ class ExpressionEmitter(FunctionWriter):
             return true, self.name(f"({true}) | ({false})", "n")
         match node:
             case ir.Column():
-                prefix = "c" if self.on_cpu else "a"
-                return self.load(node, f"{prefix}{node.array}[i]", node.validity, f"{prefix}{{}}[i]")
+                prefix, row = ("c", "i") if self.on_cpu else ("a", self.row_index)
+                return self.load(node, f"{prefix}{node.array}[{row}]", node.validity, f"{prefix}{{}}[{row}]")
             case ir.Gather():
                 return self.gather(node)
             case ir.Lookup():

@@ -269,11 +269,22 @@ class GroupDense:
 
     With ``replicas`` (a power of two) each group has as many states side by side, taken in turn by successive rows,
     so that rows of one group do not wait for each other; the caller merges them.
+
+    On a grid states may be kept closer to the rows: with ``shared_groups`` (at least the number of groups) by every
+    block, ``replicas`` side by side; with ``in_registers``, for exactly so many groups, by every thread until it is
+    done. Then the state arrays have one state per group, and nothing is left to merge.
     """
 
     keys: tuple[KeyPart, ...]
     accumulators: tuple[Accumulator, ...]
     replicas: int = 1
+    shared_groups: int = 0
+    in_registers: bool = False
+
+    @property
+    def copies(self) -> int:
+        """States per group in the state arrays."""
+        return 1 if self.shared_groups else self.replicas
 
 
 @dataclass(frozen=True, eq=False)

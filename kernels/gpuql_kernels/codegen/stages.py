@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from gpuql_kernels.codegen import program as ir
-from gpuql_kernels.codegen.sinks import SinkEmitter
+from gpuql_kernels.codegen.cpu_sinks import CpuSinkEmitter
 
 #: Rows of a CPU chunk: mask and selection (5 bytes a row) stay in the first-level cache.
 CHUNK_ROWS = 4096
 
 
-class StageEmitter(SinkEmitter):
+class StageEmitter(CpuSinkEmitter):
     """Emits stages. ``selecting``: the rows of a chunk that go on are listed in ``selection``."""
 
     def __init__(self, program: ir.Program, target: str) -> None:

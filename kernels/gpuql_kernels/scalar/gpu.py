@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import config as _numba_config
 from numba import cuda as _cuda
 
 from gpuql_kernels.codegen.program import STATUS_FULL
@@ -16,6 +17,7 @@ from gpuql_kernels.scalar.arithmetic import MAX_INT64, MIN_INT64, NAN, NEGATIVE_
 from gpuql_kernels.scalar.hashing import HASH_MULTIPLIER, Array, Scalar
 
 cuda: Any = _cuda
+numba_config: Any = _numba_config
 
 __all__ = [
     "MAX_INT64",
@@ -23,12 +25,15 @@ __all__ = [
     "NAN",
     "NEGATIVE_INFINITY",
     "add_overflows",
+    "add_two_words",
     "find_slot",
     "float_equal",
     "float_less",
     "group_slot",
     "integer_less",
+    "join_words",
     "multiply_overflows",
+    "next_slot",
     "rescale_down",
     "subtract_overflows",
 ]
@@ -66,3 +71,45 @@ def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Sc
         if found == key:
             return position
         position = (position + 1) & mask
+
+
+@_compile
+def add_two_words(low: Array, high: Array, cell: Scalar, value: Scalar) -> None:
+    """Add an int64 to the sum kept at ``cell`` of ``low`` (uint32) and ``high`` (int32), atomically in each word.
+
+    The words are right together once all threads are done. Most values touch the low word only.
+    """
+    part = np.int64(value) & np.int64(0xFFFFFFFF)
+    before = np.int64(cuda.atomic.add(low, cell, np.uint32(part)))
+    more = (np.int64(value) >> 32) + ((before + part) >> 32)
+    if more != 0:
+        cuda.atomic.add(high, cell, np.int32(more))
+
+
+@_compile
+def join_words(low: Scalar, high: Scalar) -> Scalar:
+    """The int64 of two words."""
+    return (np.int64(high) << 32) + np.int64(low)
+
+
+def _next_slot_of_thread(status: Array) -> Scalar:
+    """As :func:`_next_slot_of_warp`, thread by thread, where there are no warps."""
+    return cuda.atomic.add(status, 1, 1)
+
+
+def _next_slot_of_warp(status: Array) -> Scalar:
+    """Count a row in ``status[1]``; its number. The threads of a warp that come together share one atomic.
+
+    Source: warp-aggregated atomics (Adinetz, NVIDIA developer blog, 2014).
+    """
+    together = cuda.activemask()
+    lane = cuda.laneid
+    rank = cuda.popc(together & ((np.int64(1) << lane) - 1))
+    leader = cuda.ffs(together) - 1
+    first = np.int64(0)
+    if lane == leader:
+        first = cuda.atomic.add(status, 1, np.int64(cuda.popc(together)))
+    return cuda.shfl_sync(together, first, leader) + rank
+
+
+next_slot = _compile(_next_slot_of_thread if numba_config.ENABLE_CUDASIM else _next_slot_of_warp)
