@@ -34,7 +34,9 @@ def measured_lines(measured: PipelineMetrics) -> list[str]:
     rows = f"rows in {measured.num_source_rows:,}, kept {measured.num_rows:,}"
     parts = f" in {measured.num_parts} parts" if measured.num_parts > 1 else ""
     spilled = f"; spilled {measured.spilled_bytes:,} bytes" if measured.spilled_bytes else ""
+    moved = [f"ran on {measured.device}: {measured.moved}"] if measured.moved else []
     return [
+        *moved,
         tier_line(measured),
         f"{rows}; {measured.num_bytes:,} bytes{parts}{spilled}; {format_duration(measured.elapsed_ns)}",
     ]

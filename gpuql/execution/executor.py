@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-
 from gpuql.columnar.batch import Batch
+from gpuql.config import parse_bytes
 from gpuql.device import Device
 from gpuql.execution.cancellation import CancelToken
 from gpuql.execution.fused.driver import FusedDriver
+from gpuql.execution.host_results import bring_to_host, finished_rows
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
 from gpuql.execution.morsels import Workers
 from gpuql.execution.pipeline_run import ExecutionSettings, PipelineRunner
-from gpuql.execution.transfer import download
-from gpuql.memory.connection_memory import ConnectionMemory
-from gpuql.memory.pool import prepare_memory
+from gpuql.memory.connection_memory import ConnectionMemory, unlimited_memory
+from gpuql.memory.device_errors import device_failure, is_device_memory_error
+from gpuql.memory.device_memory import DeviceQuery, device_memory
 from gpuql.memory.query_memory import QueryMemory
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.tasks import serially
+from gpuql_planner.errors import OutOfMemoryError
 from gpuql_planner.physical.nodes import BuildScan, PhysicalPlan, Pipeline, ResultScan
+
+#: How often parts are halved for each new attempt at a pipeline that a device has no room for.
+_HALVINGS = (2, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +46,16 @@ class Executor:
     def __init__(self, device: Device, threads: int) -> None:
         self.device = device
         self.threads = threads
-        prepare_memory(device)
-        self._workers = Workers(threads)
-        self._driver = _driver(device, self._workers)
-        self._runner = PipelineRunner(device, self._workers, self._driver)
+        self._lane = _Lane(device, threads)
+        self._device_memory = device_memory(device) if device.launches_kernels else None
+        self._host_lane: _Lane | None = None
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Let the worker threads end; running queries finish first."""
-        self._workers.close()
+        for lane in (self._lane, self._host_lane):
+            if lane is not None:
+                lane.workers.close()
 
     def execute(
         self,
@@ -60,14 +67,23 @@ class Executor:
     ) -> QueryResult:
         """Run ``plan`` to its end within the limits of ``memory``.
 
-        Errors: those of SQL and of readers; InterruptError once ``cancel`` is set. A failed run leaves nothing
-        behind.
+        Errors: those of SQL and of readers; InterruptError once ``cancel`` is set; DeviceError if CUDA fails. A failed
+        run leaves nothing behind.
         """
-        held = memory.open_query(cancel.check)
+        host = memory.open_query(cancel.check)
         try:
-            return self._execute(plan, cancel, settings, memory, held)
+            if self._device_memory is None:
+                return self._execute(plan, cancel, settings, memory, host, None)
+            self._device_memory.limit(memory, parse_bytes(settings.gpu_memory_limit))
+            with self._device_memory.running_query(host, cancel.check) as device:
+                return self._execute(plan, cancel, settings, memory, host, device)
+        except Exception as error:
+            failure = device_failure(error) if self._device_memory is not None else None
+            if failure is None:
+                raise
+            raise failure from error
         finally:
-            held.close()
+            host.close()
 
     def _execute(
         self,
@@ -75,47 +91,70 @@ class Executor:
         cancel: CancelToken,
         settings: ExecutionSettings,
         memory: ConnectionMemory,
-        held: QueryMemory,
+        host: QueryMemory,
+        device: DeviceQuery | None,
     ) -> QueryResult:
         started = time.perf_counter_ns()
-        context = RunContext(
-            self.device.xp,
-            self.device.kernels,
-            cancel.check,
-            integer_division=settings.integer_division,
-            workers=1 if self._driver.on_grid else self.threads,
-            run_tasks=serially
-            if self._driver.on_grid
-            else partial(self._workers.run_tasks, check=cancel.check),
-            memory=held,
-        )
-        metrics = QueryMetrics(memory=held.metrics)
+        run = _Run(plan, self._lane, self._lane.context(cancel, settings, host, device), settings)
+        run.metrics.memory = host.metrics
+        if device is not None:
+            run.metrics.device_memory = device.memory.metrics
         readers = _last_readers(plan)
-        for index, pipeline in enumerate(plan.pipelines):
+        for index in range(len(plan.pipelines)):
             cancel.check()
-            measured = PipelineMetrics(pipeline.device)
-            metrics.pipelines.append(measured)
-            pipeline_started = time.perf_counter_ns()
-            spilled_before = held.metrics.spilled_bytes
-            context.results[index] = self._runner.run(pipeline, context, settings, measured)
-            measured.elapsed_ns = time.perf_counter_ns() - pipeline_started
-            measured.num_rows = context.results[index].num_rows
-            measured.spilled_bytes = held.metrics.spilled_bytes - spilled_before
+            self._run_pipeline(run, index, cancel)
             for done in readers.get(index, ()):
-                context.results.pop(done).close()
-        result = context.results[len(plan.pipelines) - 1]
+                run.context.results.pop(done).close()
+        result = run.context.results[len(plan.pipelines) - 1]
         assert isinstance(result, RowsResult), "the last sink keeps rows"
-        metrics.elapsed_ns = time.perf_counter_ns() - started
-        return QueryResult(self._finished(result, memory), plan, metrics)
+        rows: Sequence[Batch] | RowStore
+        if run.context.device is not None:
+            rows = finished_rows(result, run.context.device, lambda: _lasting(memory))
+        elif isinstance(result.batches, RowStore) and result.batches.is_spilled:
+            result.batches.hand_over(_lasting(memory))
+            rows = result.batches
+        else:
+            rows = list(result)
+        run.metrics.elapsed_ns = time.perf_counter_ns() - started
+        return QueryResult(rows, plan, run.metrics)
 
-    def _finished(self, result: RowsResult, memory: ConnectionMemory) -> Sequence[Batch] | RowStore:
-        """The rows for the user, who owns what is in memory; those moved away stay so in an account of their own."""
-        if self.device.xp is not np:
-            return [download(batch, self.device.xp) for batch in result]
-        if isinstance(result.batches, RowStore) and result.batches.is_spilled:
-            result.batches.hand_over(memory.open_query(lambda: None, running=False))
-            return result.batches
-        return list(result)
+    def _run_pipeline(self, run: _Run, index: int, cancel: CancelToken) -> None:
+        """Run one pipeline; where a device has no room for it, in smaller parts, and on the host if that is no help."""
+        pipeline = run.plan.pipelines[index]
+        for halvings in (*_HALVINGS, None):
+            measured = PipelineMetrics(run.lane.device.name, moved=run.moved)
+            started = time.perf_counter_ns()
+            metrics = run.context.memory.metrics
+            spilled_before = metrics.spilled_bytes
+            failure = run.attempt(index, pipeline, measured)
+            if failure is None:
+                measured.elapsed_ns = time.perf_counter_ns() - started
+                measured.num_rows = run.context.results[index].num_rows
+                measured.spilled_bytes = metrics.spilled_bytes - spilled_before
+                run.metrics.pipelines.append(measured)
+                return
+            if halvings is None:
+                if run.settings.on_unsupported == "error":
+                    raise failure
+                self._go_on_with_host(run, failure, cancel)
+                self._run_pipeline(run, index, cancel)
+                return
+            for _ in range(halvings):
+                run.context.memory.halve_parts()
+
+    def _go_on_with_host(self, run: _Run, failure: OutOfMemoryError, cancel: CancelToken) -> None:
+        """Let the rest of a query run on the CPU, with what earlier pipelines left on the device."""
+        with self._lock:
+            if self._host_lane is None:
+                self._host_lane = _Lane(Device("cpu", "GPU memory ran out"), self.threads)
+        device = run.context.device
+        assert device is not None, "only a device runs out of its memory"
+        moved = self._host_lane.context(cancel, run.settings, device.host, None)
+        for index in list(run.context.results):
+            moved.results[index] = bring_to_host(run.context.results[index], device)
+        device.close()
+        run.lane, run.context = self._host_lane, moved
+        run.moved = failure.message
 
     def foresee(self, plan: PhysicalPlan, settings: ExecutionSettings) -> list[PipelineMetrics]:
         """Tier and reason of each pipeline, found by running the plan on no rows.
@@ -123,12 +162,90 @@ class Executor:
         What depends on the rows themselves can come out otherwise: how many they are, and whether join keys fit one
         word.
         """
-        context = RunContext(self.device.xp, self.device.kernels, lambda: None)
+        if self._device_memory is None:
+            return self._foresee(plan, settings, None)
+        with self._device_memory.running_query(unlimited_memory(), lambda: None) as device:
+            return self._foresee(plan, settings, device)
+
+    def _foresee(
+        self, plan: PhysicalPlan, settings: ExecutionSettings, device: DeviceQuery | None
+    ) -> list[PipelineMetrics]:
+        context = RunContext(self.device.xp, self.device.kernels, lambda: None, device=device)
+        if device is not None:
+            context.memory = device.memory
         foreseen = []
         for index, pipeline in enumerate(plan.pipelines):
-            expected, context.results[index] = self._runner.foresee(pipeline, context, settings)
+            expected, context.results[index] = self._lane.runner.foresee(pipeline, context, settings)
             foreseen.append(expected)
         return foreseen
+
+
+class _Lane:
+    """What runs pipelines on one device: of a GPU its host thread alone, which gives it large batches."""
+
+    def __init__(self, device: Device, threads: int) -> None:
+        self.device = device
+        self.workers = Workers(1 if device.launches_kernels else threads)
+        self.runner = PipelineRunner(device, self.workers, _driver(device, self.workers))
+
+    def context(
+        self,
+        cancel: CancelToken,
+        settings: ExecutionSettings,
+        host: QueryMemory,
+        device: DeviceQuery | None,
+    ) -> RunContext:
+        """What operators of a query share on this device."""
+        one_thread = self.device.launches_kernels
+        return RunContext(
+            self.device.xp,
+            self.device.kernels,
+            cancel.check,
+            integer_division=settings.integer_division,
+            workers=self.workers.threads,
+            run_tasks=serially if one_thread else partial(self.workers.run_tasks, check=cancel.check),
+            memory=host if device is None else device.memory,
+            device=device,
+        )
+
+
+@dataclass(eq=False)
+class _Run:
+    """A running query: the lane that it is in, and why it left the one that the plan has for it."""
+
+    plan: PhysicalPlan
+    lane: _Lane
+    context: RunContext
+    settings: ExecutionSettings
+    metrics: QueryMetrics = field(default_factory=QueryMetrics)
+    moved: str = ""
+
+    def attempt(self, index: int, pipeline: Pipeline, measured: PipelineMetrics) -> OutOfMemoryError | None:
+        """Run a pipeline; the error if a device has no room for it, after all that the attempt kept was let go."""
+        context = self.context
+        if context.device is None:
+            context.results[index] = self.lane.runner.run(pipeline, context, self.settings, measured)
+            return None
+        kept_before = set(map(id, context.memory.open_stores))
+        try:
+            context.results[index] = self.lane.runner.run(pipeline, context, self.settings, measured)
+        except (MemoryError, OutOfMemoryError) as error:
+            failure = error if isinstance(error, OutOfMemoryError) else device_failure(error)
+            if not isinstance(failure, OutOfMemoryError) or not is_device_memory_error(failure):
+                raise
+        else:
+            return None
+        failure = failure.with_traceback(None)  # its frames hold arrays
+        failure.__cause__ = failure.__context__ = None
+        for store in context.memory.open_stores:
+            if id(store) not in kept_before:
+                store.close()
+        return failure
+
+
+def _lasting(memory: ConnectionMemory) -> QueryMemory:
+    """An account for a result, which outlives its query."""
+    return memory.open_query(lambda: None, running=False)
 
 
 def _driver(device: Device, workers: Workers) -> FusedDriver:

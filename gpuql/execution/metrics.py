@@ -14,7 +14,7 @@ class PipelineMetrics:
     ``tier`` is "fused" or "interpreted" and ``reason`` says why not fused ("" if it is). ``num_source_rows`` came
     in, in ``num_parts`` parts, ``num_rows`` are what the sink kept. ``num_bytes`` is the size of the source columns
     read, ``spilled_bytes`` that of rows moved to slower memory meanwhile. ``source`` is the generated code of a fused
-    pipeline.
+    pipeline. ``moved`` says why the pipeline ran on ``device`` although the plan has another one for it.
     """
 
     device: str
@@ -27,12 +27,18 @@ class PipelineMetrics:
     spilled_bytes: int = 0
     elapsed_ns: int = 0
     source: str | None = None
+    moved: str = ""
 
 
 @dataclass
 class QueryMetrics:
-    """One run: pipelines in plan order, memory, and the whole."""
+    """One run: pipelines in plan order, memory, and the whole.
+
+    ``memory`` is about the host's: rows that moved to files. ``device_memory`` is about a device's, if the query ran on
+    one that has its own: rows that moved to the host.
+    """
 
     pipelines: list[PipelineMetrics] = field(default_factory=list)
     memory: MemoryMetrics = field(default_factory=MemoryMetrics)
+    device_memory: MemoryMetrics | None = None
     elapsed_ns: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Protocol
 
@@ -11,16 +12,21 @@ import numpy as np
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
-from gpuql.columnar.parts import batch_size
 from gpuql.device import Device
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.cache import Lowered, LoweringCache
 from gpuql.execution.fused.driver import FusedDriver
-from gpuql.execution.interpreted import SinkRun, run_interpreted, transform_operators
+from gpuql.execution.interpreted import (
+    BATCH_ROWS,
+    MAX_PAIRS,
+    SinkRun,
+    run_interpreted,
+    transform_operators,
+)
 from gpuql.execution.metrics import PipelineMetrics
 from gpuql.execution.morsels import Morsel, Workers, cut
-from gpuql.execution.sources import empty_source, known_rows, open_source
-from gpuql.execution.transfer import Uploads
+from gpuql.execution.sources import empty_source, known_rows
+from gpuql.execution.transfer import DeviceRows, HostRows, SourceRows
 from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import NotSupportedError
@@ -52,6 +58,10 @@ class ExecutionSettings(Protocol):
     def integer_division(self) -> bool:
         """Whether / on integers divides integers."""
 
+    @property
+    def gpu_memory_limit(self) -> str:
+        """Bytes of a GPU as text, or auto."""
+
 
 class PipelineRunner:
     """What all pipelines of an executor share. Safe to use from several threads at once."""
@@ -59,7 +69,7 @@ class PipelineRunner:
     def __init__(self, device: Device, workers: Workers, driver: FusedDriver) -> None:
         self._device = device
         self._workers = workers
-        self._uploads = Uploads(device.xp)
+        self._rows: SourceRows = DeviceRows() if device.launches_kernels else HostRows()
         self._driver = driver
         self._fused = LoweringCache(driver)
 
@@ -70,18 +80,20 @@ class PipelineRunner:
 
         A source that memory has no room for is taken in parts, one after the other, into one sink.
         """
-        parts = open_source(pipeline.source, context)
+        parts = self._rows.open(pipeline.source, context)
         first = next(parts)
         second = next(parts, None)
-        if second is None:
-            return self._run_whole(pipeline, self._uploads.batch(first), context, settings, measured)
+        whole = self._rows.whole(first, pipeline.source, context) if second is None else None
+        if whole is not None:
+            return self._run_whole(pipeline, whole, context, settings, measured)
         sink = SinkRun(pipeline.sink, context)
         sequence = 0
-        for part in _rest(first, second, parts):
-            with context.memory.reserve(batch_size(part, context.memory.resident).row_bytes, "scan"):
+        with closing(self._rows.arriving(_rest(first, second, parts), pipeline.source, context)) as arriving:
+            del first, second
+            for part in arriving:
                 sequence = self._run_part(pipeline, part, sink, sequence, settings, measured)
-            if sink.is_full():
-                break
+                if sink.is_full():
+                    break
         return sink.result()
 
     def foresee(
@@ -89,7 +101,9 @@ class PipelineRunner:
     ) -> tuple[PipelineMetrics, RowsResult | JoinTable]:
         """Tier and reason of a pipeline, and what its sink leaves of no rows."""
         expected = PipelineMetrics(pipeline.device)
-        source = self._uploads.batch(empty_source(pipeline.source, context))
+        empty = empty_source(pipeline.source, context)
+        source = self._rows.whole(empty, pipeline.source, context)
+        assert source is not None, "no rows need no parts"
         inputs = Inputs(source, context.results, partial(self._evaluate, context))
         rows = known_rows(pipeline.source)
         if settings.tier == "interpreted":
@@ -133,7 +147,7 @@ class PipelineRunner:
     ) -> int:
         """Feed the rows of one part to ``sink``, in order from place ``sequence``; the place after them."""
         context = sink.context
-        inputs, lowered = self._inputs(pipeline, self._uploads.batch(source), context, settings, measured)
+        inputs, lowered = self._inputs(pipeline, source, context, settings, measured)
         if isinstance(pipeline.sink, AggregateSink):
             lowered = None
         return self._feed(pipeline, inputs, lowered, sink, sequence, context, settings)
@@ -172,7 +186,7 @@ class PipelineRunner:
                 context,
                 sink,
                 sequence=sequence,
-                batch_rows=settings.batch_rows,
+                batch_rows=self._batch_rows(settings),
                 computed=inputs.computed,
             )
         fused, compiled = lowered.fused, lowered.compiled
@@ -226,11 +240,20 @@ class PipelineRunner:
         measured.source = lowered.compiled.source
         return lowered
 
+    def _batch_rows(self, settings: ExecutionSettings) -> int:
+        """A device has no cache to stay in, and each kernel of a small batch costs a launch."""
+        if self._driver.on_grid and settings.batch_rows == BATCH_ROWS:
+            return MAX_PAIRS
+        return settings.batch_rows
+
     def _is_small(self, num_rows: int) -> bool:
         return num_rows < SMALL_SOURCE_ROWS and not self._driver.on_grid
 
     def _evaluate(self, context: RunContext, expression: Expression, batch: Batch) -> Column:
-        """Interpret an expression over all rows, on all workers."""
+        """Interpret an expression over all rows, on all workers, or at once on a device."""
+        if self._driver.on_grid:
+            context.check_cancelled()
+            return evaluate(expression, batch, context)
         parts: dict[int, Column] = {}
 
         def work(morsels: Iterator[Morsel]) -> None:
@@ -243,10 +266,11 @@ class PipelineRunner:
         return concat_columns([parts[sequence] for sequence in sorted(parts)], xp=context.xp)
 
 
-def _rest(first: Batch, second: Batch, others: Iterator[Batch]) -> Iterator[Batch]:
+def _rest(first: Batch, second: Batch | None, others: Iterator[Batch]) -> Iterator[Batch]:
     """All parts; none is held on to."""
     yield first
     del first
-    yield second
+    if second is not None:
+        yield second
     del second
     yield from others

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
+import numpy as np
+
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.construct import column_from_python, null_column
@@ -60,7 +62,7 @@ def _scan(source: TableScan, context: RunContext) -> Iterator[Batch]:
     table = cast(ReadableTable, source.table)
     names = list(dict.fromkeys(name for _, name in source.columns))
     attribute_names = {attribute.id: name for attribute, name in source.columns}
-    memory = context.memory
+    memory = context.host_memory
     parts: Iterable[tuple[dict[str, Any], int]]
     if memory.fits_whole(table.estimated_bytes(names)):
         parts = (table.read(names, source.predicates, attribute_names),)
@@ -99,7 +101,7 @@ def _results(source: ResultScan, context: RunContext) -> Iterator[Batch]:
     if parts:
         yield concat_batches(parts, xp=context.xp)
     elif empty:
-        yield empty_batch(source.outputs)
+        yield empty_batch(source.outputs, context.xp)
 
 
 def _build_rows(source: BuildScan, context: RunContext) -> Batch:
@@ -114,6 +116,6 @@ def _build_rows(source: BuildScan, context: RunContext) -> Batch:
     return Batch(columns, taken.num_rows)
 
 
-def empty_batch(attributes: tuple[Any, ...]) -> Batch:
-    """No rows of these attributes."""
-    return Batch({a.id: null_column(a.dtype, 0) for a in attributes}, 0)
+def empty_batch(attributes: tuple[Any, ...], xp: Any = np) -> Batch:
+    """No rows of these attributes, in arrays of ``xp``."""
+    return Batch({a.id: null_column(a.dtype, 0, xp=xp) for a in attributes}, 0)

@@ -1,75 +1,188 @@
-"""Columns between host and device. On the CPU and in the simulator both are the same arrays and nothing is copied."""
+"""How the rows of a source come to where a pipeline runs: as they are on the CPU, copied to a device otherwise."""
 
 from __future__ import annotations
 
-from typing import Any
-from weakref import WeakKeyDictionary
-
-import numpy as np
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol
 
 from gpuql.columnar.batch import Batch
-from gpuql.columnar.column import Array, Column, StringArray
-from gpuql.columnar.compressed import FrameOfReferenceColumn
+from gpuql.columnar.column import Column
+from gpuql.columnar.parts import batch_size, string_bytes
+from gpuql.execution.sources import open_source
+from gpuql.memory.budget import Reservation
+from gpuql.memory.device_columns import ArrivingBatch, encoded_slice, plain_bytes
+from gpuql.memory.device_memory import DeviceQuery
+from gpuql.operators.contract import RunContext
+from gpuql_planner.physical.nodes import Source, TableScan, ValuesSource
+
+#: Strings up to this share of a part's bytes go to the device as a whole; of more, those that the part's rows use.
+_WHOLE_STRINGS_SHARE = 0.25
 
 
-class Uploads:
-    """Device copies of host columns, kept as long as the host column lives: a table's columns stay resident.
+class SourceRows(Protocol):
+    """How one device gets the rows of sources."""
 
-    String arrays keep their identity: columns that share one on the host share its copy on the device, so positions
-    stay comparable.
+    def open(self, source: Source, context: RunContext) -> Iterator[Batch]:
+        """The rows where they are: one batch if there is room for it, else parts."""
+
+    def whole(self, batch: Batch, source: Source, context: RunContext) -> Batch | None:
+        """The only batch of a source on the device; None if it is to be taken as a part all the same."""
+
+    def arriving(self, parts: Iterator[Batch], source: Source, context: RunContext) -> Generator[Batch]:
+        """Parts on the device, each in reserved memory until the next one is asked for."""
+
+
+class HostRows:
+    """``SourceRows`` for the CPU."""
+
+    def open(self, source: Source, context: RunContext) -> Iterator[Batch]:
+        """See ``SourceRows``."""
+        return open_source(source, context)
+
+    def whole(self, batch: Batch, source: Source, context: RunContext) -> Batch | None:
+        """See ``SourceRows``."""
+        return batch
+
+    def arriving(self, parts: Iterator[Batch], source: Source, context: RunContext) -> Generator[Batch]:
+        """See ``SourceRows``."""
+        for part in parts:
+            with context.memory.reserve(batch_size(part, context.memory.resident).row_bytes, "scan"):
+                yield part
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A part on its way to the device, and what it holds of both memories."""
+
+    arriving: ArrivingBatch
+    held: ExitStack
+
+
+class DeviceRows:
+    """``SourceRows`` for a device with memory of its own.
+
+    Columns of a source that fits stay on the device for later queries. Of a larger one, slices go there one after the
+    other, each while the one before is worked on. Rows of earlier pipelines are on the device already.
     """
 
-    def __init__(self, xp: Any) -> None:
-        self._xp = xp
-        self._columns: WeakKeyDictionary[Column, Column] = WeakKeyDictionary()
-        self._strings: WeakKeyDictionary[StringArray, StringArray] = WeakKeyDictionary()
+    def open(self, source: Source, context: RunContext) -> Iterator[Batch]:
+        """See ``SourceRows``."""
+        batches = open_source(source, context)
+        return _cut(batches, context) if _is_on_host(source) else batches
 
-    def batch(self, batch: Batch) -> Batch:
-        """The batch on the device."""
-        if self._xp is np:
+    def whole(self, batch: Batch, source: Source, context: RunContext) -> Batch | None:
+        """See ``SourceRows``."""
+        if not _is_on_host(source):
             return batch
-        return Batch({key: self.column(column) for key, column in batch.columns.items()}, batch.num_rows)
+        if batch.num_rows == 0:
+            return _device(context).upload(batch)
+        return _device(context).keep(batch) if _is_kept(batch, context) else None
 
-    def column(self, column: Column) -> Column:
-        """The column on the device."""
-        known = self._columns.get(column)
-        if known is None:
-            known = self._columns[column] = self._upload(column)
-        return known
-
-    def _upload(self, column: Column) -> Column:
-        """Offsets from a reference go as they are; runs are decoded here."""
-        validity = None if column.validity is None else self._array(column.validity)
-        if isinstance(column, FrameOfReferenceColumn):
-            assert column.bounds is not None, "an encoded column knows its range"
-            offsets = self._array(column.offsets)
-            return FrameOfReferenceColumn(column.dtype, offsets, column.reference, validity, column.bounds)
-        strings = None if column.strings is None else self.strings(column.strings)
-        return Column(column.dtype, self._array(column.values), validity, strings, column.bounds)
-
-    def strings(self, strings: StringArray) -> StringArray:
-        """The string array on the device."""
-        known = self._strings.get(strings)
-        if known is None:
-            offsets, data = self._array(strings.offsets), self._array(strings.data)
-            known = self._strings[strings] = StringArray(offsets, data, strings.unique, strings.sorted)
-        return known
-
-    def _array(self, array: Array) -> Array:
-        return self._xp.asarray(array)
-
-
-def download(batch: Batch, xp: Any) -> Batch:
-    """The batch in host memory; waits for the device."""
-    if xp is np:
-        return batch
-    return Batch({key: _download_column(column, xp) for key, column in batch.columns.items()}, batch.num_rows)
+    def arriving(self, parts: Iterator[Batch], source: Source, context: RunContext) -> Generator[Batch]:
+        """See ``SourceRows``."""
+        if not _is_on_host(source):
+            yield from HostRows().arriving(parts, source, context)
+            return
+        pending: deque[_Part] = deque()
+        waiting: Batch | None = None
+        ended = False
+        try:
+            while True:
+                while len(pending) < 2 and not ended:
+                    waiting = next(parts, None) if waiting is None else waiting
+                    if waiting is None:
+                        ended = True
+                        break
+                    held = _try_reserve(waiting, context) if pending else _reserve(waiting, context)
+                    if held is None:
+                        break
+                    pending.append(_begin(waiting, context, held))
+                    waiting = None
+                if not pending:
+                    return
+                with pending[0].held:
+                    yield pending[0].arriving.wait()
+                pending.popleft()
+        finally:
+            for part in pending:
+                with part.held:
+                    part.arriving.settle()
 
 
-def _download_column(column: Column, xp: Any) -> Column:
-    strings = column.strings
-    if strings is not None:
-        offsets, data = xp.asnumpy(strings.offsets), xp.asnumpy(strings.data)
-        strings = StringArray(offsets, data, strings.unique, strings.sorted)
-    validity = None if column.validity is None else xp.asnumpy(column.validity)
-    return Column(column.dtype, xp.asnumpy(column.values), validity, strings, column.bounds)
+def _cut(batches: Iterator[Batch], context: RunContext) -> Iterator[Batch]:
+    for batch in batches:
+        if batch.num_rows == 0 or _is_kept(batch, context):
+            yield batch
+        else:
+            yield from _slices(batch, context.memory.part_bytes)
+
+
+def _slices(batch: Batch, part_bytes: int) -> Iterator[Batch]:
+    most_string_bytes = int(_WHOLE_STRINGS_SHARE * part_bytes)
+    row_bytes = sum(plain_bytes(column) for column in batch.columns.values()) / batch.num_rows
+    row_bytes += sum(_gathered_bytes(column, most_string_bytes) for column in batch.columns.values())
+    step = max(1, int(part_bytes / max(row_bytes, 1e-9)))
+    for start in range(0, batch.num_rows, step):
+        stop = min(start + step, batch.num_rows)
+        columns = {
+            key: encoded_slice(column, start, stop, most_string_bytes=most_string_bytes)
+            for key, column in batch.columns.items()
+        }
+        yield Batch(columns, stop - start)
+
+
+def _gathered_bytes(column: Column, most_string_bytes: int) -> float:
+    """Bytes of strings for each row, if only those that rows use are copied."""
+    if column.strings is None or string_bytes(column.strings) <= most_string_bytes:
+        return 0.0
+    return string_bytes(column.strings) / max(1, len(column.strings))
+
+
+def _is_on_host(source: Source) -> bool:
+    return isinstance(source, TableScan | ValuesSource)
+
+
+def _is_kept(batch: Batch, context: RunContext) -> bool:
+    return not context.memory.reads_in_parts and _device(context).can_keep(batch)
+
+
+def _device(context: RunContext) -> DeviceQuery:
+    assert context.device is not None, "rows go to a device"
+    return context.device
+
+
+def _part_bytes(part: Batch) -> int:
+    size = batch_size(part)
+    return size.row_bytes + sum(string_bytes(strings) for strings in size.strings)
+
+
+def _reserve(part: Batch, context: RunContext) -> ExitStack:
+    host = context.host_memory
+    with ExitStack() as held:
+        held.enter_context(host.reserve(batch_size(part, host.resident).row_bytes, "scan"))
+        held.enter_context(context.memory.reserve(_part_bytes(part), "scan"))
+        return held.pop_all()
+
+
+def _try_reserve(part: Batch, context: RunContext) -> ExitStack | None:
+    host = context.host_memory
+    with ExitStack() as held:
+        reservations: list[Reservation | None] = [
+            host.try_reserve(batch_size(part, host.resident).row_bytes, "scan"),
+            context.memory.try_reserve(_part_bytes(part), "scan"),
+        ]
+        for reservation in reservations:
+            if reservation is not None:
+                held.enter_context(reservation)
+        return held.pop_all() if None not in reservations else None
+
+
+def _begin(part: Batch, context: RunContext, held: ExitStack) -> _Part:
+    """Start the copy; if that fails, what was reserved for it is given back."""
+    device = _device(context)
+    with held:
+        arriving = device.begin_upload(part)
+        return _Part(arriving, held.pop_all())

@@ -181,6 +181,19 @@ class Budget:
                 return True, None
         return False, full
 
+    def reclaim(self, wanted_bytes: int) -> int:
+        """Let caches and stores free about ``wanted_bytes``, without taking them; how many are free after that.
+
+        For memory that ran out although the budget has some left. Errors: as :meth:`take_if_possible`.
+        """
+        goal = self.free_bytes + wanted_bytes
+        for holder in self._holders(None):
+            missing = goal - self.free_bytes
+            if missing <= 0:
+                break
+            self._reclaim(holder, missing)
+        return self.free_bytes
+
     def _reclaim(self, holder: Reclaimable, wanted_bytes: int) -> None:
         with self._changed:
             self._reclaiming += 1
@@ -255,7 +268,7 @@ class Budget:
             taker.held_bytes += num_bytes
             taker.peak_bytes = max(taker.peak_bytes, taker.held_bytes)
 
-    def _holders(self, account: Account) -> Iterator[Reclaimable]:
+    def _holders(self, account: Account | None) -> Iterator[Reclaimable]:
         """Whom to ask for bytes: caches, then the asking query's stores, then those of others, larger ones first."""
         yield from tuple(self._caches)
         with self._changed:
@@ -270,7 +283,7 @@ class Budget:
     ) -> OutOfMemoryError:
         """The error; ``full`` says why rows could not move to slower memory, if they should have."""
         stuck = "" if full is None else f"; rows cannot move: {full.message}"
-        return OutOfMemoryError(
+        error = OutOfMemoryError(
             f"{owner} needs more {self.tier} than is left: {format_bytes(num_bytes)} "
             f"({format_bytes(self._used_bytes)} of {format_bytes(self.limit_bytes)} used, "
             f"{format_bytes(account.held_bytes)} by this query){stuck}",
@@ -278,6 +291,8 @@ class Budget:
             if full is None
             else full.hint,
         )
+        error.tier = self.tier
+        return error
 
 
 def _works(account: Account) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.parts import root_of, stored_arrays
 from gpuql.memory.block_file import BlockFile
-from gpuql.memory.budget import Account, Budget, Reservation
+from gpuql.memory.budget import Account, Budget, Reservation, Store
 from gpuql.memory.row_store import LowerTier, RowStore
 from gpuql.memory.spill_space import SpillSpace
 
@@ -77,6 +77,7 @@ class QueryMemory:
         self.resident: set[int] = set()
         self._make_lower = make_lower
         self._check_cancelled = check_cancelled
+        self._halvings = 0
 
     def reserve(self, num_bytes: int, owner: str) -> Reservation:
         """Bytes for a step of work by ``owner`` ("sort", "hash join" ...); to be used as a context manager.
@@ -128,7 +129,21 @@ class QueryMemory:
     def part_bytes(self) -> int:
         """Bytes of source rows that a pipeline should read at a time."""
         share = self.budget.limit_bytes // _PARTS_IN_BUDGET
-        return max(_MIN_PART_BYTES, min(share, _MAX_PART_BYTES))
+        return max(1, max(_MIN_PART_BYTES, min(share, _MAX_PART_BYTES)) >> self._halvings)
+
+    def halve_parts(self) -> None:
+        """Read sources in smaller parts from now on, and none as a whole: what was reserved was not enough."""
+        self._halvings += 1
+
+    @property
+    def reads_in_parts(self) -> bool:
+        """Whether no source may be read as a whole any more."""
+        return self._halvings > 0
+
+    @property
+    def open_stores(self) -> tuple[Store, ...]:
+        """Stores that hold bytes and are not closed."""
+        return tuple(self.account.stores.values())
 
     @property
     def block_bytes(self) -> int:
@@ -143,6 +158,8 @@ class QueryMemory:
 
     def fits_whole(self, num_bytes: int) -> bool:
         """Whether rows of so many bytes may be read at once rather than in parts."""
+        if self.reads_in_parts:
+            return num_bytes <= self.part_bytes
         return num_bytes <= max(self.part_bytes, _WHOLE_SHARE * self.budget.available_bytes)
 
     def mark_resident(self, column: Column) -> None:

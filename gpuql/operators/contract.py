@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.memory.budget import Reservation
 from gpuql.memory.connection_memory import unlimited_memory
+from gpuql.memory.device_memory import DeviceQuery
 from gpuql.memory.query_memory import QueryMemory
 from gpuql.memory.row_store import RowStore
 from gpuql_kernels.hash_table.contract import JoinIndex
 from gpuql_kernels.tasks import RunTasks, serially
+from gpuql_planner.physical.nodes import HashJoinBuild
 
 
 @dataclass(eq=False)
@@ -25,17 +27,24 @@ class RunContext:
     ``results`` maps the index of each finished pipeline to what its sink left, ``workers`` counts the threads that
     share a pipeline. ``run_tasks`` lends these threads to ``SinkOperator.combine``, and to nothing that runs on one
     of them already: a worker that waits for others would keep them from starting. ``memory`` is what the query may
-    hold: operators keep rows in its stores and reserve what their work takes besides.
+    hold where its arrays are: operators keep rows in its stores and reserve what their work takes besides. ``device``
+    is what it holds of a device other than the host.
     """
 
     xp: Any
     kernels: Any
     check_cancelled: Callable[[], None]
-    results: dict[int, RowsResult | JoinTable] = field(default_factory=dict)
+    results: dict[int, SinkResult] = field(default_factory=dict)
     integer_division: bool = False
     workers: int = 1
     run_tasks: RunTasks = serially
     memory: QueryMemory = field(default_factory=unlimited_memory)
+    device: DeviceQuery | None = None
+
+    @property
+    def host_memory(self) -> QueryMemory:
+        """The query's account with the host's memory, where tables are read."""
+        return self.memory if self.device is None else self.device.host
 
 
 class TransformOperator(Protocol):
@@ -54,11 +63,19 @@ class SinkOperator(Protocol):
     def consume(self, state: Any, batch: Batch, sequence: int, context: RunContext) -> None:
         """Take a batch; ``sequence`` is its place in the source order."""
 
-    def combine(self, states: list[Any], context: RunContext) -> RowsResult | JoinTable:
+    def combine(self, states: list[Any], context: RunContext) -> SinkResult:
         """Merge all workers' states (at least one) into the result."""
 
     def is_full(self, states: list[Any]) -> bool:
         """Whether more rows cannot change the result; asked between parts of the source, when no worker runs."""
+
+
+@runtime_checkable
+class PartwiseSink(Protocol):
+    """A sink that brings order into its states while it still can, with all workers."""
+
+    def end_part(self, states: list[Any], context: RunContext) -> None:
+        """Called between parts of the source, when no worker runs: ``context.run_tasks`` may be used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,3 +174,45 @@ class JoinTable:
         """Give the bytes back, as nobody probes any more."""
         if self.reservation is not None:
             self.reservation.release()
+
+
+@dataclass(eq=False)
+class PartitionedBuild:
+    """What a HashJoinBuild leaves behind when memory has no room for a table of its rows.
+
+    Attributes
+    ----------
+    node : the build.
+    partitions : its rows, payload and keys, split by a hash of the keys; a single one if there are no keys.
+    bounds : int, one more than partitions
+        Partition ``i`` holds the hash's partitions ``bounds[i]`` to ``bounds[i + 1]``.
+    num_rows, has_null_key : as in :class:`JoinTable`, over all partitions.
+    key_ranges : inclusive range of each key column of integers, None for others and where it is not known.
+    empty : a batch of no rows that has the rows' columns.
+    rest : RowStore or None
+        Once RIGHT and FULL probes are done: build rows, and under ``MATCHED`` whether one matched (of FULL, only those
+        that none did).
+    """
+
+    node: HashJoinBuild
+    partitions: list[RowStore]
+    bounds: tuple[int, ...]
+    num_rows: int
+    has_null_key: bool
+    key_ranges: tuple[tuple[int, int] | None, ...]
+    empty: Batch
+    rest: RowStore | None = None
+
+    def close(self) -> None:
+        """Give the bytes back, as nobody probes any more."""
+        for rows in self.partitions:
+            rows.close()
+        if self.rest is not None:
+            self.rest.close()
+
+
+#: Under this id (no attribute has it) stands in ``PartitionedBuild.rest`` whether a probe row matched.
+MATCHED = -1_000
+
+#: What sinks leave behind.
+SinkResult = RowsResult | JoinTable | PartitionedBuild

@@ -142,9 +142,13 @@ class ArithmeticOverflowError(OutOfRangeError):
 
 
 class OutOfMemoryError(OperationalError):
-    """No memory tier could hold the data; names the tier, the limit and the setting."""
+    """No memory tier could hold the data; names the tier, the limit and the setting.
+
+    ``tier`` is the memory that ran out if it was a limited one, such as "GPU memory"; None otherwise.
+    """
 
     sqlstate = "53200"
+    tier: str | None = None
 
 
 class InputError(OperationalError):

@@ -71,6 +71,8 @@ class LoweringCache:
                 self._entries.move_to_end(key)
                 return known
         lowered = self._lower(pipeline, inputs, context)
+        if context.device is not None:
+            context.device.finish()  # other queries, on other streams, may use the arrays that lowering made
         with self._lock:
             if id(pipeline) not in self._pipelines:
                 reference = weakref.ref(pipeline, partial(self._forget, id(pipeline)))
