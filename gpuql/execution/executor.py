@@ -186,7 +186,8 @@ class _Lane:
     def __init__(self, device: Device, threads: int) -> None:
         self.device = device
         self.workers = Workers(1 if device.launches_kernels else threads)
-        self.runner = PipelineRunner(device, self.workers, _driver(device, self.workers))
+        self.driver = _driver(device, self.workers)
+        self.runner = PipelineRunner(device, self.workers, self.driver)
 
     def context(
         self,

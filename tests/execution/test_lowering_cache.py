@@ -12,7 +12,7 @@ from gpuql.execution.fused.cache import Lowered
 
 def _cache(con):
     (executor,) = con._executors.values()
-    return executor._runner._fused
+    return executor._lane.runner._fused
 
 
 def test_entries_are_used_again_and_dropped_with_their_tables():

@@ -29,7 +29,8 @@ class RecordingRunner(PipelineRunner):
 def programs(load, queries):
     con = load(tier="interpreted")
     executor = Executor(con.device, 1)
-    recording = executor._runner = RecordingRunner(con.device, executor._workers, executor._driver)
+    lane = executor._lane
+    recording = lane.runner = RecordingRunner(con.device, lane.workers, lane.driver)
     con._executors[con._settings.device, con._settings.threads] = executor
     for text in queries.values():
         con.execute(text).fetchall()

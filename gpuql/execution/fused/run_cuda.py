@@ -9,11 +9,14 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
+from gpuql.columnar.parts import mapped
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
 from gpuql.execution.fused.states import fold_replicas, new_states, result_batch
 from gpuql.execution.fused.status import raise_status
+from gpuql.memory import faults
+from gpuql.memory.budget import Reservation
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.gpu import CompiledKernel, compile_program
@@ -43,8 +46,8 @@ class GridDriver:
         *,
         in_order: bool,
     ) -> None:
-        """See ``FusedDriver``. One batch; in order, the program put out row numbers to sort by."""
-        _run_emit(fused, compiled, inputs, context, new_consumer())
+        """See ``FusedDriver``. Few batches; in order, the program put out row numbers to sort by."""
+        _run_emit(fused, compiled, inputs, context, new_consumer(), 0)
 
     def run_aggregate(
         self, fused: FusedPipeline, compiled: CompiledKernel, inputs: Inputs, context: RunContext
@@ -64,6 +67,7 @@ def _launch(
 ) -> tuple[int, int]:
     """Run the kernel; returns the status code and the count in ``status[1]``."""
     context.check_cancelled()
+    faults.passing(faults.KERNEL_LAUNCH)
     num_rows = inputs.batch.num_rows
     launch(compiled.kernel, num_rows, status, capacity, fused.fanout, *state, *fused.arguments(inputs))
     code, count = (int(value) for value in status[:2].tolist())
@@ -77,22 +81,75 @@ def _run_emit(
     inputs: Inputs,
     context: RunContext,
     consume: Consumer,
-) -> None:
-    """Run a program that puts out rows; launched again with more room if they are more than expected."""
-    xp = context.xp
-    capacity = max(1, inputs.batch.num_rows)
-    while True:
-        status = xp.zeros(3, np.int64)
-        buffers: list[Array] = []
-        for output in fused.outputs:
-            buffers.append(xp.empty(capacity, output.dtype))
-            if output.operand.value.nullable:
-                buffers.append(xp.empty(capacity, np.bool_))
-        _, count = _launch(fused, compiled, inputs, context, capacity, status, buffers)
-        if count <= capacity:
-            break
+    place: int,
+) -> int:
+    """Run a program that puts out rows; the place in order after them.
+
+    Where memory has no room for as many rows as came in they are counted first, and where it has none for what goes
+    out either, the halves of the rows are run one after the other.
+    """
+    num_rows = inputs.batch.num_rows
+    row_bytes = _output_row_bytes(fused)
+    capacity = max(1, num_rows)
+    held = context.memory.try_reserve(capacity * row_bytes, "pipeline")
+    if held is None:
+        capacity = max(1, _launch_emit(fused, compiled, inputs, context, 0)[1])
+        held = _reserve_unless_divisible(capacity * row_bytes, num_rows, context)
+    while held is not None:
+        with held:
+            buffers, count = _launch_emit(fused, compiled, inputs, context, capacity)
+            if count <= capacity:
+                if 2 * count < capacity:  # rows that are kept would keep all of the buffers
+                    buffers = [buffer[:count].copy() for buffer in buffers]
+                    held.resize(count * row_bytes)
+                consume(_output_batch(fused, buffers, count, context.xp), place)
+                return place + 1
+            del buffers
         capacity = count
-    consume(_output_batch(fused, buffers, count, xp), 0)
+        held = _reserve_unless_divisible(capacity * row_bytes, num_rows, context)
+    for start, stop in ((0, num_rows // 2), (num_rows // 2, num_rows)):
+        place = _run_emit(fused, compiled, _part(inputs, start, stop), context, consume, place)
+    return place
+
+
+def _reserve_unless_divisible(num_bytes: int, num_rows: int, context: RunContext) -> Reservation | None:
+    """Memory for what ``num_rows`` rows give; None if there is too little, but for one row, which must have it."""
+    if num_rows <= 1:
+        return context.memory.reserve(num_bytes, "pipeline")
+    return context.memory.try_reserve(num_bytes, "pipeline")
+
+
+def _output_row_bytes(fused: FusedPipeline) -> int:
+    """Bytes of a row put out; twice with its number and place, if rows are then brought into order."""
+    total = sum(np.dtype(output.dtype).itemsize + output.operand.value.nullable for output in fused.outputs)
+    ordered = any(output.attribute is None for output in fused.outputs)
+    return max(1, 2 * total + 16 if ordered else total)
+
+
+def _launch_emit(
+    fused: FusedPipeline, compiled: CompiledKernel, inputs: Inputs, context: RunContext, capacity: int
+) -> tuple[list[Array], int]:
+    """Buffers with the first ``capacity`` rows that the program puts out, and how many it would put out."""
+    xp = context.xp
+    faults.passing(faults.ALLOCATION)
+    status = xp.zeros(3, np.int64)
+    buffers: list[Array] = []
+    for output in fused.outputs:
+        buffers.append(xp.empty(max(1, capacity), output.dtype))
+        if output.operand.value.nullable:
+            buffers.append(xp.empty(max(1, capacity), np.bool_))
+    return buffers, _launch(fused, compiled, inputs, context, capacity, status, buffers)[1]
+
+
+def _part(inputs: Inputs, start: int, stop: int) -> Inputs:
+    """Inputs of some rows, in the form of all of them."""
+    columns = {key: _rows(column, start, stop) for key, column in inputs.batch.columns.items()}
+    computed = {key: _rows(column, start, stop) for key, column in inputs.computed.items()}
+    return Inputs(Batch(columns, stop - start), inputs.results, inputs.evaluate, computed)
+
+
+def _rows(column: Column, start: int, stop: int) -> Column:
+    return mapped(column, lambda array: array[start:stop], column.strings)
 
 
 def _output_batch(fused: FusedPipeline, buffers: list[Array], num_rows: int, xp: Any) -> Batch:
@@ -118,12 +175,25 @@ def _run_aggregate(
     fused: FusedPipeline, compiled: CompiledKernel, inputs: Inputs, context: RunContext
 ) -> RowsResult:
     """Run a program that ends in an aggregation."""
-    xp, sink = context.xp, fused.program.sink
-    assert fused.aggregates is not None, "an aggregating sink"
+    sink = fused.program.sink
     if isinstance(sink, ir.GroupHash):
         return _run_hash(fused, sink, compiled, inputs, context)
     assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
     length = fused.domain * (sink.copies if isinstance(sink, ir.GroupDense) else 1)
+    with context.memory.reserve(_state_bytes(sink, length), "aggregation"):
+        return _run_dense(fused, sink, compiled, inputs, context, length)
+
+
+def _run_dense(
+    fused: FusedPipeline,
+    sink: ir.Reduce | ir.GroupDense,
+    compiled: CompiledKernel,
+    inputs: Inputs,
+    context: RunContext,
+    length: int,
+) -> RowsResult:
+    xp = context.xp
+    assert fused.aggregates is not None, "an aggregating sink"
     held = new_states(sink, length, xp)
     _launch(fused, compiled, inputs, context, 0, xp.zeros(3, np.int64), held.arguments)
     states = held.accumulators
@@ -142,13 +212,25 @@ def _run_hash(
     xp = context.xp
     bits = max(10, (4 * fused.estimated_groups - 1).bit_length())
     while True:
-        status = xp.asarray(np.array([0, 0, 64 - bits], np.int64))
-        states = new_states(sink, 1 << bits, xp)
-        code, _ = _launch(fused, compiled, inputs, context, 1 << (bits - 1), status, states.arguments)
-        if code != ir.STATUS_FULL:
-            break
+        with context.memory.reserve(_state_bytes(sink, 1 << bits), "aggregation"):
+            status = xp.asarray(np.array([0, 0, 64 - bits], np.int64))
+            states = new_states(sink, 1 << bits, xp)
+            code, _ = _launch(fused, compiled, inputs, context, 1 << (bits - 1), status, states.arguments)
+            if code != ir.STATUS_FULL:
+                assert states.keys is not None, "a hash table has keys"
+                slots = xp.flatnonzero(states.keys >= 0)
+                kept = [state[slots] for state in states.accumulators]
+                groups = context.memory.new_store("aggregation")
+                groups.append(result_batch(fused, inputs, states.keys[slots], kept, xp))
+                return RowsResult(groups)
+            del states
         bits += 2
-    assert states.keys is not None, "a hash table has keys"
-    slots = xp.flatnonzero(states.keys >= 0)
-    kept = [state[slots] for state in states.accumulators]
-    return RowsResult([result_batch(fused, inputs, states.keys[slots], kept, xp)])
+
+
+def _state_bytes(sink: ir.Sink, length: int) -> int:
+    """Bytes of ``length`` states, and of the groups that are taken out of them: at most as many."""
+    if isinstance(sink, ir.GroupHash):
+        return 2 * 8 * (1 + len(sink.accumulators)) * length
+    assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
+    state_bytes = sum(np.dtype(accumulator.dtype).itemsize for accumulator in sink.accumulators)
+    return (2 * state_bytes + 8) * length
