@@ -28,6 +28,7 @@ from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.execution.sources import empty_source, known_rows
 from gpuql.execution.transfer import DeviceRows, HostRows, SourceRows
 from gpuql.expressions.evaluate import evaluate
+from gpuql.memory.device_memory import device_memory
 from gpuql.operators.contract import JoinTable, RowsResult, RunContext
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Expression
@@ -72,6 +73,8 @@ class PipelineRunner:
         self._rows: SourceRows = DeviceRows() if device.launches_kernels else HostRows()
         self._driver = driver
         self._fused = LoweringCache(driver)
+        if device.launches_kernels:
+            device_memory(device).columns.tell_when_dropped(self._fused.forget_strings)
 
     def run(
         self, pipeline: Pipeline, context: RunContext, settings: ExecutionSettings, measured: PipelineMetrics

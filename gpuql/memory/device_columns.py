@@ -6,9 +6,9 @@ as anybody uses both, so positions stay comparable.
 
 from __future__ import annotations
 
+import queue
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +98,9 @@ class DeviceColumns:
             weakref.WeakKeyDictionary()
         )
         self._on_host: weakref.WeakKeyDictionary[StringArray, StringArray] = weakref.WeakKeyDictionary()
-        self._gone: deque[int] = deque()
+        self._gone: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._sweeper: threading.Thread | None = None
+        self._listeners: list[weakref.WeakMethod[Callable[[StringArray], None]]] = []
         self._lock = threading.RLock()
         self._uses = 0
         self._pinned_bytes = 0
@@ -149,8 +151,9 @@ class DeviceColumns:
                 if strings is not None:
                     strings.users += 1
                 key = id(column)
-                reference = weakref.ref(column, lambda _: self._gone.append(key))
+                reference = weakref.ref(column, lambda _: self._gone.put(key))
                 self._columns[key] = reference, _HeldColumn(copied, num_bytes, strings)
+                self._forget_gone()
         found = self._pinned(column, pins)
         assert found is not None, "it was just put there, and its host column is alive"
         return found
@@ -259,17 +262,35 @@ class DeviceColumns:
         return self.reclaim(self._account.held_bytes)
 
     def _forget_gone(self) -> None:
-        """Let go of copies whose host column nobody has any more. Collected columns are noted, without any lock."""
-        while self._gone:
-            key = self._gone.popleft()
-            reference, held = self._columns.get(key, (None, None))
-            if held is None or reference is None or reference() is not None:
-                continue
-            del self._columns[key]
-            if held.pins:
-                held.is_orphan = True
-            else:
-                self._release(held)
+        """Let go of copies whose host column nobody has any more.
+
+        A column can be collected anywhere, also where a lock is held; it is noted in a queue that needs none.
+        """
+        if self._sweeper is None and self._columns:
+            self._sweeper = threading.Thread(target=self._sweep, name="gpuql-columns", daemon=True)
+            self._sweeper.start()
+        while True:
+            try:
+                self._forget(self._gone.get_nowait())
+            except queue.Empty:
+                return
+
+    def _sweep(self) -> None:
+        """Let go of copies as soon as their host columns are gone, for as long as the process runs."""
+        while True:
+            key = self._gone.get()
+            with self._lock:
+                self._forget(key)
+
+    def _forget(self, key: int) -> None:
+        reference, held = self._columns.get(key, (None, None))
+        if held is None or reference is None or reference() is not None:
+            return
+        del self._columns[key]
+        if held.pins:
+            held.is_orphan = True
+        else:
+            self._release(held)
 
     def _release(self, held: _HeldColumn) -> None:
         self._budget.give(self._account, held.num_bytes)
@@ -281,6 +302,16 @@ class DeviceColumns:
         if held.users == 0:
             self._strings = {key: other for key, other in self._strings.items() if other is not held}
             self._budget.give(self._account, held.num_bytes)
+            for listener in self._listeners:
+                told = listener()
+                if told is not None:
+                    told(held.strings)
+
+    def tell_when_dropped(self, listener: Callable[[StringArray], None]) -> None:
+        """Call a method with each string array that is let go of, so that nothing else keeps it; its object may die."""
+        with self._lock:
+            self._listeners = [known for known in self._listeners if known() is not None]
+            self._listeners.append(weakref.WeakMethod(listener))
 
     # --- parts and rows of queries, not kept -------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from gpuql.columnar.column import StringArray
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import FusedDriver
 from gpuql.execution.fused.lower import FusedPipeline, PipelineLowering
@@ -82,6 +83,17 @@ class LoweringCache:
             while len(self._entries) > MAX_ENTRIES:
                 self._entries.popitem(last=False)
         return lowered
+
+    def forget_strings(self, strings: StringArray) -> None:
+        """Let go of what was lowered for this string array, and would keep it in memory."""
+        with self._lock:
+            found = [
+                key
+                for key, lowered in self._entries.items()
+                if any(named() is strings for named in lowered.named)
+            ]
+            for key in found:
+                del self._entries[key]
 
     def _forget(self, number: int, _: weakref.ref[Pipeline]) -> None:
         with self._lock:
