@@ -78,6 +78,13 @@ def _choice(*allowed: str) -> Callable[[object], SettingValue]:
     return convert
 
 
+def _device(value: object) -> SettingValue:
+    text = str(value).lower()
+    if text not in ("auto", "cpu", "gpu", "cudasim") and not re.fullmatch(r"gpu:\d{1,3}", text):
+        raise ValueError("one of auto, cpu, gpu, cudasim, or gpu:N for the GPU of number N")
+    return text
+
+
 def _at_least_one(value: object) -> SettingValue:
     text = str(value)
     if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
@@ -133,9 +140,9 @@ SETTINGS: dict[str, Setting] = {
     for setting in (
         Setting(
             "device",
-            "Where pipelines run: auto (a GPU if one is usable, else the CPU), cpu, gpu, or cudasim (numba's CUDA "
-            "simulator, for tests).",
-            _choice("auto", "cpu", "gpu", "cudasim"),
+            "Where pipelines run: auto (CPU or GPU, whichever should be faster), cpu, gpu (the first one; gpu:1 is the "
+            "second), or cudasim (numba's CUDA simulator, for tests).",
+            _device,
         ),
         Setting("threads", "Worker threads on the CPU.", _at_least_one),
         Setting(

@@ -48,7 +48,7 @@ def connect(device: str = "auto", threads: int | None = None, **settings: Settin
 
     Parameters
     ----------
-    device : auto (a GPU if one is usable, else the CPU), cpu, gpu or cudasim.
+    device : auto (a GPU if one is usable, else the CPU), cpu, gpu (the first; gpu:1 is the second) or cudasim.
     threads : worker threads on the CPU; all cores by default.
     settings : any other of ``gpuql.config.SETTINGS``.
 

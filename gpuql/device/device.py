@@ -65,7 +65,7 @@ class Device:
 
 
 def open_device(name: str) -> Device:
-    """Device called ``name``: auto, cpu, gpu or cudasim.
+    """Device called ``name``: auto, cpu, gpu (CUDA device 0), gpu:N or cudasim.
 
     Errors: DeviceError, naming what is missing, for a GPU that cannot be used, and for the simulator when Numba is
     already loaded without it.
@@ -75,15 +75,22 @@ def open_device(name: str) -> Device:
     if name == "cudasim":
         return _open_simulator()
     support = cuda_support()
-    if name == "gpu":
+    kind, _, number = name.partition(":")
+    if kind == "gpu" and (number.isdecimal() or name == "gpu"):
         if not support.usable:
             raise DeviceError(
                 f"no usable GPU: {support.obstacle}",
                 hint="gpuql doctor shows what is there; device = cpu works",
             )
-        return Device("gpu", "device = gpu")
+        ordinal = int(number or 0)
+        if ordinal >= support.num_devices:
+            raise DeviceError(
+                f"no GPU of this number: {ordinal} (devices: {support.num_devices}, numbered from 0)",
+                hint="gpuql doctor shows what is there",
+            )
+        return Device("gpu", f"device = {name}", ordinal)
     if name != "auto":
-        raise DeviceError(f"unknown device: {name}", hint="devices are auto, cpu, gpu, cudasim")
+        raise DeviceError(f"unknown device: {name}", hint="devices are auto, cpu, gpu, gpu:N, cudasim")
     if support.usable:
         return Device("gpu", f"auto: a GPU is usable (driver {support.driver})")
     return Device("cpu", f"auto: {support.obstacle}")
