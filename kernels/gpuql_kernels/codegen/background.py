@@ -18,9 +18,7 @@ from gpuql_kernels.codegen.compiler_process import (
     CompilerProcess,
     CompilerUnavailableError,
 )
-
-#: So often may the compiler process fail before this process compiles all by itself.
-MAX_FAILURES = 3
+from gpuql_kernels.thresholds import MAX_COMPILER_FAILURES as MAX_FAILURES
 
 
 @dataclass(frozen=True, eq=False, slots=True)

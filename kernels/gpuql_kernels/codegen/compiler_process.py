@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gpuql_kernels.codegen.argument_types import ArgumentType, numba_types
-
-#: Without requests for this long the process ends and gives its memory back; the next request starts another.
-IDLE_SECONDS = 120.0
-#: How long the process goes on after its sender has ended.
-DRAIN_SECONDS = 5.0
-#: Added to the process's niceness: under full load it gets about a tenth of a core.
-NICENESS = 10
+from gpuql_kernels.thresholds import (
+    COMPILER_DRAIN_SECONDS as DRAIN_SECONDS,
+)
+from gpuql_kernels.thresholds import (
+    COMPILER_IDLE_SECONDS as IDLE_SECONDS,
+)
+from gpuql_kernels.thresholds import (
+    COMPILER_NICENESS as NICENESS,
+)
 
 _START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "

@@ -22,7 +22,8 @@ import itertools
 
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.grid import GridEmitter
-from gpuql_kernels.codegen.stages import CHUNK_ROWS, StageEmitter, is_stage
+from gpuql_kernels.codegen.stages import StageEmitter, is_stage
+from gpuql_kernels.thresholds import CHUNK_ROWS
 
 _CPU_IMPORTS = "from numba import njit\n\nfrom gpuql_kernels.scalar.cpu import *"
 _CUDA_IMPORTS = "from numba import cuda\n\nfrom gpuql_kernels.scalar.gpu import *"

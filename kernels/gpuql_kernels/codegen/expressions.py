@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.writer import FunctionWriter
+from gpuql_kernels.thresholds import SELECTED_NODES as _SELECTED_NODES
 
 _SMALL_UNSIGNED = ("uint8", "uint16", "uint32")
 _INVERSE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-#: A CASE of at most so many nodes is computed whole and selected from, which is cheaper than a mispredicted branch.
-_SELECTED_NODES = 24
 
 
 class ExpressionEmitter(FunctionWriter):

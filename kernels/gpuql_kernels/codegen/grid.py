@@ -14,9 +14,8 @@ from functools import partial
 
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.sinks import SinkEmitter, Update
+from gpuql_kernels.thresholds import ROWS_PER_STEP
 
-#: Rows whose early predicates a thread evaluates together.
-ROWS_PER_STEP = 4
 #: Threads of a warp.
 WARP_LANES = 32
 #: Bytes of shared memory that a block may declare on every supported GPU.

@@ -12,9 +12,7 @@ from dataclasses import replace
 
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.cpu_sinks import CpuSinkEmitter
-
-#: Rows of a CPU chunk: mask and selection (5 bytes a row) stay in the first-level cache.
-CHUNK_ROWS = 4096
+from gpuql_kernels.thresholds import CHUNK_ROWS
 
 
 class StageEmitter(CpuSinkEmitter):

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-Array = Any
+from gpuql_kernels.thresholds import SMALL_GROUP_ROWS as SMALL_ROWS
 
-#: Below this many rows NumPy's own functions win over loading and calling compiled code.
-SMALL_ROWS = 4096
+Array = Any
 
 
 def _loops() -> Any:

@@ -14,14 +14,12 @@ import numpy as np
 from gpuql_kernels.array_module import array_module
 from gpuql_kernels.grid.gpu import GridKernel, cuda, grid_kernel, upper_bound
 from gpuql_kernels.hash_table.gpu import claim_slots, number_by_first, row_dtype
+from gpuql_kernels.thresholds import COPIED_ELEMENTS as _COPIED_ELEMENTS
+from gpuql_kernels.thresholds import FOLD_RUN_ROWS as _RUN_ROWS
 
 Array = Any
 Scalar = Any
 
-#: Elements of all copies of a result together: small enough for the second-level cache.
-_COPIED_ELEMENTS = 1 << 16
-#: Rows that one thread folds in order; groups up to this size get exactly the sum in row order.
-_RUN_ROWS = 256
 _INTEGER_FOLD = "int64, int64[::1], int64[::1], int64, int64[::1]"
 _FOLDS = (
     _INTEGER_FOLD,

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from gpuql_kernels.partition.contract import MULTIPLIER, SECOND_MULTIPLIER
+from gpuql_kernels.thresholds import SMALL_PARTITION_ROWS as SMALL_ROWS
 
 Array = Any
-
-#: Below this many rows NumPy's own functions win over loading and calling compiled code.
-SMALL_ROWS = 4096
 
 
 def _loops() -> Any:

@@ -9,13 +9,10 @@ import numpy as np
 
 from gpuql_kernels.sort.ties import LaterWords, order_ties, repeats_of
 from gpuql_kernels.tasks import RunTasks, serially
+from gpuql_kernels.thresholds import GATHER_TASK_ROWS as _GATHER_ROWS
+from gpuql_kernels.thresholds import SMALL_SORT_ROWS as SMALL_ROWS
 
 Array = Any
-
-#: Below this many rows NumPy's own functions win over loading and calling compiled code.
-SMALL_ROWS = 1 << 14
-#: Rows gathered by one task.
-_GATHER_ROWS = 1 << 18
 
 
 def order(

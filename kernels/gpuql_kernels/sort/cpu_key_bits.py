@@ -8,13 +8,10 @@ import numpy as np
 
 from gpuql_kernels.sort import cpu_loops
 from gpuql_kernels.tasks import RunTasks
+from gpuql_kernels.thresholds import KEY_BITS_TASK_ROWS as _CHUNK_ROWS
+from gpuql_kernels.thresholds import MAX_KEY_BIT_RUNS as _MAX_RUNS
 
 Array = Any
-
-#: Rows of one task.
-_CHUNK_ROWS = 1 << 18
-#: A word whose varying bits lie in more runs than this stays as it is: extracting costs a step per run.
-_MAX_RUNS = 16
 
 
 def squeeze(words: list[Array], bits: list[int], run_tasks: RunTasks) -> tuple[list[Array], list[int]]:

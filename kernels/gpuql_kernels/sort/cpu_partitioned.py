@@ -19,21 +19,26 @@ from gpuql_kernels.sort.cpu import order_few, order_few_with_repeats
 from gpuql_kernels.sort.cpu_key_bits import pack_bits, squeeze
 from gpuql_kernels.sort.ties import LaterWords, order_ties
 from gpuql_kernels.tasks import RunTasks
+from gpuql_kernels.thresholds import (
+    MAX_SORT_BUCKETS as MAX_BUCKETS,
+)
+from gpuql_kernels.thresholds import (
+    MAX_SORT_CHUNKS as _MAX_CHUNKS,
+)
+from gpuql_kernels.thresholds import (
+    PARTITIONED_SORT_ROWS as _PARTITION_ROWS,
+)
+from gpuql_kernels.thresholds import (
+    PLAIN_SORT_ROWS as _FEW_ROWS,
+)
+from gpuql_kernels.thresholds import (
+    SORT_BUCKET_ROWS as BUCKET_ROWS,
+)
 
 Array = Any
 
-#: Rows of a bucket: keys and row numbers stay in a second-level cache while they are sorted.
-BUCKET_ROWS = 1 << 15
-#: More buckets would each be written through a page and cache line that has gone before the next row comes.
-MAX_BUCKETS = 1 << 10
 #: Cells counted to choose the buckets. Leading bits of doubles are mostly exponent: 16 leave some of the fraction.
 _CELL_BITS = 16
-#: Rows from which partitioning pays.
-_PARTITION_ROWS = 1 << 17
-#: Fewer rows than this are sorted by NumPy alone.
-_FEW_ROWS = 1 << 10
-#: Chunks that are counted and scattered by one task each; each has counters of its own.
-_MAX_CHUNKS = 16
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,11 +11,9 @@ import numpy as np
 from gpuql_kernels.array_module import array_module
 from gpuql_kernels.sort.ties import LaterWords, order_ties, repeats_of
 from gpuql_kernels.tasks import RunTasks, serially
+from gpuql_kernels.thresholds import TOP_N_SAMPLE_ROWS as _SAMPLE_ROWS
 
 Array = Any
-
-#: Rows of the sample that bounds the result of ``smallest``; a sort of so few costs little more than its launch.
-_SAMPLE_ROWS = 1 << 16
 
 
 def order(

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from gpuql_kernels.string_match.contract import ANY_CHARACTER, ANY_SEQUENCE, LikePattern
+from gpuql_kernels.thresholds import SEARCH_SAMPLE_BYTES as _SAMPLE_BYTES
+from gpuql_kernels.thresholds import SMALL_STRING_ROWS as SMALL_ROWS
 
 Array = Any
-
-#: Below this many strings Python's own bytes methods win over loading and calling compiled code.
-SMALL_ROWS = 512
 
 
 def _loops() -> Any:
@@ -109,8 +108,6 @@ def _run_of_rows(rows: Array | None) -> int | None:
     return first
 
 
-#: Bytes looked at to tell rare ones from frequent ones, and how often a pair may occur there to be called rare.
-_SAMPLE_BYTES = 1 << 14
 _RARE_OCCURRENCES = _SAMPLE_BYTES >> 6
 
 

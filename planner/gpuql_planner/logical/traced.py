@@ -20,13 +20,12 @@ from dataclasses import dataclass
 
 from gpuql_planner.errors import GpuqlError
 from gpuql_planner.logical.expressions import Literal, LiteralValue
+from gpuql_planner.thresholds import ESTIMATE_TOLERANCE
 from gpuql_planner.types import BOOLEAN, TypeId
 
 #: Computes a literal from literals; None says that it cannot.
 Computation = Callable[..., Literal | None]
 
-#: A plan is not used where an estimate that it was chosen by is more than so many times larger or smaller.
-ESTIMATE_TOLERANCE = 8.0
 _TRUE = Literal(True, BOOLEAN)  # noqa: FBT003
 #: What computations raise for values that they cannot work with.
 _REFUSALS = (GpuqlError, ArithmeticError, ValueError)

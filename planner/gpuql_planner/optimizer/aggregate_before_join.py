@@ -19,12 +19,10 @@ from gpuql_planner.logical.nodes import Aggregate, Join, JoinKind, LogicalNode, 
 from gpuql_planner.logical.visit import output_set, references, transform_plan
 from gpuql_planner.optimizer.cardinality import distinct_combinations, estimate_rows
 from gpuql_planner.optimizer.statistics import equality_attributes, is_unique, null_from
+from gpuql_planner.thresholds import MIN_REDUCTION_BEFORE_JOIN as _MIN_REDUCTION
 
 #: Aggregates that skip NULL, so that a padded row adds nothing to them.
 _SKIP_NULL = frozenset(("count", "sum", "min", "max", "avg"))
-
-#: The right side must shrink at least by this factor.
-_MIN_REDUCTION = 2.0
 
 
 def aggregate_before_join(plan: LogicalNode) -> LogicalNode:

@@ -47,20 +47,21 @@ from gpuql_planner.logical.visit import (
     trace_of,
     with_values,
 )
+from gpuql_planner.thresholds import (
+    DEFAULT_DISTINCT_SHARE,
+    DEFAULT_ROWS,
+    EQUALITY_SELECTIVITY,
+    LIKE_PREFIX_SELECTIVITY,
+    LIKE_SELECTIVITY,
+    NULL_SHARE,
+    OTHER_SELECTIVITY,
+    PART_OF_TEXT_DISTINCT,
+    RANGE_SELECTIVITY,
+)
+from gpuql_planner.thresholds import (
+    ROWS_WORTH_PLANNING as _ROWS_WORTH_PLANNING,
+)
 from gpuql_planner.types import DataType, TypeId
-
-DEFAULT_ROWS = 100_000.0
-DEFAULT_DISTINCT_SHARE = 0.1
-EQUALITY_SELECTIVITY = 0.1
-RANGE_SELECTIVITY = 1 / 3
-PART_OF_TEXT_DISTINCT = 100.0
-LIKE_PREFIX_SELECTIVITY = 0.05
-LIKE_SELECTIVITY = 0.1
-OTHER_SELECTIVITY = 0.3
-NULL_SHARE = 0.05
-
-#: Planning anew for constants that filter more or fewer rows pays for inputs of so many rows.
-_ROWS_WORTH_PLANNING = 50_000.0
 
 _EPOCH = datetime.date(1970, 1, 1)
 _RANGES = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq"}

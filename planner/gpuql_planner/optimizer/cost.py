@@ -8,17 +8,23 @@ from gpuql_planner.logical.expressions import Call, Case, Cast, Expression, InLi
 from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.visit import children
 from gpuql_planner.optimizer.cardinality import selectivity
+from gpuql_planner.thresholds import (
+    DATE_PART_COST as _DATE_PART_COST,
+)
+from gpuql_planner.thresholds import (
+    DIVISION_COST as _DIVISION_COST,
+)
+from gpuql_planner.thresholds import (
+    PATTERN_COST as _PATTERN_COST,
+)
+from gpuql_planner.thresholds import (
+    REGULAR_EXPRESSION_COST as _REGULAR_EXPRESSION_COST,
+)
+from gpuql_planner.thresholds import (
+    STRING_COST as _STRING_COST,
+)
 from gpuql_planner.types import TypeId
 
-PROBE_COST = 4.0
-BUILD_COST = 10.0
-OUTPUT_COST = 1.0
-
-_PATTERN_COST = 60.0
-_REGULAR_EXPRESSION_COST = 400.0
-_STRING_COST = 15.0
-_DIVISION_COST = 6.0
-_DATE_PART_COST = 8.0
 _FUNCTION_COST: dict[str, float] = {
     "like": _PATTERN_COST,
     "like_escape": _PATTERN_COST,

@@ -10,12 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpuql_planner.optimizer.cost import BUILD_COST, OUTPUT_COST, PROBE_COST
 from gpuql_planner.optimizer.join_graph import JoinGraph
-
-#: Above this many relations, or this many pairs of subgraphs looked at, the greedy method takes over.
-MAX_EXACT_RELATIONS = 12
-MAX_EXACT_PAIRS = 4000
+from gpuql_planner.thresholds import BUILD_COST, MAX_EXACT_PAIRS, MAX_EXACT_RELATIONS, OUTPUT_COST, PROBE_COST
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,14 +34,16 @@ from gpuql_planner.optimizer.cardinality import (
 from gpuql_planner.optimizer.dependent_domain import fresh_like, fresh_shared_key
 from gpuql_planner.optimizer.join_order import order_joins
 from gpuql_planner.optimizer.statistics import equality_attributes
+from gpuql_planner.thresholds import (
+    MAX_KEY_SHARE_TO_REDUCE as MAX_SHARE,
+)
+from gpuql_planner.thresholds import (
+    MIN_BUILD_RATIO,
+)
+from gpuql_planner.thresholds import (
+    MIN_ROWS_TO_REDUCE as MIN_ROWS,
+)
 from gpuql_planner.types import BOOLEAN
-
-#: The keys of the other side must be at most this share of the keys to be reduced.
-MAX_SHARE = 0.25
-#: Fewer input rows than this are grouped, or kept, as quickly as they are reduced.
-MIN_ROWS = 20_000.0
-#: A build side must be this many times larger than the probe side.
-MIN_BUILD_RATIO = 8.0
 
 _BUILD_REDUCIBLE = (JoinKind.LEFT, JoinKind.SINGLE)
 _GROUPS_ON_RIGHT = (JoinKind.INNER, JoinKind.SEMI, JoinKind.ANTI, *_BUILD_REDUCIBLE)

@@ -33,11 +33,8 @@ from gpuql_planner.logical.visit import (
 )
 from gpuql_planner.optimizer.cardinality import estimate_rows
 from gpuql_planner.optimizer.dependent_domain import fresh_like, fresh_shared_key
-
-#: Keeping a row and reading it again costs about as much as reading this many rows of the inputs.
-_KEEP_COST = 4.0
-#: A plan that reads fewer rows than this takes no time worth saving.
-_MIN_ROWS_READ = 20_000.0
+from gpuql_planner.thresholds import KEEP_COST as _KEEP_COST
+from gpuql_planner.thresholds import MIN_ROWS_TO_SHARE as _MIN_ROWS_READ
 
 
 def inline_single_uses(plan: LogicalNode) -> LogicalNode:

@@ -34,11 +34,10 @@ from gpuql_planner.logical.nodes import (
     Values,
 )
 from gpuql_planner.logical.visit import output_set, references
+from gpuql_planner.thresholds import MAX_KEYS_FOLLOWED as _MAX_KEYS
 
 Key = frozenset[Attribute]
 
-#: More keys than this are not followed: a wide table with many unique columns must not slow planning.
-_MAX_KEYS = 8
 
 #: Functions that give NULL only if an argument is NULL (no division, no conversion, no lookups).
 _NULL_ONLY_FROM_ARGUMENTS = frozenset(

@@ -60,6 +60,7 @@ from gpuql_planner.physical.nodes import (
 )
 from gpuql_planner.physical.placement import Refusal, place
 from gpuql_planner.physical.verify import sink_outputs
+from gpuql_planner.thresholds import EXISTENCE_RATIO as _EXISTENCE_RATIO
 
 Required = frozenset[Attribute]
 
@@ -325,11 +326,6 @@ class _Lowering:
         self.finish(draft.then(probe, draft.rows), CollectSink(()))
         kept = _ordered(node.left.outputs, required)
         return _Draft(BuildScan(build_index, kept, (), matched=node.kind is JoinKind.SEMI), (), rows)
-
-
-#: A SEMI or ANTI join builds its left side when the right one is this many times larger: marking a row costs a probe,
-#: which is about half of inserting it.
-_EXISTENCE_RATIO = 2.0
 
 
 def _left_is_smaller(node: Join) -> bool:

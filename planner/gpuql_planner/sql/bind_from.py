@@ -13,13 +13,12 @@ from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Scan, Values
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.scope import Scope, relation_of
+from gpuql_planner.thresholds import MAX_SERIES_ROWS as _MAX_SERIES_ROWS
+from gpuql_planner.thresholds import MAX_VIEW_DEPTH as _MAX_VIEW_DEPTH
 from gpuql_planner.types import BIGINT
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
-
-_MAX_SERIES_ROWS = 1_000_000
-_MAX_VIEW_DEPTH = 64
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ from gpuql_planner.functions import python_literal
 from gpuql_planner.logical.expressions import Literal
 from gpuql_planner.sql.bind_constants import number_literal
 from gpuql_planner.sql.context import Parameters
+from gpuql_planner.thresholds import (
+    MAX_SHAPE_CHARACTERS as _MAX_TEXT_LENGTH,
+)
+from gpuql_planner.thresholds import (
+    MAX_SHAPE_LITERALS as _MAX_SLOTS,
+)
 from gpuql_planner.types import BOOLEAN, VARCHAR
-
-#: Longer statements, and statements with more constants, are rarely repeated and cost more to compare.
-_MAX_TEXT_LENGTH = 16_384
-_MAX_SLOTS = 256
 
 #: Comments, quoted names and prefixed texts as a whole; then texts (group 1) and plain numbers (group 2).
 _PARTS = re.compile(

@@ -1,0 +1,147 @@
+"""Numbers of the kernels that choose between ways to the same result, or bound work; no answer depends on them.
+
+Each with its unit, how it was found, and what it decides. ``gpuql knobs`` lists them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+MAX_COMPILER_FAILURES: Annotated[
+    int,
+    "failures",
+    "judgement",
+    "So often may the compiler process fail before a process compiles by itself.",
+] = 3
+COMPILER_IDLE_SECONDS: Annotated[
+    float,
+    "seconds",
+    "judgement: its memory is given back after a while",
+    "The compiler process ends without requests for so long; the next one starts another.",
+] = 120.0
+COMPILER_DRAIN_SECONDS: Annotated[
+    float,
+    "seconds",
+    "judgement: a pipeline compiles in under a second",
+    "The compiler process goes on for so long after its sender has ended.",
+] = 5.0
+COMPILER_NICENESS: Annotated[
+    int,
+    "niceness",
+    "measured: about a tenth of a core under full load",
+    "Added to the niceness of the compiler process.",
+] = 10
+SELECTED_NODES: Annotated[
+    int,
+    "nodes",
+    "measured: cheaper than a mispredicted branch up to here",
+    "A CASE of so many nodes is computed whole and selected from.",
+] = 24
+CHUNK_ROWS: Annotated[
+    int,
+    "rows",
+    "cache: mask and selection (5 bytes a row) stay in the first level",
+    "Rows of a chunk of a generated CPU loop.",
+] = 4096
+ROWS_PER_STEP: Annotated[
+    int,
+    "rows",
+    "judgement: not measured on a GPU yet",
+    "Rows whose early predicates a GPU thread evaluates together.",
+] = 4
+SMALL_GROUP_ROWS: Annotated[
+    int,
+    "rows",
+    "measured: NumPy wins over loading and calling compiled code below",
+    "Rows from which grouping kernels are compiled code.",
+] = 4096
+COPIED_ELEMENTS: Annotated[
+    int,
+    "elements",
+    "cache: the second level of a GPU",
+    "Elements of all copies of a folded result together.",
+] = 1 << 16
+FOLD_RUN_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: not measured on a GPU yet",
+    "Rows that one thread folds in order; groups up to this size are summed in row order.",
+] = 256
+SMALL_PARTITION_ROWS: Annotated[
+    int,
+    "rows",
+    "measured: NumPy wins over loading and calling compiled code below",
+    "Rows from which partitioning kernels are compiled code.",
+] = 4096
+SMALL_SORT_ROWS: Annotated[
+    int,
+    "rows",
+    "measured: NumPy wins over loading and calling compiled code below",
+    "Rows from which sorting kernels are compiled code.",
+] = 1 << 14
+GATHER_TASK_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: several tasks a thread, each well above the cost of handing it out",
+    "Rows gathered by one task.",
+] = 1 << 18
+KEY_BITS_TASK_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: as for GATHER_TASK_ROWS",
+    "Rows whose key bits are extracted by one task.",
+] = 1 << 18
+MAX_KEY_BIT_RUNS: Annotated[
+    int,
+    "runs of bits",
+    "measured: each run costs a step a row",
+    "A key whose varying bits lie in more runs stays as it is.",
+] = 16
+SORT_BUCKET_ROWS: Annotated[
+    int,
+    "rows",
+    "cache: keys and row numbers stay in the second level",
+    "Rows of a bucket of a partitioned sort.",
+] = 1 << 15
+MAX_SORT_BUCKETS: Annotated[
+    int,
+    "buckets",
+    "measured: more are written through pages and lines that are gone in between",
+    "Buckets of one pass of a partitioned sort.",
+] = 1 << 10
+PARTITIONED_SORT_ROWS: Annotated[
+    int,
+    "rows",
+    "measured",
+    "Rows from which a sort partitions first.",
+] = 1 << 17
+PLAIN_SORT_ROWS: Annotated[
+    int,
+    "rows",
+    "measured",
+    "Fewer rows are sorted by NumPy alone.",
+] = 1 << 10
+MAX_SORT_CHUNKS: Annotated[
+    int,
+    "chunks",
+    "judgement: each has counters of its own",
+    "Chunks that are counted and scattered by one task each.",
+] = 16
+TOP_N_SAMPLE_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: sorting so few costs little more than its launch",
+    "Rows of the sample that bounds the result of a top-N on a GPU.",
+] = 1 << 16
+SMALL_STRING_ROWS: Annotated[
+    int,
+    "strings",
+    "measured: Python's own bytes methods win over loading and calling compiled code below",
+    "Strings from which matching is compiled code.",
+] = 512
+SEARCH_SAMPLE_BYTES: Annotated[
+    int,
+    "bytes",
+    "judgement: enough to tell rare bytes from frequent ones",
+    "Bytes looked at before a text is searched.",
+] = 1 << 14
