@@ -20,7 +20,7 @@ from gpuql.execution.morsels import MAX_MORSEL_ROWS, Morsel, Workers, cut, cut_a
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
-from gpuql_kernels.codegen.stages import CHUNK_ROWS
+from gpuql_kernels.thresholds import CHUNK_ROWS
 
 #: Group tables start no larger than this, as estimates are often too high; growing fourfold moves few groups.
 INITIAL_SLOTS = 1 << 15
