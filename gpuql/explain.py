@@ -38,6 +38,7 @@ def measured_lines(measured: PipelineMetrics) -> list[str]:
     return [
         *moved,
         tier_line(measured),
+        *measured.joins,
         f"{rows}; {measured.num_bytes:,} bytes{parts}{spilled}; {format_duration(measured.elapsed_ns)}",
     ]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpuql.operators.contract import JoinTable, RowsResult
+from gpuql.operators.contract import JoinTable, SinkResult
 from gpuql_planner.logical.nodes import JoinKind
 from gpuql_planner.physical.nodes import HashJoinProbe, Pipeline
 
 _ONE_AT_MOST = (JoinKind.SEMI, JoinKind.ANTI, JoinKind.MARK, JoinKind.SINGLE)
 
 
-def pipeline_fanout(pipeline: Pipeline, results: Mapping[int, RowsResult | JoinTable]) -> int:
+def pipeline_fanout(pipeline: Pipeline, results: Mapping[int, SinkResult]) -> int:
     """Upper bound over all probes; the join tables are there when a pipeline starts."""
     fanout = 1
     for transform in pipeline.transforms:

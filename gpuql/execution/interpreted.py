@@ -16,7 +16,13 @@ from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.execution.needed_columns import needed_after
 from gpuql.operators.aggregate import AggregateOperator
 from gpuql.operators.collect import CollectOperator
-from gpuql.operators.contract import JoinTable, RowsResult, RunContext, SinkOperator, TransformOperator
+from gpuql.operators.contract import (
+    PartwiseSink,
+    RunContext,
+    SinkOperator,
+    SinkResult,
+    TransformOperator,
+)
 from gpuql.operators.filter import FilterOperator
 from gpuql.operators.hash_join_build import HashJoinBuildOperator
 from gpuql.operators.hash_join_probe import HashJoinProbeOperator
@@ -31,6 +37,8 @@ BATCH_ROWS = 1 << 17
 
 #: Pairs that the probes of one batch may give: smaller batches bound the memory of joins that multiply rows.
 MAX_PAIRS = 1 << 22
+#: What a pair takes of the memory for a part of the source; a guess, as only the operators know what they gather.
+_PAIR_BYTES = 16
 
 _TRANSFORMS: dict[type, Callable[[Any], TransformOperator]] = {
     nodes.ProjectExec: ProjectOperator,
@@ -44,6 +52,11 @@ _SINKS: dict[type, Callable[[Any], SinkOperator]] = {
     nodes.LimitSink: LimitOperator,
     nodes.CollectSink: CollectOperator,
 }
+
+
+def max_pairs(context: RunContext) -> int:
+    """Pairs that the probes of one batch may give."""
+    return min(MAX_PAIRS, context.memory.part_bytes // _PAIR_BYTES)
 
 
 def transform_operators(transforms: Sequence[nodes.Transform], sink: nodes.Sink) -> list[TransformOperator]:
@@ -64,8 +77,8 @@ def sink_operator(sink: nodes.Sink) -> SinkOperator:
 class SinkRun:
     """A sink and the states of its workers, over one or more parts of a source."""
 
-    def __init__(self, sink: nodes.Sink, context: RunContext) -> None:
-        self.operator = sink_operator(sink)
+    def __init__(self, sink: nodes.Sink, context: RunContext, operator: SinkOperator | None = None) -> None:
+        self.operator = operator or sink_operator(sink)
         self.context = context
         self.states: list[Any] = []
         self._idle: list[Any] = []
@@ -94,10 +107,13 @@ class SinkRun:
         self._idle = list(self.states)
 
     def is_full(self) -> bool:
-        """Whether more rows cannot change the result; asked when no worker runs."""
+        """Whether more rows cannot change the result; asked after each part of the source, when no worker runs."""
+        if isinstance(self.operator, PartwiseSink):
+            with np.errstate(all="ignore"):
+                self.operator.end_part(self.states, self.context)
         return self.operator.is_full(self.states)
 
-    def result(self) -> RowsResult | JoinTable:
+    def result(self) -> SinkResult:
         """What the sink leaves."""
         with np.errstate(all="ignore"):
             return self.operator.combine(self.states, self.context)
@@ -130,7 +146,7 @@ def run_interpreted(
     sink_node = pipeline.sink
     if pipeline.transforms or isinstance(sink_node, nodes.AggregateSink):
         fanout = pipeline_fanout(pipeline, context.results)
-        max_rows = max(1, min(batch_rows, MAX_PAIRS // fanout))
+        max_rows = max(1, min(batch_rows, max_pairs(context) // fanout))
         morsels = cut(source.num_rows, workers.threads, max_rows=max_rows)
     elif isinstance(sink_node, nodes.SortSink) and sink_node.limit is not None:
         morsels = cut(source.num_rows, workers.threads)  # one comparison per row: larger batches cost less

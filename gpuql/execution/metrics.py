@@ -15,6 +15,7 @@ class PipelineMetrics:
     in, in ``num_parts`` parts, ``num_rows`` are what the sink kept. ``num_bytes`` is the size of the source columns
     read, ``spilled_bytes`` that of rows moved to slower memory meanwhile. ``source`` is the generated code of a fused
     pipeline. ``moved`` says why the pipeline ran on ``device`` although the plan has another one for it.
+    ``joins`` tells of each join that took its rows partition by partition how it did.
     """
 
     device: str
@@ -28,6 +29,7 @@ class PipelineMetrics:
     elapsed_ns: int = 0
     source: str | None = None
     moved: str = ""
+    joins: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -25,11 +26,12 @@ from gpuql.execution.interpreted import (
 )
 from gpuql.execution.metrics import PipelineMetrics
 from gpuql.execution.morsels import Morsel, Workers, cut
+from gpuql.execution.partitioned_probe import probes_partitions, run_partitioned
 from gpuql.execution.sources import empty_source, known_rows
 from gpuql.execution.transfer import DeviceRows, HostRows, SourceRows
 from gpuql.expressions.evaluate import evaluate
 from gpuql.memory.device_memory import device_memory
-from gpuql.operators.contract import JoinTable, RowsResult, RunContext
+from gpuql.operators.contract import RunContext, SinkResult
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.physical.nodes import AggregateSink, CollectSink, LimitSink, Pipeline
@@ -78,11 +80,14 @@ class PipelineRunner:
 
     def run(
         self, pipeline: Pipeline, context: RunContext, settings: ExecutionSettings, measured: PipelineMetrics
-    ) -> RowsResult | JoinTable:
+    ) -> SinkResult:
         """Run ``pipeline`` to its end, and note in ``measured`` how.
 
         A source that memory has no room for is taken in parts, one after the other, into one sink.
         """
+        if probes_partitions(pipeline, context.results):
+            feeder = _Feeder(self, self._workers, settings, measured)
+            return run_partitioned(pipeline, feeder, context, measured, self._batch_rows(settings))
         parts = self._rows.open(pipeline.source, context)
         first = next(parts)
         second = next(parts, None)
@@ -94,14 +99,26 @@ class PipelineRunner:
         with closing(self._rows.arriving(_rest(first, second, parts), pipeline.source, context)) as arriving:
             del first, second
             for part in arriving:
-                sequence = self._run_part(pipeline, part, sink, sequence, settings, measured)
+                sequence = self.run_part(pipeline, part, sink, sequence, settings, measured)
                 if sink.is_full():
                     break
         return sink.result()
 
+    def run_source(
+        self, pipeline: Pipeline, sink: SinkRun, settings: ExecutionSettings, measured: PipelineMetrics
+    ) -> None:
+        """Feed all rows of the source to ``sink``, part by part."""
+        sequence = 0
+        parts = self._rows.open(pipeline.source, sink.context)
+        with closing(self._rows.arriving(parts, pipeline.source, sink.context)) as arriving:
+            for part in arriving:
+                sequence = self.run_part(pipeline, part, sink, sequence, settings, measured)
+                if sink.is_full():
+                    break
+
     def foresee(
         self, pipeline: Pipeline, context: RunContext, settings: ExecutionSettings
-    ) -> tuple[PipelineMetrics, RowsResult | JoinTable]:
+    ) -> tuple[PipelineMetrics, SinkResult]:
         """Tier and reason of a pipeline, and what its sink leaves of no rows."""
         expected = PipelineMetrics(pipeline.device)
         empty = empty_source(pipeline.source, context)
@@ -130,7 +147,7 @@ class PipelineRunner:
         context: RunContext,
         settings: ExecutionSettings,
         measured: PipelineMetrics,
-    ) -> RowsResult | JoinTable:
+    ) -> SinkResult:
         inputs, lowered = self._inputs(pipeline, source, context, settings, measured)
         if lowered is not None and lowered.fused is not None and lowered.fused.aggregates is not None:
             with np.errstate(all="ignore"):  # partial sums of infinities may merge to NaN, which is no error
@@ -139,7 +156,7 @@ class PipelineRunner:
         self._feed(pipeline, inputs, lowered, sink, 0, context, settings)
         return sink.result()
 
-    def _run_part(
+    def run_part(
         self,
         pipeline: Pipeline,
         source: Batch,
@@ -267,6 +284,28 @@ class PipelineRunner:
 
         self._workers.run(cut(batch.num_rows, self._workers.threads), work)
         return concat_columns([parts[sequence] for sequence in sorted(parts)], xp=context.xp)
+
+
+@dataclass(frozen=True, eq=False)
+class _Feeder:
+    """See ``partitioned_probe.Feeder``. What comes from the source is measured; how it goes on is said of the last."""
+
+    runner: PipelineRunner
+    workers: Workers
+    settings: ExecutionSettings
+    measured: PipelineMetrics
+
+    def source(self, pipeline: Pipeline, sink: SinkRun) -> None:
+        """All rows of the source."""
+        self.runner.run_source(pipeline, sink, self.settings, self.measured)
+
+    def part(self, pipeline: Pipeline, part: Batch, sink: SinkRun, sequence: int) -> int:
+        """These rows."""
+        measured = PipelineMetrics(self.measured.device)
+        sequence = self.runner.run_part(pipeline, part, sink, sequence, self.settings, measured)
+        self.measured.tier, self.measured.reason = measured.tier, measured.reason
+        self.measured.source = measured.source or self.measured.source
+        return sequence
 
 
 def _rest(first: Batch, second: Batch | None, others: Iterator[Batch]) -> Iterator[Batch]:

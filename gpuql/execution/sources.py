@@ -13,7 +13,7 @@ from gpuql.columnar.construct import column_from_python, null_column
 from gpuql.columnar.parts import batch_size
 from gpuql.columnar.table import ReadableTable, ResidentTable
 from gpuql.memory.row_store import RowStore
-from gpuql.operators.contract import JoinTable, RowsResult, RunContext
+from gpuql.operators.contract import MATCHED, JoinTable, PartitionedBuild, RowsResult, RunContext
 from gpuql_planner.errors import InternalError
 from gpuql_planner.physical.nodes import BuildScan, ResultScan, Source, TableScan, ValuesSource
 
@@ -35,7 +35,7 @@ def open_source(source: Source, context: RunContext) -> Iterator[Batch]:
         case ResultScan():
             return _results(source, context)
         case BuildScan():
-            return iter((_build_rows(source, context),))
+            return _build_rows(source, context)
     raise InternalError(f"source is not known to the executor: {type(source).__name__}")
 
 
@@ -104,12 +104,27 @@ def _results(source: ResultScan, context: RunContext) -> Iterator[Batch]:
         yield empty_batch(source.outputs, context.xp)
 
 
-def _build_rows(source: BuildScan, context: RunContext) -> Batch:
+def _build_rows(source: BuildScan, context: RunContext) -> Iterator[Batch]:
+    xp = context.xp
     table = context.results[source.build]
-    assert isinstance(table, JoinTable), "a BuildScan reads a join table"
-    assert table.matched is not None, "probes remember their matches"
-    rows = context.xp.flatnonzero(table.matched if source.matched else ~table.matched)
-    taken = table.payload.select(source.build_attributes).take(rows)
+    if isinstance(table, JoinTable):
+        assert table.matched is not None, "probes remember their matches"
+        rows = xp.flatnonzero(table.matched if source.matched else ~table.matched)
+        yield _with_nulls(source, table.payload, rows, context)
+        return
+    assert isinstance(table, PartitionedBuild), "a BuildScan reads what a build left"
+    assert table.rest is not None, "probes keep the build rows"
+    empty = True
+    for batch in table.rest:
+        matched = batch.columns[MATCHED].values
+        yield _with_nulls(source, batch, xp.flatnonzero(matched if source.matched else ~matched), context)
+        empty = False
+    if empty:
+        yield empty_batch(source.outputs, xp)
+
+
+def _with_nulls(source: BuildScan, batch: Batch, rows: Any, context: RunContext) -> Batch:
+    taken = batch.select(source.build_attributes).take(rows)
     columns: dict[int, Any] = dict(taken.columns)
     for attribute in source.null_attributes:
         columns[attribute.id] = null_column(attribute.dtype, taken.num_rows, xp=context.xp)

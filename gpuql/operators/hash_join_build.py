@@ -1,27 +1,46 @@
-"""Build side of a hash join: keep rows and index them by packed key."""
+"""Build side of a hash join: keep rows, and index them by packed key, or part them if memory has no room for that."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import reduce
 
 from gpuql.columnar.batch import Batch
-from gpuql.columnar.column import Array
-from gpuql.columnar.concat import concat_batches
+from gpuql.columnar.column import Column
+from gpuql.columnar.parts import stored_arrays, with_arrays
 from gpuql.expressions.evaluate import evaluate
-from gpuql.operators.contract import JoinTable, KeyEncoding, RunContext
-from gpuql.operators.key_filters import key_filters
-from gpuql.operators.keys import encode_build
-from gpuql_kernels.hash_table.contract import JoinIndex
+from gpuql.expressions.vectors import joint_validity
+from gpuql.memory.row_store import RowStore
+from gpuql.memory.shared_tier import SharedTier
+from gpuql.operators.contract import JoinTable, KeyEncoding, PartitionedBuild, RunContext
+from gpuql.operators.join_table import (
+    OWNER,
+    KeyRanges,
+    StoredBuild,
+    fits_table,
+    joint_range,
+    key_id,
+    no_index,
+    range_of,
+)
+from gpuql.operators.row_partitions import NUM_PARTITIONS, PartitionWriter, every_partition, grouped, merged
 from gpuql_planner.logical.expressions import AttributeRef
 from gpuql_planner.physical.nodes import HashJoinBuild
 
 
 @dataclass(eq=False)
 class BuildState:
-    """Batches of one worker: payload columns under their ids, computed keys under -1, -2 and so on."""
+    """Rows of one worker: payload columns under their ids, computed keys under -1, -2 and so on.
 
-    batches: list[tuple[int, Batch]] = field(default_factory=list)
+    They go to ``rows`` until memory runs short, then to ``writer``, which parts them.
+    """
+
+    rows: RowStore
+    writer: PartitionWriter | None = None
+    num_rows: int = 0
+    has_null_key: bool = False
+    ranges: KeyRanges | None = None
+    empty: Batch | None = None
 
 
 class HashJoinBuildOperator:
@@ -32,10 +51,13 @@ class HashJoinBuildOperator:
         self._needed = {attribute.id for attribute in node.payload} | {
             key.attribute.id for key in node.keys if isinstance(key, AttributeRef)
         }
+        self._shared: SharedTier | None = None
 
     def new_state(self, context: RunContext) -> BuildState:
         """No batches."""
-        return BuildState()
+        if self._shared is None:
+            self._shared = SharedTier(lambda: context.memory.lower_tier(OWNER))
+        return BuildState(context.memory.new_store(OWNER))
 
     def consume(self, state: BuildState, batch: Batch, sequence: int, context: RunContext) -> None:
         """Keep the payload and the keys; keys that are plain columns are kept once."""
@@ -43,68 +65,100 @@ class HashJoinBuildOperator:
         for position, key in enumerate(self._node.keys):
             if not isinstance(key, AttributeRef):
                 columns[-1 - position] = evaluate(key, batch, context)
-        state.batches.append((sequence, Batch(columns, batch.num_rows)))
+        batch = Batch(columns, batch.num_rows)
+        if state.empty is None:
+            state.empty = _without_rows(batch)
+        if batch.num_rows == 0:
+            return
+        self._note_keys(state, batch)
+        if state.writer is None and state.rows.is_spilled and self._node.keys:
+            state.writer = self._writer(context)
+        if state.writer is not None:
+            state.writer.add(batch)
+        else:
+            state.rows.append(batch, sequence)
 
-    def combine(self, states: list[BuildState], context: RunContext) -> JoinTable:
-        """Join the batches, encode the keys and index them."""
-        xp = context.xp
-        ordered = sorted((item for state in states for item in state.batches), key=lambda item: item[0])
-        batches = [batch for _, batch in ordered]
-        filled = [batch for batch in batches if batch.num_rows] or batches[:1]
-        rows = concat_batches(filled, xp=xp)
-        matched = xp.zeros(rows.num_rows, bool)
-        if not filled:
-            no_keys = KeyEncoding((), (), packable=False)
+    def _note_keys(self, state: BuildState, batch: Batch) -> None:
+        keys = self._keys(batch)
+        state.num_rows += batch.num_rows
+        ranges = tuple(range_of(key) for key in keys)
+        known = state.ranges
+        state.ranges = ranges if known is None else tuple(map(joint_range, known, ranges))
+        if not state.has_null_key:
+            valid = joint_validity(*(k for i, k in enumerate(keys) if i not in self._node.null_safe))
+            state.has_null_key = valid is not None and not bool(valid.all())
+
+    def _keys(self, batch: Batch) -> list[Column]:
+        return [batch.columns[key_id(self._node, position)] for position in range(len(self._node.keys))]
+
+    def _writer(self, context: RunContext) -> PartitionWriter:
+        assert self._shared is not None, "made with the first state"
+        return PartitionWriter(context, OWNER, self._keys, every_partition(), self._shared)
+
+    def combine(self, states: list[BuildState], context: RunContext) -> JoinTable | PartitionedBuild:
+        """Join the batches, encode the keys and index them; leave them partitioned if memory has no room for that."""
+        empty = next((state.empty for state in states if state.empty is not None), None)
+        if empty is None:
+            no_keys, matched = KeyEncoding((), (), packable=False), context.xp.zeros(0, bool)
             return JoinTable(
-                rows, no_keys, _no_index(context), has_null_key=False, num_rows=0, matched=matched
+                Batch({}, 0), no_keys, no_index(context), has_null_key=False, num_rows=0, matched=matched
             )
-        payload = rows.select(self._node.payload)
-        if not self._node.keys:
-            encoding = KeyEncoding((), (), packable=False)
-            return JoinTable(
-                payload,
-                encoding,
-                _no_index(context),
-                has_null_key=False,
-                num_rows=rows.num_rows,
-                matched=matched,
-            )
-        keys = [
-            rows.columns[key.attribute.id if isinstance(key, AttributeRef) else -1 - position]
-            for position, key in enumerate(self._node.keys)
-        ]
-        encoding, packed, valid = encode_build(keys, self._node.null_safe, context)
-        kernel = context.kernels.hash_table
-        has_null = valid is not None and not bool(valid.all())
-        rows_of_keys = None
-        if has_null:
-            rows_of_keys = xp.flatnonzero(valid)
-            packed = packed[rows_of_keys]
-        if self._node.existence_only:
-            packed, rows_of_keys = distinct_keys(xp, packed), None
-        index = kernel.build(packed) if rows_of_keys is None else kernel.build(packed, rows_of_keys)
-        filters = key_filters(encoding, index, packed, xp)
-        return JoinTable(
-            payload, encoding, index, has_null, rows.num_rows, matched, keys=tuple(keys), filters=filters
+        build = PartitionedBuild(
+            self._node,
+            [],
+            (),
+            sum(state.num_rows for state in states),
+            any(state.has_null_key for state in states),
+            self._ranges(states),
+            empty,
         )
+        if all(state.writer is None for state in states):
+            rows, *others = (state.rows for state in states)
+            for other in others:
+                rows.absorb(other)
+            table = StoredBuild(self._node, rows, build.key_ranges, empty).try_table(context)
+            if table is not None:
+                return table
+            if not self._node.keys:
+                build.partitions, build.bounds = [rows], (0, NUM_PARTITIONS)
+                return build
+        fits = fits_table(self._node, build.key_ranges, context)
+        build.partitions, bounds = grouped(self._parted(states, context), fits)
+        build.bounds = tuple(bounds)
+        if len(build.partitions) == 1:
+            table = StoredBuild(self._node, build.partitions[0], build.key_ranges, empty).try_table(context)
+            if table is not None:
+                return table
+        context.memory.metrics.add_partitions(len(build.partitions))
+        return build
+
+    def _ranges(self, states: list[BuildState]) -> KeyRanges:
+        """Range of each key over all workers' rows."""
+        known = [state.ranges for state in states if state.ranges is not None]
+        if not known:
+            return ((0, 0),) * len(self._node.keys)
+        return tuple(reduce(joint_range, ranges) for ranges in zip(*known, strict=True))
+
+    def _parted(self, states: list[BuildState], context: RunContext) -> list[RowStore]:
+        """All rows by the hash's partitions."""
+        writers = [state.writer or self._writer(context) for state in states]
+
+        def part(number: int) -> None:
+            for batch in states[number].rows.drain():
+                writers[number].add(batch)
+
+        context.run_tasks(len(states), part)
+        return merged(writers)
 
     def is_full(self, states: list[BuildState]) -> bool:
         """Never: every row counts."""
         return False
 
 
-def distinct_keys(xp: Any, packed: Array) -> Array:
-    """Each key once, where marking them in a table is cheap: to know a key exists, its rows need not be sorted."""
-    if len(packed) == 0:
-        return packed
-    low, high = int(packed.min()), int(packed.max())
-    if high - low >= 8 * len(packed):
-        return packed
-    marks = xp.zeros(high - low + 1, bool)
-    marks[packed - low] = True
-    return xp.flatnonzero(marks) + low
-
-
-def _no_index(context: RunContext) -> JoinIndex:
-    index: JoinIndex = context.kernels.hash_table.build(context.xp.zeros(0, context.xp.int64))
-    return index
+def _without_rows(batch: Batch) -> Batch:
+    """No rows of the same columns, without ties to them."""
+    columns = {}
+    for key, column in batch.columns.items():
+        plain = column.slice(0, 0)
+        columns[key] = with_arrays(plain, [array.copy() for array in stored_arrays(plain)], plain.strings)
+    return Batch(columns, 0)

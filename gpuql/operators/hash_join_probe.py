@@ -23,8 +23,10 @@ from gpuql_planner.types import BOOLEAN
 
 #: With fewer probe rows the filter of build keys is not looked at.
 _FILTERED_ROWS = 1024
-#: Pairs looked at together, which bounds the memory that a residual condition or a cross join takes.
+#: Pairs looked at together, which bounds the memory that a residual condition or a cross join takes: no more than this,
+#: and no more than a part of the source has room for if a pair takes so many bytes.
 CHUNK_PAIRS = 1 << 20
+_CHUNK_PAIR_BYTES = 32
 
 
 class ScalarSubqueryError(DataError):
@@ -58,8 +60,57 @@ class HashJoinProbeOperator:
                 return batch.select(self._probe_outputs).take(context.xp.flatnonzero(found))
             case JoinKind.MARK:
                 return self._mark(batch, table, context)
+            case kind:
+                if kind not in _KEEPS_PROBE_ROWS:
+                    return self._pairs_out(batch, table, None, context)
+                matched = context.xp.zeros(batch.num_rows, bool)
+                pairs = self._pairs_out(batch, table, matched, context)
+                if bool(matched.all()):
+                    return pairs
+                parts = [pairs, self._unmatched(batch, context.xp.flatnonzero(~matched), context)]
+                return concat_batches(parts[not pairs.num_rows :], xp=context.xp)
+
+    # --- build rows in blocks --------------------------------------------------------------------------------------
+
+    def process_block(
+        self, batch: Batch, table: JoinTable, found: Array, unknown: Array, context: RunContext
+    ) -> Batch:
+        """Rows that go on whatever other blocks of build rows hold; ``table`` is made of one of them.
+
+        ``found`` and ``unknown`` (bool, of the batch's rows) gather over all blocks which rows have a match, and for
+        which of a MARK join the condition is NULL for some build row. :meth:`process_rest` follows after the last one.
+        """
+        xp = context.xp
+        match self._node.kind:
+            case JoinKind.SEMI | JoinKind.ANTI | JoinKind.MARK:
+                open_rows = xp.flatnonzero(~found)
+                rest = batch.take(open_rows)
+                has_match = self._has_match(rest, table, context)
+                found[open_rows] = has_match
+                if self._node.kind is JoinKind.MARK:
+                    null = self._mark_unknown(rest, table, has_match, context)
+                    if null is not None:
+                        unknown[open_rows[null]] = True
+                if self._node.kind is JoinKind.SEMI:
+                    return rest.select(self._probe_outputs).take(xp.flatnonzero(has_match))
+                return batch.select(self._probe_outputs).slice(0, 0)
+            case JoinKind.INNER | JoinKind.RIGHT:
+                return self._pairs_out(batch, table, None, context)
             case _:
-                return self._pairs_out(batch, table, context)
+                return self._pairs_out(batch, table, found, context)
+
+    def process_rest(self, batch: Batch, found: Array, unknown: Array, context: RunContext) -> Batch:
+        """Rows that go on because of what no block of build rows held."""
+        xp = context.xp
+        match self._node.kind:
+            case JoinKind.ANTI:
+                return batch.select(self._probe_outputs).take(xp.flatnonzero(~found))
+            case JoinKind.MARK:
+                return self._marked(batch, found, unknown & ~found, context)
+            case JoinKind.LEFT | JoinKind.FULL | JoinKind.SINGLE:
+                return self._unmatched(batch, xp.flatnonzero(~found), context)
+            case _:
+                return self._unmatched(batch, xp.zeros(0, xp.int64), context)
 
     # --- candidate pairs ---------------------------------------------------------------------------------------------
 
@@ -69,7 +120,7 @@ class HashJoinProbeOperator:
         """Pairs (probe rows, build rows) with equal keys, in chunks, ordered by probe row."""
         xp = context.xp
         if not self._node.probe_keys:
-            yield from _all_pairs(xp, batch.num_rows, table.num_rows)
+            yield from _all_pairs(xp, batch.num_rows, table.num_rows, chunk_pairs(context))
             return
         if table.index.num_keys == 0 or batch.num_rows == 0:
             return
@@ -80,7 +131,7 @@ class HashJoinProbeOperator:
         if possible is not None:
             packed = packed[possible]
         kernel = context.kernels.hash_table
-        step = len(packed) if table.index.unique else _probe_step(table)
+        step = len(packed) if table.index.unique else _probe_step(table, chunk_pairs(context))
         for start in range(0, len(packed), max(step, 1)):
             context.check_cancelled()
             probe_rows, build_rows = kernel.probe(table.index, packed[start : start + step])
@@ -125,11 +176,13 @@ class HashJoinProbeOperator:
 
     def _mark(self, batch: Batch, table: JoinTable, context: RunContext) -> Batch:
         """Probe rows with the three-valued truth of "the condition holds for some build row"."""
-        xp = context.xp
-        mark = self._node.mark
-        assert mark is not None, "a MARK join has a mark attribute"
         found = self._has_match(batch, table, context)
-        unknown = self._mark_unknown(batch, table, found, context)
+        return self._marked(batch, found, self._mark_unknown(batch, table, found, context), context)
+
+    def _marked(self, batch: Batch, found: Array, unknown: Array | None, context: RunContext) -> Batch:
+        """Probe rows with their marks: true where ``found``, NULL where ``unknown``."""
+        xp, mark = context.xp, self._node.mark
+        assert mark is not None, "a MARK join has a mark attribute"
         validity = None if unknown is None or not bool(unknown.any()) else ~unknown
         columns = {a.id: batch.columns[a.id] for a in self._probe_outputs}
         if any(a.id == mark.id for a in self._node.outputs):
@@ -169,7 +222,7 @@ class HashJoinProbeOperator:
         part = Batch({**batch.columns, **{-1 - i: key for i, key in enumerate(keys)}}, batch.num_rows).take(
             open_rows
         )
-        for probe_rows, build_rows in _all_pairs(xp, len(open_rows), table.num_rows):
+        for probe_rows, build_rows in _all_pairs(xp, len(open_rows), table.num_rows, chunk_pairs(context)):
             context.check_cancelled()
             false, null = self._pair_truth(part, table, probe_rows, build_rows, context)
             unknown[open_rows[probe_rows[null & ~false]]] = True
@@ -200,30 +253,26 @@ class HashJoinProbeOperator:
             null |= ~valid
         return false, null
 
-    def _pairs_out(self, batch: Batch, table: JoinTable, context: RunContext) -> Batch:
-        """INNER, LEFT, RIGHT, FULL, SINGLE, CROSS."""
+    def _pairs_out(self, batch: Batch, table: JoinTable, found: Array | None, context: RunContext) -> Batch:
+        """Matches, for INNER, LEFT, RIGHT, FULL, SINGLE and CROSS; rows that have one are noted in ``found``."""
         xp = context.xp
-        kind = self._node.kind
         parts: list[Batch] = []
-        matched = xp.zeros(batch.num_rows, bool) if kind in _KEEPS_PROBE_ROWS else None
         for probe_rows, build_rows in self._matches(batch, table, context):
-            if kind in (JoinKind.RIGHT, JoinKind.FULL):
+            if self._node.kind in (JoinKind.RIGHT, JoinKind.FULL):
                 assert table.matched is not None, "the build side keeps a mask of matched rows"
                 table.matched[build_rows] = True
-            if matched is not None:
-                self._check_single(xp, matched, probe_rows)
-                matched[probe_rows] = True
+            if found is not None:
+                self._check_single(found, probe_rows)
+                found[probe_rows] = True
             if len(probe_rows) == 0 and parts:
                 continue
             parts.append(self._assemble(batch, table, probe_rows, build_rows))
-        if matched is not None and not bool(matched.all()):
-            parts.append(self._unmatched(batch, xp.flatnonzero(~matched), context))
         if not parts:
             return self._unmatched(batch, xp.zeros(0, xp.int64), context)
         filled = [part for part in parts if part.num_rows] or parts[:1]
         return filled[0] if len(filled) == 1 else concat_batches(filled, xp=xp)
 
-    def _check_single(self, xp: Any, matched: Array, probe_rows: Array) -> None:
+    def _check_single(self, matched: Array, probe_rows: Array) -> None:
         if self._node.kind is not JoinKind.SINGLE or len(probe_rows) == 0:
             return
         # Pairs are ordered by probe row, so a repetition stands next to its twin, or in an earlier chunk.
@@ -269,12 +318,17 @@ class _Pairs:
         return Batch(columns, self._num_rows)
 
 
-def _all_pairs(xp: Any, num_probe: int, num_build: int) -> Iterator[tuple[Array, Array]]:
+def chunk_pairs(context: RunContext) -> int:
+    """Pairs to look at together."""
+    return min(CHUNK_PAIRS, context.memory.part_bytes // _CHUNK_PAIR_BYTES)
+
+
+def _all_pairs(xp: Any, num_probe: int, num_build: int, at_once: int) -> Iterator[tuple[Array, Array]]:
     """Every pair, ordered by probe row, in chunks; a very long build side is cut too."""
     if num_probe == 0 or num_build == 0:
         return
-    build_step = min(num_build, CHUNK_PAIRS)
-    probe_step = max(1, CHUNK_PAIRS // build_step)
+    build_step = min(num_build, at_once)
+    probe_step = max(1, at_once // build_step)
     for start in range(0, num_probe, probe_step):
         stop = min(start + probe_step, num_probe)
         for first in range(0, num_build, build_step):
@@ -305,9 +359,9 @@ def _possible_rows(table: JoinTable, packed: Array, xp: Any) -> Array | None:
     return xp.flatnonzero(passing)
 
 
-def _probe_step(table: JoinTable) -> int:
+def _probe_step(table: JoinTable, at_once: int) -> int:
     """Probe rows looked up together, so that the average number of matches stays within a chunk."""
     index = table.index
     used = index.num_buckets if index.slot_used is None else int(index.slot_used.sum())
     average = index.num_keys / max(1, used)
-    return max(1024, int(CHUNK_PAIRS / max(average, 1.0)))
+    return max(1024, int(at_once / max(average, 1.0)))

@@ -18,17 +18,20 @@ MAX_FILTER_BITS = 1 << 25
 MAX_SHARE_PRESENT = 0.5
 
 
-def key_filters(encoding: KeyEncoding, index: JoinIndex, packed: Array, xp: Any) -> tuple[Array | None, ...]:
+def key_filters(
+    encoding: KeyEncoding, index: JoinIndex, packed: Array, xp: Any, *, max_bits: int = MAX_FILTER_BITS
+) -> tuple[Array | None, ...]:
     """One bitmap per key column (bit ``code & 7`` of byte ``code >> 3``), or None where it would not pay.
 
-    ``packed`` are the int64 keys in the index. A direct-address index of one column needs no bitmap.
+    ``packed`` are the int64 keys in the index. A direct-address index of one column needs no bitmap. Memory: one byte
+    for each possible code of a column, of which no more than ``max_bits`` are looked at.
     """
     if not encoding.packable or index.num_keys == 0 or index.slot_keys is None:
         return tuple(None for _ in encoding.columns)
     filters: list[Array | None] = []
     for column, stride in zip(encoding.columns, encoding.strides, strict=True):
         size = key_size(column)
-        if size > MAX_FILTER_BITS:
+        if size > max_bits:
             filters.append(None)
             continue
         present = xp.zeros(-(-size // 8) * 8, bool)

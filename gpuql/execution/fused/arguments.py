@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
-from gpuql.operators.contract import JoinTable, RowsResult
+from gpuql.operators.contract import JoinTable, SinkResult
 from gpuql_kernels.codegen import program as ir
 from gpuql_planner.logical.expressions import Expression
 
@@ -23,7 +23,7 @@ class Inputs:
     """
 
     batch: Batch
-    results: dict[int, RowsResult | JoinTable]
+    results: dict[int, SinkResult]
     evaluate: Callable[[Expression, Batch], Column]
     computed: dict[int, Column] = field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from gpuql.execution.fused.arguments import Inputs
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
@@ -32,6 +32,13 @@ def build_attributes(node: HashJoinProbe) -> Iterator[Attribute]:
 
 def needed_attributes(transforms: tuple[Transform, ...], sink: Sink, inputs: Inputs) -> list[Attribute]:
     """Attributes that the transforms and the sink read and do not make themselves, in a fixed order."""
+    return attributes_read(transforms, sink, lambda build: inputs.table(build).payload.columns)
+
+
+def attributes_read(
+    transforms: tuple[Transform, ...], sink: Sink, payload: Callable[[int], Container[int]]
+) -> list[Attribute]:
+    """Like :func:`needed_attributes`; ``payload`` gives the ids of the attributes that a build keeps."""
     made: set[Attribute] = set()
     needed: dict[Attribute, None] = {}
 
@@ -55,11 +62,7 @@ def needed_attributes(transforms: tuple[Transform, ...], sink: Sink, inputs: Inp
             case HashJoinProbe():
                 read(transform.probe_keys)
                 made.update(transform.build_outputs)
-                made.update(
-                    a
-                    for a in build_attributes(transform)
-                    if a.id in inputs.table(transform.build).payload.columns
-                )
+                made.update(a for a in build_attributes(transform) if a.id in payload(transform.build))
                 if transform.mark is not None:
                     made.add(transform.mark)
                 read(transform.residual)
