@@ -9,6 +9,7 @@ from gpuql.api.result import Result
 from gpuql.catalog.catalog import SessionCatalog
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.construct import column_from_python
+from gpuql.device import Device
 from gpuql_planner.catalog import View
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Attribute
@@ -21,6 +22,7 @@ from gpuql_planner.sql.statements import (
     Insert,
     Query,
     SetVariable,
+    ShowPlacement,
     ShowTables,
     Statement,
 )
@@ -33,6 +35,10 @@ class CommandHost(Protocol):
     @property
     def catalog(self) -> SessionCatalog:
         """Where tables and views live."""
+
+    @property
+    def device(self) -> Device:
+        """Where queries run as far as the settings say."""
 
     def run_query(self, query: Query) -> Result:
         """Rows of a query."""
@@ -69,6 +75,8 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             return _describe(query)
         case ShowTables():
             return table_of_values([("name", VARCHAR, sorted(host.catalog.relation_names()))])
+        case ShowPlacement():
+            return _show_placement(host)
         case SetVariable(name=name, value=value):
             host.set_variable(name, value)
             return table_of_values([])
@@ -86,6 +94,21 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             host.catalog.drop(kind, name, if_exists=if_exists)
             return table_of_values([])
     raise NotSupportedError(f"statement is not supported: {type(statement).__name__}")
+
+
+def _show_placement(host: CommandHost) -> Result:
+    from gpuql.device.calibration import calibration_file, cost_rows, load_calibration
+
+    calibration = load_calibration()
+    rows = [
+        ("device", host.device.name, host.device.reason),
+        *((name, f"{value:.6g}", origin) for name, value, origin in cost_rows(calibration)),
+        ("costs", calibration.source, str(calibration_file())),
+    ]
+    names, values, origins = zip(*rows, strict=True)
+    return table_of_values(
+        [("name", VARCHAR, names), ("value", VARCHAR, values), ("origin", VARCHAR, origins)]
+    )
 
 
 def _count(num_rows: int) -> Result:

@@ -20,6 +20,7 @@ from gpuql_planner.physical.instantiate import instantiate
 from gpuql_planner.sql.statements import Query
 
 if TYPE_CHECKING:
+    from gpuql.execution.device_choice import DeviceChoice
     from gpuql.execution.executor import Executor
     from gpuql_planner.physical.nodes import PhysicalPlan
 
@@ -30,10 +31,14 @@ _TEMPLATE_PLANS = 4
 
 @dataclass(frozen=True)
 class QueryHost:
-    """What a prepared query needs of its connection: settings as of now, an executor, memory, a place to sign in."""
+    """What a prepared query needs of its connection: settings as of now, an executor, memory, a place to sign in.
+
+    ``device_choice`` is None where all queries run on one device.
+    """
 
     settings: Callable[[], Settings]
     executor: Callable[[Settings], Executor]
+    device_choice: Callable[[Settings], DeviceChoice | None]
     memory: ConnectionMemory
     running: RunningQueries
 
@@ -121,6 +126,10 @@ class PreparedQuery:
 
     def _run(self, settings: Settings) -> Result:
         plan = self.physical_plan(settings)
+        choice = self._host.device_choice(settings)
+        if choice is not None:
+            plan = choice.place(plan)
+            settings = _on_device_of(plan, settings)
         executor = self._host.executor(settings)
         with self._host.running.token() as token, cancelled_by_control_c(token):
             finished = executor.execute(plan, cancel=token, settings=settings, memory=self._host.memory)
@@ -133,12 +142,15 @@ class PreparedQuery:
         For the source every pipeline that can be compiled is, however few rows it has.
         """
         settings = self._host.settings()
-        if mode == "plan":
-            plan = self.physical_plan(settings)
-            return explain_plan(plan, self._host.executor(settings).foresee(plan, settings))
         if mode == "codegen":
             return explain_codegen(self._run(replace(settings, tier="compiled")).metrics)
-        return explain_analyze(self.physical_plan(settings), self._run(settings).metrics)
+        plan = self.physical_plan(settings)
+        choice = self._host.device_choice(settings)
+        shown = plan if choice is None else choice.explain(plan)
+        if mode == "plan":
+            chosen = settings if choice is None else _on_device_of(shown, settings)
+            return explain_plan(shown, self._host.executor(chosen).foresee(shown, chosen))
+        return explain_analyze(shown, self._run(settings).metrics)
 
     def _plan(self, settings: Settings) -> PhysicalPlan:
         if isinstance(self._source, QueryTemplate):
@@ -156,6 +168,11 @@ class PreparedQuery:
         plan = optimize(query.plan, verify=settings.verify_plans, enabled=settings.optimizer)
         device = self._host.executor(settings).device
         return lower(plan, query.names, device=device.name, reason=device.reason)
+
+
+def _on_device_of(plan: PhysicalPlan, settings: Settings) -> Settings:
+    """Settings with the device on which ``plan`` was placed; the accelerator is what they name already."""
+    return replace(settings, device="cpu") if plan.pipelines[0].device == "cpu" else settings
 
 
 class FinishedQuery:

@@ -33,6 +33,7 @@ from gpuql_planner.sql.statement_shape import StatementShape, statement_shape
 from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Insert, Query, Statement
 
 if TYPE_CHECKING:
+    from gpuql.execution.device_choice import DeviceChoice
     from gpuql.execution.executor import Executor
 
 #: Statements whose plans a connection keeps, and shapes of statements.
@@ -48,7 +49,7 @@ def connect(device: str = "auto", threads: int | None = None, **settings: Settin
 
     Parameters
     ----------
-    device : auto (a GPU if one is usable, else the CPU), cpu, gpu (the first; gpu:1 is the second) or cudasim.
+    device : auto (CPU or GPU, whichever is expected to be faster), cpu, gpu or cudasim.
     threads : worker threads on the CPU; all cores by default.
     settings : any other of ``gpuql.config.SETTINGS``.
 
@@ -73,7 +74,10 @@ class Connection:
         self._plan_counts = PlanCacheCounts()
         self._catalog = SessionCatalog(python_variable)
         self._memory = ConnectionMemory(defaults)
-        self._host = QueryHost(lambda: self._settings, self._executor, self._memory, self._running)
+        self._choices: dict[int, DeviceChoice] = {}
+        self._host = QueryHost(
+            lambda: self._settings, self._executor, self._device_choice, self._memory, self._running
+        )
         self._cursor = self.cursor()
         for name, value in changes.items():
             self.set_variable(name, value)
@@ -291,6 +295,24 @@ class Connection:
                     executor = Executor(self._device(settings.device), settings.threads)
                     self._executors[key] = executor
         return executor
+
+    def _device_choice(self, settings: Settings) -> DeviceChoice | None:
+        """Chooses the device of each query where that is left open and there are two; None otherwise."""
+        if settings.device != "auto":
+            return None
+        device = self._device("auto")
+        if not device.launches_kernels:
+            return None
+        with self._lock:
+            choice = self._choices.get(settings.threads)
+            if choice is None:
+                from gpuql.device.calibration import load_calibration
+                from gpuql.execution.device_choice import DeviceChoice
+
+                costs = load_calibration().costs
+                choice = DeviceChoice(costs.of_cpu(settings.threads), costs.of_gpu(device.name))
+                self._choices[settings.threads] = choice
+            return choice
 
     def _device(self, name: str) -> Device:
         with self._lock:

@@ -93,6 +93,23 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_device_argument(doctor)
     doctor.set_defaults(run=_run_doctor)
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="measure what work costs on this machine, for the choice between CPU and GPU",
+        description="Measures memory, caches, disk and GPU for some seconds and keeps the result in the cache folder, "
+        "where device = auto finds it. SHOW PLACEMENT prints what is in use.",
+    )
+    calibrate.add_argument("--show", action="store_true", help="measure nothing; print what is known")
+    calibrate.add_argument(
+        "--threads", type=_at_least_one, metavar="N", help="worker threads on the CPU (default: all cores)"
+    )
+    calibrate.add_argument(
+        "--device", choices=("auto", "cpu"), default="auto", help="cpu leaves a GPU out (default: auto)"
+    )
+    calibrate.add_argument(
+        "--temp", metavar="DIR", help="folder whose disk is measured (default: the temporary folder)"
+    )
+    calibrate.set_defaults(run=_run_calibrate)
     warmup = commands.add_parser(
         "warmup", help="compile the static kernels now, so that no query waits for them"
     )
@@ -212,6 +229,14 @@ def _run_doctor(options: argparse.Namespace) -> int:
     from gpuql.cli.doctor import run_doctor
 
     return run_doctor(options.device)
+
+
+def _run_calibrate(options: argparse.Namespace) -> int:
+    from gpuql.cli.calibrate import run_calibrate
+
+    return run_calibrate(
+        show=options.show, device=options.device, threads=options.threads, folder=options.temp
+    )
 
 
 def _run_warmup(options: argparse.Namespace) -> int:

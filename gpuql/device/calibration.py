@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuql.device import measure_cuda, measure_host
+from gpuql_planner.physical.device_costs import DeviceCosts
 
 #: Changes when the meaning of a field does: files of other formats are not read.
 FILE_FORMAT = 1
@@ -41,6 +42,8 @@ class MachineCosts:
     gpu_read_bytes_per_s : a sum over device memory.
     upload_pageable_bytes_per_s … download_pinned_bytes_per_s : between host and device memory.
     gpu_launch_s, gpu_launch_and_wait_s : one kernel that does nothing; the latter with the host waiting for it.
+    cpu_pipeline_s, gpu_pipeline_s : one pipeline of a query over few rows, from its start to its end; on a GPU that is
+        mostly launches and waits.
     gpu_hash_build_rows_per_s, gpu_hash_probe_rows_per_s, gpu_sort_rows_per_s : static kernels.
     """
 
@@ -64,11 +67,40 @@ class MachineCosts:
     upload_pinned_bytes_per_s: float = 10e9
     download_pageable_bytes_per_s: float = 3e9
     download_pinned_bytes_per_s: float = 10e9
+    cpu_pipeline_s: float = 50e-6
+    gpu_pipeline_s: float = 500e-6
     gpu_launch_s: float = 20e-6
     gpu_launch_and_wait_s: float = 40e-6
     gpu_hash_build_rows_per_s: float = 300e6
     gpu_hash_probe_rows_per_s: float = 500e6
     gpu_sort_rows_per_s: float = 300e6
+
+    def of_cpu(self, threads: int) -> DeviceCosts:
+        """The processor with so many worker threads, as placement wants it: lookups and sorting scale with them."""
+        return DeviceCosts(
+            name="cpu",
+            read_bytes_per_s=min(
+                threads * self.cpu_read_one_thread_bytes_per_s,
+                max(self.cpu_read_bytes_per_s, self.cpu_read_one_thread_bytes_per_s),
+            ),
+            probe_rows_per_s=threads * self.cpu_hash_probe_rows_per_s,
+            build_rows_per_s=threads * self.cpu_hash_build_rows_per_s,
+            sort_rows_per_s=threads * self.cpu_sort_rows_per_s,
+            pipeline_s=self.cpu_pipeline_s,
+        )
+
+    def of_gpu(self, name: str = "gpu") -> DeviceCosts:
+        """The GPU, with transfers from and to pageable memory, which is where columns lie."""
+        return DeviceCosts(
+            name=name,
+            read_bytes_per_s=self.gpu_read_bytes_per_s,
+            probe_rows_per_s=self.gpu_hash_probe_rows_per_s,
+            build_rows_per_s=self.gpu_hash_build_rows_per_s,
+            sort_rows_per_s=self.gpu_sort_rows_per_s,
+            pipeline_s=self.gpu_pipeline_s,
+            upload_bytes_per_s=self.upload_pageable_bytes_per_s,
+            download_bytes_per_s=self.download_pageable_bytes_per_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuql.bench.machine import copy_bytes_per_s
 from gpuql.bench.report_steps.contract import StepContext
 from gpuql.device import measure_cuda, measure_host, open_device
-from gpuql.memory.pool import prepare_memory
+from gpuql.memory.pool import open_pool
 
 
 def run(context: StepContext) -> None:
@@ -17,7 +17,7 @@ def run(context: StepContext) -> None:
     )
     context.say(f"host copies {context.results['host_copy_bytes_per_s'] / 1e9:.1f} GB/s")
     if context.device == "gpu":
-        prepare_memory(open_device("gpu"))
+        open_pool(open_device("gpu").ordinal)
         copied, read = measure_cuda.device_bytes_per_second()
         context.record(device_copy_bytes_per_s=copied, device_read_bytes_per_s=read)
         context.say(f"device copies {copied / 1e9:.0f} GB/s, reads {read / 1e9:.0f} GB/s")

@@ -52,12 +52,16 @@ class TestOutcomes:
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
         self.errors: dict[str, str] = {}
+        self.warnings: set[str] = set()
         self.running: str | None = None
 
     def take(self, line: str) -> None:
         """One event: a test began, or ended."""
         event = json.loads(line)
         name = event["test"]
+        if event["event"] == "warning":
+            self.warnings.add(event["text"])
+            return
         if event["event"] == "begin":
             self.running = name
             return
@@ -74,8 +78,9 @@ class TestOutcomes:
             self.running = None
 
     def summary(self) -> dict[str, Any]:
-        """Counts by outcome, and the tests that did not pass."""
-        return {"counts": dict(Counter(self.outcomes.values())), "not_passed": self.errors}
+        """Counts by outcome, the tests that did not pass, and warnings."""
+        counts = dict(Counter(self.outcomes.values()))
+        return {"counts": counts, "not_passed": self.errors, "warnings": sorted(self.warnings)}
 
 
 def _run_once(context: StepContext, folders: list[str], events: Path, outcome: TestOutcomes) -> str:

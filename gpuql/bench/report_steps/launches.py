@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuql.bench.report_steps.contract import StepContext, StepUnavailable
 from gpuql.device import measure_cuda, open_device
-from gpuql.memory.pool import prepare_memory
+from gpuql.memory.pool import open_pool
 
 
 def run(context: StepContext) -> None:
@@ -12,7 +12,8 @@ def run(context: StepContext) -> None:
     if context.device == "cpu":
         raise StepUnavailable("the CPU launches no kernels")
     device = open_device(context.device)
-    prepare_memory(device)
+    if device.name == "gpu":
+        open_pool(device.ordinal)
     seconds = measure_cuda.launch_seconds(
         device.xp, measure_cuda.waiter(device.name), 10 if context.small else 2000
     )

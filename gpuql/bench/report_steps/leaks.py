@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from gpuql.bench.report_steps.contract import StepContext
+from gpuql.device import open_device
+from gpuql.memory.pool import open_pool
 from gpuql.session import connect
 
 #: Many kinds of state: hash tables, join indexes, sorts, strings, and a failure in the middle.
@@ -74,16 +76,11 @@ def open_probe(device: str) -> Any:
 
 
 def _pool_bytes() -> Any:
-    import rmm.statistics
-
-    rmm.statistics.enable_statistics()
+    pool = open_pool(open_device("gpu").ordinal)
 
     def device_pool_bytes() -> int:
         gc.collect()
-        counted = rmm.statistics.get_statistics()
-        if counted is None:
-            raise RuntimeError("RMM counts no allocations: another memory resource was put on top")
-        return int(counted.current_bytes)
+        return pool.used_bytes
 
     return device_pool_bytes
 

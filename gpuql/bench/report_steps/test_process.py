@@ -25,6 +25,7 @@ class Recorder:
         self._done = done
         self._device = device
         self._failed: dict[str, str] = {}
+        self._warned: set[str] = set()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave out what ran in an earlier process."""
@@ -55,6 +56,13 @@ class Recorder:
         if outcome == "failed" and self._device == "gpu" and not _device_answers():
             os._exit(DEVICE_LOST)  # pytest's own ending would touch the device, and fail again
 
+    def pytest_warning_recorded(self, warning_message: Any) -> None:
+        """A warning, once for each text."""
+        text = f"{warning_message.category.__name__}: {' '.join(str(warning_message.message).split())[:200]}"
+        if text not in self._warned:
+            self._warned.add(text)
+            self._write(event="warning", test="", text=text)
+
     def _write(self, **event: object) -> None:
         with self._events.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
@@ -75,7 +83,8 @@ def main(arguments: list[str]) -> int:
     events, done, device, *paths = arguments
     recorder = Recorder(Path(events), frozenset(Path(done).read_text(encoding="utf-8").splitlines()), device)
     marker = ["-m", "gpu"] if device == "gpu" else []
-    options = ["-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    # Warnings of the vendor's libraries on a machine that is not ours are recorded, not failures.
+    options = ["-q", "-p", "no:cacheprovider", "-W", "default", "--continue-on-collection-errors"]
     return int(pytest.main([*marker, *options, *paths], plugins=[recorder]))
 
 

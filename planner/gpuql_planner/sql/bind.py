@@ -8,6 +8,7 @@ from gpuql_planner.catalog import Catalog
 from gpuql_planner.errors import BinderError, NotSupportedError, ParserError
 from gpuql_planner.logical.traced import Trace
 from gpuql_planner.sql.bind_definitions import (
+    asks_for_placement,
     bind_create,
     bind_describe,
     bind_drop,
@@ -20,7 +21,7 @@ from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
 from gpuql_planner.sql.context import BindContext, Parameters
 from gpuql_planner.sql.parse import ParsedStatement, parse_statements
 from gpuql_planner.sql.statement_shape import StatementShape, mark_slots
-from gpuql_planner.sql.statements import Explain, Query, Statement
+from gpuql_planner.sql.statements import Explain, Query, ShowPlacement, Statement
 
 _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
     exp.Delete: "DELETE",
@@ -142,6 +143,8 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
             return bind_show(context, tree)
         case exp.Set():
             return bind_set(queries, tree)
+        case exp.Command() if asks_for_placement(tree):
+            return ShowPlacement()
     name = _UNSUPPORTED_STATEMENTS.get(type(tree))
     if name is None and isinstance(tree, exp.Command):
         name = str(tree.this).upper()

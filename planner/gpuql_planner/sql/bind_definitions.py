@@ -253,6 +253,13 @@ def bind_describe(queries: QueryBinder, node: exp.Describe) -> Describe:
     return Describe(Query(query.plan, query.names))
 
 
+def asks_for_placement(node: exp.Expression) -> bool:
+    """Whether this is SHOW PLACEMENT, which sqlglot's dialect keeps as a command with its text."""
+    return isinstance(node, exp.Command) and [
+        str(node.args.get(part, "")).strip().upper() for part in ("this", "expression")
+    ] == ["SHOW", "PLACEMENT"]
+
+
 def bind_show(context: BindContext, node: exp.Show) -> ShowTables:
     """SHOW TABLES."""
     if str(node.name).upper() not in ("TABLES", "ALL TABLES"):

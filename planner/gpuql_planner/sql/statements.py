@@ -83,4 +83,20 @@ class SetVariable:
     value: object
 
 
-Statement = Query | CreateTable | CreateView | Drop | Insert | Explain | Describe | ShowTables | SetVariable
+@dataclass(frozen=True)
+class ShowPlacement:
+    """SHOW PLACEMENT: what the choice of a device is based on."""
+
+
+Statement = (
+    Query
+    | CreateTable
+    | CreateView
+    | Drop
+    | Insert
+    | Explain
+    | Describe
+    | ShowTables
+    | ShowPlacement
+    | SetVariable
+)
