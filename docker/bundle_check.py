@@ -1,4 +1,4 @@
-"""``python docker/bundle_check.py``: builds offline bundles and installs one as a host without a network would.
+"""``python docker/bundle_check.py``: builds offline bundles and installs one as on a host without a network.
 
 Two bundles with the GPU's packages: for Python 3.12, and for the Python that runs this, which is then installed into an
 empty environment, each part alone in its folder, and queried. One bundle does for both if they are the same.
@@ -47,33 +47,30 @@ def _check_sizes(bundle: Path) -> None:
 
 
 def _install_and_query(bundle: Path, folder: Path) -> None:
-    environment = folder / "environment"
-    target = folder / "site"
-    _run([sys.executable, "-m", "venv", str(environment)])
-    python = str(environment / "bin" / "python")
+    target = folder / "environment"
     # The last part first: no order is promised.
     parts = sorted(bundle.glob("part*"), reverse=True)
     for part in parts:
         alone = folder / "arrived" / part.name
         shutil.copytree(part, alone)
-        _run([python, str(alone / "install.py"), "--target", str(target)])
+        _run([sys.executable, str(alone / "install.py"), "--target", str(target)], network=False)
         shutil.rmtree(alone)
-    found = _run([python, "-m", "gpuql", "--device", "cpu", "--format", "csv", "-c", _QUERY], target)
+    found = _run(
+        [str(target / "bin/gpuql"), "--device", "cpu", "--format", "csv", "-c", _QUERY], network=False
+    )
     if found != "n,total\n3,3\n":
         raise SystemExit(f"FAIL the installed gpuql answers {found!r}")
-    _run([python, "-c", _IMPORTS], target)
-    _run([python, "-m", "pip", "check"], target)
+    _run([str(target / "bin/python"), "-c", _IMPORTS], network=False)
+    _run([sys.executable, "-m", "pip", "--python", str(target / "bin/python"), "check"], network=False)
     manifest = json.loads((parts[0] / "manifest.json").read_text(encoding="utf-8"))
     print(f"{manifest['bundle']['parts']} parts installed one by one without a network; queries run")
 
 
-def _run(command: Sequence[str], target: Path | None = None) -> str:
-    """Output of a command; ends the program with all of it if it fails. With ``target``, what is installed there."""
+def _run(command: Sequence[str], *, network: bool = True) -> str:
+    """Output of a command; ends the program with all of it if it fails."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if command[0] != sys.executable:
+    if not network:
         environment |= _NO_NETWORK
-    if target is not None:
-        environment["PYTHONPATH"] = str(target)
     print("$", *command)
     finished = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     print(finished.stdout, end="")

@@ -4,22 +4,22 @@ Every part of the bundle (part1, part2, ...) holds this program, wheels, and a m
 Python and pip, nothing else, and refuses files that are damaged, parts of another bundle and a host that the wheels
 were not made for.
 
-All parts at hand, into the Python that runs this, or into a folder:
+All parts at hand, into the Python that runs this, or into an environment of its own in a folder (made by venv):
   python3 install.py
   python3 install.py --target DIR
 
-Parts that arrive one at a time, in any order, into one folder; wheels larger than a part are put together when their
-last piece comes:
+Parts that arrive one at a time, in any order, into one environment; wheels larger than a part are put together when
+their last piece comes:
   python3 part1/install.py --target DIR
   python3 part2/install.py --target DIR
 
-Afterwards: PYTHONPATH=DIR python3 -m gpuql doctor
+Afterwards: DIR/bin/gpuql doctor, DIR/bin/python. Where the bundle leaves out packages that the host has, the
+environment sees those of the Python that ran this.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import importlib.metadata
 import json
@@ -27,8 +27,10 @@ import os
 import platform
 import re
 import shutil
+import site
 import subprocess
 import sys
+import venv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,25 +39,9 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 #: Folder in the target that remembers installed parts and keeps pieces of wheels until the others come.
 STATE = ".gpuql-bundle"
-_SITE_CUSTOMIZE = '''\
-"""Made by the install.py of a gpuql bundle: with this folder on PYTHONPATH, its .pth files work as in site-packages.
-
-numba-cuda takes the place of numba.cuda by such a file.
-"""
-
-import importlib.machinery
-import importlib.util
-import os
-import site
-import sys
-
-_here = os.path.dirname(os.path.abspath(__file__))
-site.addsitedir(_here)
-_others = [path for path in sys.path if os.path.abspath(path) != _here]
-_hidden = importlib.machinery.PathFinder.find_spec("sitecustomize", _others)
-if _hidden is not None and _hidden.loader is not None:
-    _hidden.loader.exec_module(importlib.util.module_from_spec(_hidden))
-'''
+#: File in an environment by which it sees the host's packages, unless this variable says that pip looks at it.
+_HOST_PACKAGES = "gpuql-bundle-host.pth"
+_INSTALLING = "GPUQL_BUNDLE_INSTALLING"
 
 
 class InstallError(Exception):
@@ -109,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{_named(part.number for part in parts)} of {parts[0].bundle['parts']}: every file is as built"
             )
             return 0
-        check_host(parts[0].bundle, options.target)
+        check_host(parts[0].bundle)
         install_parts(parts, options.target)
     except (InstallError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -122,7 +108,10 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--target", type=Path, metavar="DIR", help="install into this folder instead of the running Python"
+        "--target",
+        type=Path,
+        metavar="DIR",
+        help="install into an environment in this folder, made if it is missing, not the running Python",
     )
     parser.add_argument(
         "--part",
@@ -157,7 +146,7 @@ def find_parts(folder: Path, numbers: Sequence[int] | None) -> list[Part]:
     return [found[number] for number in numbers or found]
 
 
-def check_host(bundle: dict[str, Any], target: Path | None) -> None:
+def check_host(bundle: dict[str, Any]) -> None:
     """InstallError unless the wheels run under this Python and what they leave out is installed."""
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     here = (sys.implementation.name, python, platform.system(), platform.machine())
@@ -173,7 +162,7 @@ def check_host(bundle: dict[str, Any], target: Path | None) -> None:
     for name, wanted_package in bundle["host_packages"].items():
         version = wanted_package["version"]
         needed = f"{name}=={version}" if version else f"{name} ({'; '.join(wanted_package['requirements'])})"
-        found = _installed_version(name, target)
+        found = _installed_version(name)
         if found is None:
             problems.append(f"{needed} is not installed")
         elif version and found != version:
@@ -197,26 +186,24 @@ def check_joined(parts: Sequence[Part]) -> None:
 def install_parts(parts: Sequence[Part], target: Path | None) -> None:
     """Install the wheels of ``parts``, and those whose last piece they bring, and say what is still to come."""
     bundle = parts[0].bundle
+    if target is not None:
+        make_environment(target, bundle)
     state = (target or Path(sys.prefix)) / STATE / bundle["id"]
     state.mkdir(parents=True, exist_ok=True)
-    if target is not None:
-        _write_site_customize(target)
-    installed_before = _installed_parts(state)
-    for part in parts:
-        at_hand = {entry["file"] for entry in part.files}
-        wheels = []
-        for wheel in bundle["wheels"]:
-            if wheel["file"] in at_hand:
-                wheels.append(part.folder / wheel["file"])
-            elif not at_hand.isdisjoint(wheel["chunks"]):
-                wheels += _joined(wheel, part, state)
-        if wheels:
-            _install_wheels(wheels, target, state)
-        for joined in state.glob("*.whl"):
-            joined.unlink()
-        installed_before.add(part.number)
-        _write_installed_parts(state, installed_before)
-    missing = sorted(set(range(1, bundle["parts"] + 1)) - installed_before)
+    at_hand = {entry["file"]: part.folder / entry["file"] for part in parts for entry in part.files}
+    wheels = []
+    for wheel in bundle["wheels"]:
+        if wheel["file"] in at_hand:
+            wheels.append(at_hand[wheel["file"]])
+        elif any(chunk in at_hand for chunk in wheel["chunks"]):
+            wheels += _joined(wheel, at_hand, state)
+    if wheels:
+        _pip_install(wheels, target)
+    for joined in state.glob("*.whl"):
+        joined.unlink()
+    installed = _installed_parts(state) | {part.number for part in parts}
+    _write_installed_parts(state, installed)
+    missing = sorted(set(range(1, bundle["parts"] + 1)) - installed)
     place = f" in {target}" if target else ""
     print(
         f"installed {_named(part.number for part in parts)} of {bundle['parts']} of {bundle['requirement']}{place}"
@@ -226,22 +213,37 @@ def install_parts(parts: Sequence[Part], target: Path | None) -> None:
     else:
         for chunk in state.glob("*.chunk*"):
             chunk.unlink()
-        path = f"PYTHONPATH={target.resolve()} " if target else ""
-        print(f"complete; check it with: {path}{sys.executable} -m gpuql doctor")
+        command = f"{target / 'bin' / 'gpuql'}" if target else f"{sys.executable} -m gpuql"
+        print(f"complete; check it with: {command} doctor")
 
 
-def _write_site_customize(target: Path) -> None:
-    path = target / "sitecustomize.py"
-    if path.exists() and path.read_text(encoding="utf-8") != _SITE_CUSTOMIZE:
-        raise InstallError(f"{path} is not from a bundle; install into another folder")
-    path.write_text(_SITE_CUSTOMIZE, encoding="utf-8")
+def make_environment(target: Path, bundle: dict[str, Any]) -> None:
+    """Make an environment in ``target`` for the running Python, unless there is one.
+
+    An environment rather than a folder on PYTHONPATH: numba-cuda takes the place of numba.cuda by a .pth file, and
+    cuda-pathfinder looks for CUDA's libraries in site-packages; both overlook folders on PYTHONPATH.
+    """
+    if not (target / "pyvenv.cfg").exists():
+        if target.exists() and any(target.iterdir()):
+            raise InstallError(f"{target} is neither empty nor an environment; install into another folder")
+        venv.create(target, symlinks=True)
+    library = target / "lib" / f"python{bundle['python']}" / "site-packages"
+    if not library.is_dir():
+        raise InstallError(f"{target} is an environment of another Python; install into another folder")
+    if bundle["host_packages"]:
+        folders = site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])
+        lines = [
+            f"import os, site; {_INSTALLING!r} in os.environ or site.addsitedir({folder!r})\n"
+            for folder in folders
+        ]
+        (library / _HOST_PACKAGES).write_text("".join(lines), encoding="utf-8")
 
 
-def _joined(wheel: dict[str, Any], part: Part, state: Path) -> list[Path]:
-    """The wheel put together in ``state`` if all its pieces are there by now; this part's are kept for later."""
+def _joined(wheel: dict[str, Any], at_hand: dict[str, Path], state: Path) -> list[Path]:
+    """The wheel put together in ``state`` if all its pieces are there by now; those at hand are kept for later."""
     for chunk in wheel["chunks"]:
-        if (part.folder / chunk).is_file():
-            shutil.copyfile(part.folder / chunk, state / f"{chunk}.copying")
+        if chunk in at_hand:
+            shutil.copyfile(at_hand[chunk], state / f"{chunk}.copying")
             os.replace(state / f"{chunk}.copying", state / chunk)
     if not all((state / chunk).is_file() for chunk in wheel["chunks"]):
         return []
@@ -258,49 +260,17 @@ def _joined(wheel: dict[str, Any], part: Part, state: Path) -> list[Path]:
     return [whole]
 
 
-def _install_wheels(wheels: Sequence[Path], target: Path | None, state: Path) -> None:
-    if target is None:
-        _pip(wheels, [])
-        return
-    # pip's own --target replaces top-level folders, and packages of several wheels share some (nvidia, cuda): a part
-    # would remove what an earlier one brought. So pip fills an empty folder, which is then merged file by file.
-    staging = state / "staging"
-    shutil.rmtree(staging, ignore_errors=True)
-    _pip(wheels, ["--target", str(staging)])
-    remove_distributions(target, {distribution.name for distribution in _distributions(staging)})
-    merge(staging, target)
-    shutil.rmtree(staging)
-
-
-def _pip(wheels: Sequence[Path], options: Sequence[str]) -> None:
-    command = [sys.executable, "-m", "pip", "--isolated", "install", "--no-index", "--no-deps", "--quiet"]
-    quiet = ["--disable-pip-version-check", "--no-warn-script-location"]
-    environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull}
-    finished = subprocess.run([*command, *quiet, *options, *map(str, wheels)], check=False, env=environment)
+def _pip_install(wheels: Sequence[Path], target: Path | None) -> None:
+    python = [] if target is None else ["--python", str(target / "bin" / "python")]
+    # A bundle built again may hold another gpuql of the same version: without force pip would keep the old one.
+    options = ["--no-index", "--no-deps", "--force-reinstall", "--quiet", "--no-warn-script-location"]
+    finished = subprocess.run(
+        [sys.executable, "-m", "pip", *python, "--isolated", "install", *options, *map(str, wheels)],
+        check=False,
+        env={**os.environ, "PIP_CONFIG_FILE": os.devnull, _INSTALLING: "1"},
+    )
     if finished.returncode:
         raise InstallError("pip failed (see above)")
-
-
-def merge(source: Path, target: Path) -> None:
-    """Move all files of ``source`` to the same places in ``target``, over files that are there."""
-    for path in sorted(source.rglob("*")):
-        destination = target / path.relative_to(source)
-        if path.is_dir() and not path.is_symlink():
-            destination.mkdir(parents=True, exist_ok=True)
-        else:
-            os.replace(path, destination)
-
-
-def remove_distributions(target: Path, names: Iterable[str]) -> None:
-    """Remove the files of installed packages with these names, so that no file of an older version stays."""
-    wanted = {_normalized(name) for name in names}
-    for distribution in _distributions(target):
-        if _normalized(distribution.name) not in wanted:
-            continue
-        # The record itself: what importlib.metadata makes of it leaves out scripts, which records of such folders name
-        # as ../../bin/NAME although pip put them into bin.
-        for row in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
-            (target / re.sub(r"^(\.\./)+", "", row[0])).unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
@@ -309,15 +279,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _distributions(folder: Path) -> list[importlib.metadata.Distribution]:
-    return list(importlib.metadata.distributions(path=[str(folder)])) if folder.is_dir() else []
-
-
-def _installed_version(name: str, target: Path | None) -> str | None:
-    places = [*([str(target)] if target else []), *sys.path]
-    for distribution in importlib.metadata.distributions(name=name, path=places):
-        return distribution.version
-    return None
+def _installed_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _installed_parts(state: Path) -> set[int]:
@@ -329,10 +295,6 @@ def _write_installed_parts(state: Path, numbers: set[int]) -> None:
     draft = state / "installed.json.writing"
     draft.write_text(json.dumps(sorted(numbers)), encoding="utf-8")
     os.replace(draft, state / "installed.json")
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _named(numbers: Iterable[int]) -> str:

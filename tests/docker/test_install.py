@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,21 @@ def part_with(bundle: Path, pattern: str) -> Path:
     return part
 
 
+def packages_of(target: Path) -> Path:
+    return target / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+
+
 def values(target: Path) -> str:
     code = "import room.a, room.b, room.c; print(room.a.A, room.b.B, room.c.C)"
-    environment = {"PYTHONPATH": str(target)}
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
+    return ran(target, code)
+
+
+def ran(target: Path, code: str) -> str:
+    """Output of a program run by the environment in ``target``; its error if it fails."""
+    finished = subprocess.run(
+        [target / "bin/python", "-c", code], capture_output=True, text=True, check=False
+    )
+    return finished.stderr or finished.stdout
 
 
 def test_all_parts_at_once(make_bundle: MakeBundle, install: Install, tmp_path: Path) -> None:
@@ -82,11 +93,12 @@ def test_a_part_again_changes_nothing(make_bundle: MakeBundle, install: Install,
 
 def test_an_older_version_leaves_no_files(make_bundle: MakeBundle, install: Install, tmp_path: Path) -> None:
     site = tmp_path / "site"
+    packages = packages_of(site)
     assert install(make_bundle("old", "1.0"), "--target", site).returncode == 0
-    assert (site / "room/only_1.py").exists()
+    assert (packages / "room/only_1.py").exists()
     assert install(make_bundle("new", "2.0"), "--target", site).returncode == 0
-    assert not (site / "room/only_1.py").exists()
-    assert (site / "room/only_2.py").exists()
+    assert not (packages / "room/only_1.py").exists()
+    assert (packages / "room/only_2.py").exists()
     assert values(site) == "1 2 3\n"
 
 
@@ -220,44 +232,69 @@ def test_scripts_come_and_go_with_their_package(
     make_bundle: MakeBundle, install: Install, tmp_path: Path
 ) -> None:
     site = tmp_path / "site"
-    for version in ("1.0", "2.0"):
-        script = f"[console_scripts]\nscript-{version} = tool:main\n".encode()
+    for number in ("1.0", "2.0"):
+        script = f"[console_scripts]\nscript-{number} = tool:main\n".encode()
         files = {"tool.py": b"def main():\n    print('ran')\n"}
-        files[f"room_tool-{version}.dist-info/entry_points.txt"] = script
-        wheel = write_wheel(tmp_path, "room-tool", version, files)
-        bundle = make_bundle(f"bundle{version}", wheels=[wheel])
+        files[f"room_tool-{number}.dist-info/entry_points.txt"] = script
+        wheel = write_wheel(tmp_path, "room-tool", number, files)
+        bundle = make_bundle(f"bundle{number}", wheels=[wheel])
         assert install(bundle, "--target", site).returncode == 0
-    [path] = (site / "bin").iterdir()
-    environment = {"PYTHONPATH": str(site)}
-    finished = subprocess.run([path], capture_output=True, text=True, check=False, env=environment)
-    assert (path.name, finished.stdout) == ("script-2.0", "ran\n")
+    assert not (site / "bin/script-1.0").exists()
+    finished = subprocess.run([site / "bin/script-2.0"], capture_output=True, text=True, check=False)
+    assert (finished.stdout, finished.stderr) == ("ran\n", "")
 
 
-def test_pth_files_take_effect_beside_the_hosts_own_customization(
-    make_bundle: MakeBundle, install: Install, tmp_path: Path
-) -> None:
-    """Python reads .pth files of site-packages only, not of PYTHONPATH; numba-cuda depends on its own."""
+def test_pth_files_take_effect(make_bundle: MakeBundle, install: Install, tmp_path: Path) -> None:
+    """numba-cuda depends on its own; Python reads them in site-packages only."""
     files = {
         "room_redirect.pth": b"import room_redirect\n",
-        "room_redirect.py": b"import sys\nsys.redirected = True\n",
+        "room_redirect.py": b"import sys\nsys.redirected = 1\n",
     }
     bundle = make_bundle(wheels=[write_wheel(tmp_path, "room-redirect", "1.0", files)])
-    site, host = tmp_path / "site", tmp_path / "host"
-    assert install(bundle, "--target", site).returncode == 0
-    host.mkdir()
-    (host / "sitecustomize.py").write_text("import sys\nsys.customized = True\n", encoding="utf-8")
-    code = "import sys; print(sys.redirected, sys.customized, len(sys.path) - len(set(sys.path)))"
-    environment = {"PYTHONPATH": f"{site}:{host}"}
-    command = [sys.executable, "-c", code]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert (finished.stdout, finished.stderr) == ("True True 0\n", "")
+    assert install(bundle, "--target", tmp_path / "site").returncode == 0
+    assert ran(tmp_path / "site", "import sys; print(sys.redirected)") == "1\n"
 
 
-def test_a_folder_with_its_own_customization_is_refused(
+def test_packages_of_the_host_are_seen_only_by_bundles_that_leave_some_out(
+    make_bundle: MakeBundle, install: Install, tmp_path: Path
+) -> None:
+    has = {"pytest": {"version": pytest.__version__, "requirements": []}}
+    assert install(make_bundle("whole"), "--target", tmp_path / "alone").returncode == 0
+    assert install(make_bundle("less", host_packages=has), "--target", tmp_path / "site").returncode == 0
+    code = "import room.a, pytest; print(pytest.__version__)"
+    assert "No module named 'pytest'" in ran(tmp_path / "alone", code)
+    assert ran(tmp_path / "site", code) == f"{pytest.__version__}\n"
+
+
+def test_what_the_bundle_brings_is_installed_even_if_the_host_has_the_same(
+    make_bundle: MakeBundle, install: Install, tmp_path: Path
+) -> None:
+    has = {"pytest": {"version": pytest.__version__, "requirements": []}}
+    wheel = write_wheel(tmp_path, "pluggy", version("pluggy"), {"pluggy/__init__.py": b"brought = 1\n"})
+    assert (
+        install(make_bundle(wheels=[wheel], host_packages=has), "--target", tmp_path / "site").returncode == 0
+    )
+    assert ran(tmp_path / "site", "import pluggy; print(pluggy.brought)") == "1\n"
+
+
+def test_a_folder_with_something_else_in_it_is_refused(
     make_bundle: MakeBundle, install: Install, tmp_path: Path
 ) -> None:
     (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text("", encoding="utf-8")
+    (tmp_path / "site/thesis.txt").write_text("", encoding="utf-8")
     finished = install(make_bundle(), "--target", tmp_path / "site")
     assert finished.returncode == 1
-    assert "sitecustomize.py is not from a bundle" in finished.stderr
+    assert "neither empty nor an environment" in finished.stderr
+
+
+def test_other_content_of_the_same_version_replaces_what_is_there(
+    make_bundle: MakeBundle, install: Install, tmp_path: Path
+) -> None:
+    for number in ("1", "2"):
+        (tmp_path / number).mkdir()
+        wheel = write_wheel(tmp_path / number, "room-x", "1.0", {"room_x.py": f"X = {number}\n".encode()})
+        assert (
+            install(make_bundle(f"bundle{number}", wheels=[wheel]), "--target", tmp_path / "site").returncode
+            == 0
+        )
+    assert ran(tmp_path / "site", "import room_x; print(room_x.X)") == "2\n"
