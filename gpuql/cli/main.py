@@ -206,6 +206,36 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     micro.add_argument("--only", metavar="TEXT", default="", help="only the cases whose name contains this")
     _add_bench_arguments(micro)
     micro.set_defaults(run=_run_micro)
+    out_of_core = suites.add_parser(
+        "out-of-core", help="queries over more data than memory_limit allows, measured from outside"
+    )
+    out_of_core.add_argument(
+        "--input-mb",
+        type=_at_least_one,
+        default=1200,
+        metavar="N",
+        help="megabytes of the two input tables in Parquet, about (default: 1200)",
+    )
+    out_of_core.add_argument(
+        "--limit-share",
+        type=_above_zero,
+        default=0.1,
+        metavar="X",
+        help="memory_limit as a share of the input (default: 0.1)",
+    )
+    out_of_core.add_argument(
+        "--only", metavar="TEXT", default="", help="only the cases whose name contains this"
+    )
+    out_of_core.add_argument(
+        "--timeout",
+        type=_at_least_one,
+        default=1800,
+        metavar="S",
+        help="seconds until a process is given up (default: 1800)",
+    )
+    add_connection_arguments(out_of_core)
+    out_of_core.add_argument("--json", metavar="FILE", help="also write all figures to this file")
+    out_of_core.set_defaults(run=_run_out_of_core)
 
 
 def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
@@ -255,3 +285,9 @@ def _run_micro(options: argparse.Namespace) -> int:
     from gpuql.bench.micro import run_micro
 
     return run_micro(options, connection_settings(options))
+
+
+def _run_out_of_core(options: argparse.Namespace) -> int:
+    from gpuql.bench.out_of_core import run_out_of_core
+
+    return run_out_of_core(options, connection_settings(options))
