@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -44,29 +45,57 @@ _WORD_DIGITS = 18
 def quantile(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
     """median, quantile_cont (interpolated), quantile_disc (a value of the group)."""
     xp = context.xp
+    column = rows.columns[0]
+    order, starts, counts = _sorted_by_group(rows, *value_words(column, context), context)
+    empty = counts == 0
+    places = quantile_places(call, counts, context, is_text=column.strings is not None)
+    below = pick(column, _rows_at(xp, order, starts + places.low, empty), context)
+    above = below
+    if places.share is not None:
+        above = pick(column, _rows_at(xp, order, starts + places.high, empty), context)
+    return quantile_value(call, below, above, places.share, context)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantilePlaces:
+    """Which of a group's sorted values make its quantile: int64 places ``low`` and ``high``, and how far between.
+
+    ``share`` (float64, 0 to 1) is None if the quantile is the value at ``low``. Groups without values have any places.
+    """
+
+    low: Array
+    high: Array
+    share: Array | None
+
+
+def quantile_places(
+    call: AggregateCall, counts: Array, context: RunContext, *, is_text: bool
+) -> QuantilePlaces:
+    """Places of the quantile in groups of ``counts`` (int64) values."""
+    xp = context.xp
     fraction: Any = 0.5
     if call.function != "median":
         fraction = _constant(call.arguments[1], "fraction of a quantile")
     if not isinstance(fraction, int | float | Decimal) or not 0 <= fraction <= 1:
         raise BinderError(f"fraction of a quantile must be between 0 and 1: {fraction}")
     fraction = float(fraction)
-    column = rows.columns[0]
-    order, starts, counts = _sorted_by_group(rows, *value_words(column, context), context)
-    empty = counts == 0
     last = xp.maximum(counts - 1, 0)
-    if call.function == "quantile_disc" or column.strings is not None:
-        if call.function == "quantile_disc":
-            index = xp.maximum(counts - xp.floor(counts - fraction * counts).astype(xp.int64), 1) - 1
-        else:
-            index = xp.floor(last * fraction).astype(xp.int64)
-        row_of_group = _rows_at(xp, order, starts + index, empty)
-        return evaluate_cast(pick(column, row_of_group, context), call.type, context)
+    if call.function == "quantile_disc":
+        place = xp.maximum(counts - xp.floor(counts - fraction * counts).astype(xp.int64), 1) - 1
+        return QuantilePlaces(place, place, None)
     position = last * fraction
     low = xp.floor(position).astype(xp.int64)
-    high = xp.minimum(low + 1, last)
-    share = position - low
-    below = pick(column, _rows_at(xp, order, starts + low, empty), context)
-    above = pick(column, _rows_at(xp, order, starts + high, empty), context)
+    if is_text:
+        return QuantilePlaces(low, low, None)
+    return QuantilePlaces(low, xp.minimum(low + 1, last), position - low)
+
+
+def quantile_value(
+    call: AggregateCall, below: Column, above: Column, share: Array | None, context: RunContext
+) -> Column:
+    """The quantile of each group from the values at its two places."""
+    if share is None:
+        return evaluate_cast(below, call.type, context)
     return _interpolate(call, below, above, share, context)
 
 
@@ -116,19 +145,34 @@ def _interpolate_wide(low: Column, high: Column, share: Array, context: RunConte
 def string_agg(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
     """Strings of each group joined by a constant separator, in the order of ``rows.order``."""
     xp = context.xp
-    separator = ","
-    if len(call.arguments) > 1:
-        found = _constant(call.arguments[1], "separator of string_agg")
-        separator = "" if found is None else str(found)
     order_word = rows.order.astype(xp.int64).view(xp.uint64)
     order, _, counts = _sorted_by_group(rows, [order_word], [63], context)
-    texts = text_of_entries(xp, rows.columns[0])
-    codes = on_host(texts.codes)[on_host(order)].tolist()
-    entries, glue = texts.entries, separator.encode()
+    entries = texts_in_order(rows.columns[0].take(order), context)
+    glue = separator_of(call)
     joined, position = [], 0
     for count in on_host(counts).tolist():
-        joined.append(glue.join([entries[code] for code in codes[position : position + count]]))
+        joined.append(glue.join(entries[position : position + count]))
         position += count
+    return joined_texts(call, joined, counts, context)
+
+
+def separator_of(call: AggregateCall) -> bytes:
+    """What string_agg puts between strings."""
+    if len(call.arguments) < 2:
+        return b","
+    found = _constant(call.arguments[1], "separator of string_agg")
+    return b"" if found is None else str(found).encode()
+
+
+def texts_in_order(column: Column, context: RunContext) -> list[bytes]:
+    """Text of each row, on the host."""
+    texts = text_of_entries(context.xp, column)
+    return [texts.entries[code] for code in on_host(texts.codes).tolist()]
+
+
+def joined_texts(call: AggregateCall, joined: list[bytes], counts: Array, context: RunContext) -> Column:
+    """The result of string_agg; NULL for groups without strings."""
+    xp = context.xp
     column = string_column(xp, call.type, joined, xp.arange(len(joined)))
     empty = counts == 0
     return Column(call.type, column.values, ~empty if bool(empty.any()) else None, column.strings)

@@ -1,0 +1,421 @@
+"""Rows of an aggregation that may be more than memory has room for: kept together, or split by a hash of their keys.
+
+Each worker keeps rows in one store as long as those of all workers can be finished at once. Then it splits them into
+partitions (Graefe, "Query Evaluation Techniques for Large Databases", ACM Computing Surveys 1993, section 4.2), each a
+store that moves to slower memory when need be. At the end a partition is finished as a whole, or split again by another
+hash. Rows that can be merged are merged while they wait, so that partitions hold groups rather than rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column, StringArray
+from gpuql.columnar.concat import concat_batches
+from gpuql.columnar.parts import batch_size, is_small_dictionary, root_of, string_bytes
+from gpuql.columnar.strings import narrow_positions
+from gpuql.memory.row_store import RowStore
+from gpuql.memory.shared_tier import SharedTier
+from gpuql.operators.contract import RowsResult, RunContext
+from gpuql.operators.key_hash import hash_bytes_per_row, split_rows
+from gpuql_kernels.tasks import serially
+from gpuql_planner.errors import OutOfMemoryError
+from gpuql_planner.types import BIGINT
+
+#: What messages call the owner of these rows.
+OWNER = "aggregation"
+#: Column that holds the place of a row in the source, where that matters.
+PLACE = -1
+#: Kept rows of a worker are merged once there are this many and twice as many as after the last merge.
+_MERGE_ROWS = 1 << 20
+#: All workers together keep rows unsplit up to this share of the budget: finishing takes several times as much.
+_TOGETHER_SHARE = 1 / 8
+#: A worker splits rows once they take this share of the budget, and several times as much for doing so.
+_CHUNK_SHARE = 1 / 48
+_MAX_CHUNK_BYTES = 64 << 20
+#: Most partitions of a split: with as many, data of several times the budget need no second one.
+_MOST_BITS = 6
+#: Fewer if a partition's share of a chunk would be less than this: handling it takes more time than its rows.
+_PIECE_BYTES = 1 << 13
+#: A partition may take this share of the budget while it is finished.
+_FINISH_SHARE = 1 / 2
+#: Splitting again helps as long as the largest partition gets this much smaller, and there are hashes to try.
+_WORTHWHILE_SPLIT = 0.9
+_MAX_LEVELS = 6
+#: A result up to this size is not worth accounting for.
+_SMALL_RESULT_BYTES = 1 << 16
+#: A partition is not merged before it has this many rows; one that merging made hardly smaller waits for more.
+_FEW_ROWS = 1 << 12
+_POOR_MERGE = 0.7
+
+
+class RowForm(Protocol):
+    """What rows an aggregation keeps, and what becomes of them. Columns ``0 … num_keys - 1`` are the group's keys."""
+
+    @property
+    def num_keys(self) -> int:
+        """Leading columns whose equality makes a group."""
+
+    @property
+    def reduces(self) -> bool:
+        """Whether :meth:`reduced` can make rows fewer."""
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether results depend on the order of rows: split rows then carry their place in column ``PLACE``."""
+
+    @property
+    def work_bytes_per_row(self) -> int:
+        """Bytes that :meth:`finished` takes for each row besides copies of the rows."""
+
+    @property
+    def work_copies(self) -> int:
+        """How many times the bytes of the rows :meth:`finished` and joining them take at most, rows not counted."""
+
+    def reduced(self, rows: Batch, context: RunContext) -> Batch:
+        """Fewer rows of the same form that mean the same."""
+
+    def finished(self, rows: Batch, context: RunContext, *, is_reduced: bool = False) -> Batch:
+        """Output rows of all rows of some groups; if ``is_reduced`` they are reduced already."""
+
+
+@dataclass(eq=False)
+class _Partition:
+    """Rows of some hashes; merged once there are ``merge_rows``."""
+
+    store: RowStore
+    merge_rows: int = _FEW_ROWS
+
+
+class GroupRows:
+    """What one worker keeps. Used by one thread at a time."""
+
+    def __init__(self, form: RowForm, context: RunContext) -> None:
+        self._form = form
+        self._context = context
+        self._memory = context.memory
+        self._waiting = context.memory.new_store(OWNER)
+        self._partitions: list[_Partition] = []
+        #: Bytes of the unsplit rows, were they copied: views of tables cost nothing, what is made of them does.
+        self.num_bytes = 0
+        self._strings: dict[int, StringArray] = {}
+        self._merge_rows = _MERGE_ROWS
+        self.num_batches = 0
+
+    @property
+    def is_split(self) -> bool:
+        """Whether rows are kept in partitions."""
+        return bool(self._partitions)
+
+    def keep(self, rows: Batch, sequence: int) -> None:
+        """Keep rows; ``sequence`` is their place in the source order."""
+        self._waiting.append(rows, sequence)
+        self.num_batches += 1
+        size = batch_size(rows)
+        self.num_bytes += size.row_bytes
+        for strings in size.strings:
+            if id(strings) not in self._strings and not is_resident(strings, self._context):
+                self._strings[id(strings)] = strings  # kept, as its id alone could be reused
+                self.num_bytes += string_bytes(strings)
+        if self._partitions:
+            if self.num_bytes > _chunk_bytes(self._context):
+                self.split()
+            return
+        if self._form.reduces and self._waiting.num_rows > self._merge_rows:
+            self._merge()
+        if self._form.num_keys and self._is_short():
+            if self._form.reduces and self._merge():
+                return
+            self.split()
+
+    def _is_short(self) -> bool:
+        share = _TOGETHER_SHARE / max(1, self._context.workers)
+        return self._waiting.is_spilled or self.num_bytes > share * self._memory.budget.limit_bytes
+
+    def _merge(self) -> bool:
+        """Merge the waiting rows; whether that made them much fewer."""
+        before = self._waiting.num_rows
+        merged = _merged(self._waiting, self.num_bytes, self._form, self._context)
+        if merged is None:
+            return False
+        self._waiting = merged
+        self._merge_rows = max(_MERGE_ROWS, 2 * merged.num_rows)
+        self.num_bytes, self._strings = merged.total_bytes, {}
+        return merged.num_rows < _POOR_MERGE * before
+
+    def split(self) -> None:
+        """Move the waiting rows into partitions."""
+        if not self._partitions:
+            shared = SharedTier(lambda: self._memory.lower_tier(OWNER))
+            self._partitions = [
+                _Partition(self._memory.new_store(OWNER, shared.share))
+                for _ in range(_num_partitions(self._context))
+            ]
+        waiting, self._waiting = self._waiting, self._memory.new_store(OWNER)
+        self.num_bytes, self._strings = 0, {}
+        stores = [partition.store for partition in self._partitions]
+        split_store(waiting, stores, self._form, self._context, level=0)
+        if self._form.reduces:
+            for partition in self._partitions:
+                self._merge_partition(partition)
+
+    def _merge_partition(self, partition: _Partition) -> None:
+        store = partition.store
+        if store.num_rows < partition.merge_rows or store.is_spilled:
+            return
+        before = store.num_rows
+        merged = _merged(store, store.total_bytes, self._form, self._context)
+        if merged is None:
+            partition.merge_rows = 2 * before
+            return
+        partition.store = merged
+        poor = merged.num_rows > _POOR_MERGE * before
+        partition.merge_rows = max(_FEW_ROWS, (4 if poor else 2) * merged.num_rows)
+
+    def take_waiting(self) -> RowStore:
+        """The rows that are not split, which are the caller's from now on."""
+        waiting, self._waiting = self._waiting, self._memory.new_store(OWNER)
+        return waiting
+
+    def take_partitions(self) -> list[RowStore]:
+        """All rows, split, which are the caller's from now on."""
+        self.split()
+        partitions, self._partitions = self._partitions, []
+        return [partition.store for partition in partitions]
+
+    def absorb(self, other: GroupRows) -> None:
+        """Take the unsplit rows of another worker."""
+        self.num_batches += other.num_batches
+        self.num_bytes += other.num_bytes
+        self._waiting.absorb(other.take_waiting())
+
+
+def _merged(rows: RowStore, num_bytes: int, form: RowForm, context: RunContext) -> RowStore | None:
+    """The rows merged, in a store of their own; None if there is no room to do it. ``rows`` is closed if done."""
+    memory = context.memory
+    reservation = memory.try_reserve(work_bytes(num_bytes, rows.num_rows, form), OWNER)
+    if reservation is None:
+        return None
+    with reservation:
+        merged = form.reduced(concat_batches(list(rows.drain(reservation)), xp=context.xp), context)
+    store = memory.new_store(OWNER)
+    store.append(merged)
+    return store
+
+
+def work_bytes(num_bytes: int, num_rows: int, form: RowForm) -> int:
+    """Bytes that it takes to finish or merge rows besides those in memory: the read ones, copies, hash tables."""
+    return (form.work_copies + 1) * num_bytes + form.work_bytes_per_row * num_rows
+
+
+def _chunk_bytes(context: RunContext) -> int:
+    """Bytes of rows to split at a time."""
+    return max(1 << 16, int(min(_CHUNK_SHARE * context.memory.budget.limit_bytes, _MAX_CHUNK_BYTES)))
+
+
+def _num_partitions(context: RunContext) -> int:
+    """Partitions of the first split."""
+    num_bits = (_chunk_bytes(context) // _PIECE_BYTES).bit_length() - 1
+    return 1 << max(2, min(num_bits, _MOST_BITS))
+
+
+def split_store(
+    rows: RowStore, partitions: list[RowStore], form: RowForm, context: RunContext, *, level: int
+) -> None:
+    """Move rows into partitions by a hash of their keys. ``level`` tells one split of the same rows from the next."""
+    memory, xp = context.memory, context.xp
+    num_bits = (len(partitions) - 1).bit_length()
+    chunk_bytes = _chunk_bytes(context)
+    chunk: list[Batch] = []
+    chunk_size = 0
+    places: dict[int, int] = {}
+
+    def flush() -> None:
+        nonlocal chunk, chunk_size
+        if not chunk:
+            return
+        context.check_cancelled()
+        num_rows = sum(batch.num_rows for batch in chunk)
+        columns = [chunk[0].columns[index] for index in range(form.num_keys)]
+        with memory.reserve(4 * chunk_size + num_rows * hash_bytes_per_row(columns), OWNER):
+            joined = concat_batches(chunk, xp=xp)
+            chunk, chunk_size = [], 0
+            if level and form.reduces:
+                joined = form.reduced(joined, context)
+            keys = [joined.columns[index] for index in range(form.num_keys)]
+            numbers, bounds = split_rows(keys, joined.num_rows, num_bits, context, level=level)
+            for index, store in enumerate(partitions):
+                mine = numbers[bounds[index] : bounds[index + 1]]
+                if len(mine):
+                    store.append(with_own_strings(joined.take(mine), context))
+
+    for sequence, batch in rows.drain_numbered():
+        if form.is_ordered and PLACE not in batch.columns:
+            start = places.get(sequence, sequence << 32)
+            places[sequence] = start + batch.num_rows
+            place = Column(BIGINT, start + xp.arange(batch.num_rows))
+            batch = Batch({**batch.columns, PLACE: place}, batch.num_rows)
+        row_bytes = max(1, kept_bytes(batch, context) // max(1, batch.num_rows))
+        step = max(1, chunk_bytes // row_bytes)
+        for start in range(0, batch.num_rows, step):
+            piece = batch.slice(start, start + step) if step < batch.num_rows else batch
+            chunk.append(piece)
+            chunk_size += piece.num_rows * row_bytes
+            if chunk_size >= chunk_bytes:
+                flush()
+    flush()
+
+
+def is_resident(strings: StringArray, context: RunContext) -> bool:
+    """Whether a table accounts for the strings."""
+    return id(root_of(strings.offsets)) in context.memory.resident
+
+
+def _is_shared(strings: StringArray | None, context: RunContext) -> bool:
+    """Whether rows may go on pointing into strings that others point into as well."""
+    return (
+        strings is None or not len(strings) or is_small_dictionary(strings) or is_resident(strings, context)
+    )
+
+
+def kept_bytes(batch: Batch, context: RunContext) -> int:
+    """Bytes of the rows and of the strings that they point at, each row counted, unless those are shared."""
+    total = batch_size(batch).row_bytes
+    for column in batch.columns.values():
+        strings = column.strings
+        if strings is not None and not _is_shared(strings, context):
+            positions = column.values
+            total += int((strings.offsets[positions + 1] - strings.offsets[positions]).sum()) + 8 * len(
+                column
+            )
+    return total
+
+
+def with_own_strings(batch: Batch, context: RunContext) -> Batch:
+    """The batch with strings of its own rows only, but for shared dictionaries."""
+    if all(_is_shared(column.strings, context) for column in batch.columns.values()):
+        return batch
+    gather = context.kernels.string_match.gather
+    columns: dict[int, Column] = {}
+    for key, column in batch.columns.items():
+        strings = column.strings
+        if strings is not None and not _is_shared(strings, context):
+            positions = column.values.astype(context.xp.int64)
+            offsets, data = gather(strings.data, strings.offsets[positions], strings.offsets[positions + 1])
+            own = narrow_positions(context.xp.arange(len(column)), len(column))
+            column = Column(column.dtype, own, column.validity, StringArray(offsets, data))
+        columns[key] = column
+    return Batch(columns, batch.num_rows)
+
+
+class Finisher:
+    """Turns kept rows of all workers into output rows, in a store that may move some away.
+
+    ``apart`` finishes rows that neither fit nor split: many rows of one group. Several threads may call it.
+    """
+
+    def __init__(
+        self, form: RowForm, context: RunContext, apart: Callable[[RowStore, RunContext], Batch] | None = None
+    ) -> None:
+        self._form = form
+        self._context = context
+        self._memory = context.memory
+        self._apart = apart
+        self._lock = threading.Lock()
+        self.result = context.memory.new_store(OWNER)
+
+    def finish_all(self, states: list[GroupRows], *, is_reduced: bool = False) -> RowsResult:
+        """Output rows, in no particular order. ``is_reduced``: the one kept batch has one row per group."""
+        if any(state.is_split for state in states):
+            partitions = [state.take_partitions() for state in states]
+            self._finish_partitions([_joined(stores) for stores in zip(*partitions, strict=True)], 1)
+            return RowsResult(self.result)
+        first, *others = states
+        for other in others:
+            first.absorb(other)
+        num_bytes, rows = first.num_bytes, first.take_waiting()
+        finished = self._finished_whole(rows, num_bytes, is_reduced=is_reduced)
+        if finished is None:
+            self._finish_apart(rows, num_bytes, 0)
+        elif kept_bytes(finished, self._context) <= _SMALL_RESULT_BYTES:
+            return RowsResult([finished])
+        else:
+            self._put(finished)
+        return RowsResult(self.result)
+
+    def _put(self, rows: Batch) -> None:
+        with self._lock:
+            self.result.append(rows)
+
+    def _finished_whole(
+        self, rows: RowStore, num_bytes: int, *, wait: bool = False, is_reduced: bool = False
+    ) -> Batch | None:
+        """Output rows of all ``rows`` at once; None if there is no room."""
+        need = work_bytes(num_bytes, rows.num_rows, self._form)
+        if need > _FINISH_SHARE * self._memory.budget.limit_bytes and not wait:
+            return None
+        try:
+            reservation = self._memory.reserve(need, OWNER)
+        except OutOfMemoryError:
+            if wait:
+                raise
+            return None
+        with reservation:
+            joined = concat_batches(list(rows.drain(reservation)), xp=self._context.xp)
+            return self._form.finished(joined, self._context, is_reduced=is_reduced)
+
+    def _finish_partitions(self, partitions: list[RowStore], level: int) -> None:
+        """Finish each partition, several at once unless this is done for several at once already."""
+        self._memory.metrics.add_partitions(sum(bool(store.num_rows) for store in partitions))
+
+        def task(index: int) -> None:
+            rows = partitions[index]
+            if not rows.num_rows:
+                rows.close()
+                return
+            num_bytes = rows.total_bytes
+            finished = self._finished_whole(rows, num_bytes)
+            if finished is None:
+                self._finish_apart(rows, num_bytes, level)
+            else:
+                self._put(finished)
+
+        # Threads do not wait for each other inside of tasks.
+        run_tasks, self._context = self._context.run_tasks, replace(self._context, run_tasks=serially)
+        run_tasks(len(partitions), task)
+
+    def _finish_apart(self, rows: RowStore, num_bytes: int, level: int) -> None:
+        """Finish rows that do not fit: split them (again), or finish them without ever holding all."""
+        form, before = self._form, rows.num_rows
+        if not form.num_keys or level >= _MAX_LEVELS:
+            self._finish_inseparable(rows, num_bytes)
+            return
+        room = _FINISH_SHARE * self._memory.budget.limit_bytes
+        wanted = max(2, int(2 * work_bytes(num_bytes, before, form) / room))
+        num_bits = min(_MOST_BITS, wanted.bit_length())
+        shared = SharedTier(lambda: self._memory.lower_tier(OWNER))
+        partitions = [self._memory.new_store(OWNER, shared.share) for _ in range(1 << num_bits)]
+        split_store(rows, partitions, form, self._context, level=level)
+        largest = max(store.num_rows for store in partitions)
+        level = level + 1 if largest < _WORTHWHILE_SPLIT * before else _MAX_LEVELS
+        self._finish_partitions(partitions, level)
+
+    def _finish_inseparable(self, rows: RowStore, num_bytes: int) -> None:
+        if self._apart is None:
+            finished = self._finished_whole(rows, num_bytes, wait=True)
+            assert finished is not None, "it waits, or it fails"
+            self._put(finished)
+            return
+        self._put(self._apart(rows, self._context))
+        rows.close()
+
+
+def _joined(stores: tuple[RowStore, ...]) -> RowStore:
+    first, *others = stores
+    for other in others:
+        first.absorb(other)
+    return first
