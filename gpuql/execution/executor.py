@@ -17,7 +17,7 @@ from gpuql.execution.host_results import bring_to_host, finished_rows
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
 from gpuql.execution.morsels import Workers
 from gpuql.execution.pipeline_run import ExecutionSettings, PipelineRunner
-from gpuql.memory.connection_memory import ConnectionMemory, unlimited_memory
+from gpuql.memory.connection_memory import ConnectionMemory, host_failure, unlimited_memory
 from gpuql.memory.device_errors import device_failure, is_device_memory_error
 from gpuql.memory.device_memory import DeviceQuery, device_memory
 from gpuql.memory.query_memory import QueryMemory
@@ -79,6 +79,8 @@ class Executor:
                 return self._execute(plan, cancel, settings, memory, host, device)
         except Exception as error:
             failure = device_failure(error) if self._device_memory is not None else None
+            if failure is None and isinstance(error, MemoryError):
+                failure = host_failure(error, memory)
             if failure is None:
                 raise
             raise failure from error

@@ -14,6 +14,7 @@ from gpuql.execution.computed import with_computed
 from gpuql.execution.fanout import pipeline_fanout
 from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.execution.needed_columns import needed_after
+from gpuql.memory import faults
 from gpuql.operators.aggregate import AggregateOperator
 from gpuql.operators.collect import CollectOperator
 from gpuql.operators.contract import (
@@ -39,6 +40,9 @@ BATCH_ROWS = 1 << 17
 MAX_PAIRS = 1 << 22
 #: What a pair takes of the memory for a part of the source; a guess, as only the operators know what they gather.
 _PAIR_BYTES = 16
+
+#: Partial rows for each worker below which more workers do not pay.
+_SHARED_ROWS = 1 << 14
 
 _TRANSFORMS: dict[type, Callable[[Any], TransformOperator]] = {
     nodes.ProjectExec: ProjectOperator,
@@ -96,6 +100,7 @@ class SinkRun:
         def consume(batch: Batch, sequence: int) -> None:
             # NaN and infinity are values like others in SQL: NumPy is not to warn. The setting is one of each thread.
             with np.errstate(all="ignore"):
+                faults.passing(faults.ALLOCATION)
                 for operator in transforms:
                     batch = operator.process(batch, self.context)
                 self.operator.consume(state, batch, sequence, self.context)
@@ -106,6 +111,23 @@ class SinkRun:
         """Say that no worker runs: the states of those that did go to the next ones."""
         self._idle = list(self.states)
 
+    def absorb(self, partial: Batch, sequence: int) -> None:
+        """Give an aggregation rows that are partial results already, when no worker runs; all workers share them."""
+        operator, context = self.operator, self.context
+        assert isinstance(operator, AggregateOperator), "others have no partial results"
+        shares = max(1, min(context.workers, partial.num_rows // _SHARED_ROWS))
+        while len(self.states) < shares:
+            self.states.append(operator.new_state(context))
+        self._idle = list(self.states)
+        size = max(1, -(-partial.num_rows // shares))
+
+        def keep(index: int) -> None:
+            rows = partial if shares == 1 else partial.slice(index * size, (index + 1) * size)
+            operator.absorb(self.states[index], rows, sequence)
+
+        with np.errstate(all="ignore"):
+            context.run_tasks(shares, keep)
+
     def is_full(self) -> bool:
         """Whether more rows cannot change the result; asked after each part of the source, when no worker runs."""
         if isinstance(self.operator, PartwiseSink):
@@ -115,6 +137,7 @@ class SinkRun:
 
     def result(self) -> SinkResult:
         """What the sink leaves."""
+        faults.passing(faults.ALLOCATION)
         with np.errstate(all="ignore"):
             return self.operator.combine(self.states, self.context)
 

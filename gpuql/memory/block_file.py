@@ -15,6 +15,7 @@ from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.compressed import FrameOfReferenceColumn
 from gpuql.columnar.parts import is_small_dictionary, stored_arrays, with_arrays
 from gpuql.columnar.strings import compact_strings, narrow_positions, take_strings
+from gpuql.memory import faults
 from gpuql.memory.spill_space import SpillFile, SpillSpace
 
 #: An array at least this much smaller when compressed is worth the time; otherwise its likes in the next batches are
@@ -204,6 +205,7 @@ class BlockFile:
         return left == 0
 
     def _read(self, stored: _StoredArray) -> Array:
+        faults.passing(faults.ALLOCATION)
         if not stored.is_compressed:
             array = np.empty(stored.shape, stored.dtype)
             if array.nbytes:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from gpuql.config import parse_bytes
-from gpuql.memory.budget import Budget
+from gpuql.memory.budget import Budget, format_bytes
 from gpuql.memory.query_memory import QueryMemory, host_memory
 from gpuql.memory.spill_space import SpillSpace
+from gpuql_planner.errors import OutOfMemoryError
 
 #: Share of the machine's memory that queries and tables may take by default: the rest is for the program around them.
 _DEFAULT_SHARE = 0.8
@@ -58,6 +59,15 @@ class ConnectionMemory:
     def open_query(self, check_cancelled: Callable[[], None], *, running: bool = True) -> QueryMemory:
         """Host memory of one query, or (not ``running``) of what outlives it; ``close`` must follow."""
         return host_memory(self.host, self._space, check_cancelled, running=running)
+
+
+def host_failure(error: MemoryError, memory: ConnectionMemory) -> OutOfMemoryError:
+    """A refused allocation as an error of gpuql."""
+    limit = format_bytes(memory.host.limit_bytes)
+    return OutOfMemoryError(
+        f"the system refuses more host memory, though memory_limit allows {limit}: {error or 'out of memory'}",
+        hint="lower memory_limit: rows then move to temporary files in time",
+    )
 
 
 def default_limit_bytes() -> int:

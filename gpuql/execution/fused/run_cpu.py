@@ -14,9 +14,11 @@ from gpuql.columnar.column import Array, Column
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
+from gpuql.execution.fused.state_memory import StateMemory, kept_result
 from gpuql.execution.fused.states import States, fold_replicas, merge, new_states, result_batch
 from gpuql.execution.fused.status import raise_status
 from gpuql.execution.morsels import MAX_MORSEL_ROWS, Morsel, Workers, cut, cut_at
+from gpuql.memory import faults
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
@@ -158,6 +160,7 @@ def _cut(fused: FusedPipeline, num_rows: int, workers: Workers) -> list[Morsel]:
 
 
 def _output_arrays(fused: FusedPipeline, capacity: int) -> list[Array]:
+    faults.passing(faults.ALLOCATION)
     arrays = []
     for output in fused.outputs:
         arrays.append(np.empty(capacity, output.dtype))
@@ -191,10 +194,26 @@ def _run_aggregate(
 ) -> RowsResult:
     make_call = _calls(fused, compiled, inputs)
     sink = fused.program.sink
-    if isinstance(sink, ir.GroupHash):
-        return _run_hash(fused, sink, make_call, inputs, workers, context)
-    assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
+    with StateMemory(context) as memory:
+        if isinstance(sink, ir.GroupHash):
+            return _run_hash(fused, sink, make_call, inputs, workers, context, memory)
+        assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
+        return _run_dense(fused, sink, make_call, inputs, workers, context, memory)
+
+
+def _run_dense(
+    fused: FusedPipeline,
+    sink: ir.Reduce | ir.GroupDense,
+    make_call: Callable[[], _Call],
+    inputs: Inputs,
+    workers: Workers,
+    context: RunContext,
+    memory: StateMemory,
+) -> RowsResult:
     length = fused.domain * (sink.copies if isinstance(sink, ir.GroupDense) else 1)
+    group_bytes = sum(np.dtype(accumulator.dtype).itemsize for accumulator in sink.accumulators)
+    copies_made = workers.threads if fused.clustered_by is None else 1
+    memory.take(length * group_bytes * copies_made)
     shared = new_states(sink, length, np) if fused.clustered_by is not None else None
     states: list[States] = []
     lock = threading.Lock()
@@ -202,6 +221,7 @@ def _run_aggregate(
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
         status = np.zeros(3, np.int64)
+        faults.passing(faults.ALLOCATION)
         own = new_states(sink, length, np) if shared is None else shared
         for morsel in morsels:
             context.check_cancelled()
@@ -213,7 +233,8 @@ def _run_aggregate(
     workers.run(_morsels(fused, inputs, workers), work)
     copies = [state.accumulators for state in (states if shared is None else states[:1])]
     if isinstance(sink, ir.GroupDense):
-        return _dense_result(fused, sink, inputs, [fold_replicas(sink, copy, np) for copy in copies], workers)
+        folded = [fold_replicas(sink, copy, np) for copy in copies]
+        return kept_result(_dense_result(fused, sink, inputs, folded, workers), context)
     for other in copies[1:]:
         merge(sink.accumulators, copies[0], other, slice(None), np)
     return RowsResult([result_batch(fused, inputs, None, copies[0], np)])
@@ -233,7 +254,7 @@ def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Mor
 
 def _dense_result(
     fused: FusedPipeline, sink: ir.GroupDense, inputs: Inputs, copies: list[list[Array]], workers: Workers
-) -> RowsResult:
+) -> list[Batch]:
     """Groups that saw a row, in key order.
 
     Workers take ranges of the domain, merge the copies of the states there, and make a batch of each.
@@ -254,7 +275,7 @@ def _dense_result(
             batches[morsel.sequence] = result_batch(fused, inputs, groups + morsel.start, part, np)
 
     workers.run(cut(fused.domain, workers.threads), work)
-    return RowsResult([batches[sequence] for sequence in sorted(batches)])
+    return [batches[sequence] for sequence in sorted(batches)]
 
 
 @dataclass(eq=False)
@@ -283,46 +304,67 @@ def _run_hash(
     inputs: Inputs,
     workers: Workers,
     context: RunContext,
+    memory: StateMemory,
 ) -> RowsResult:
     tables: list[_HashTable] = []
     lock = threading.Lock()
 
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
-        table = _new_table(sink, max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_SLOTS)))
+        slots = max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_SLOTS))
+        table = _new_table(sink, slots, memory)
         for morsel in morsels:
             context.check_cancelled()
             start = morsel.start
             while start < morsel.stop:
                 start += call.run(start, morsel.stop, table.status, table.slots // 2, table.states.arguments)
                 if start < morsel.stop:  # full
-                    table = _grown(sink, table, 4 * table.slots, context)
+                    table = _grown(sink, table, 4 * table.slots, context, memory)
         with lock:
             tables.append(table)
 
     workers.run(_cut(fused, inputs.batch.num_rows, workers), work)
     tables.sort(key=lambda table: int(table.status[1]), reverse=True)
     merged = tables[0]
-    for other in tables[1:]:
+    others = tables[1:]
+    del tables
+    while others:
+        other = others.pop(0)
         total = int(merged.status[1] + other.status[1])
         if 2 * total > merged.slots:
-            merged = _grown(sink, merged, 2 * total, context)
+            merged = _grown(sink, merged, 2 * total, context, memory)
         _insert(sink, merged, other, context)
+        _drop(other, memory)
     slots = np.flatnonzero(merged.keys >= 0)
+    # The states taken out of the table, and the columns made of them.
+    memory.take(2 * len(slots) * 8 * (1 + len(sink.accumulators)))
     states = [array[slots] for array in merged.states.accumulators]
-    return RowsResult([result_batch(fused, inputs, merged.keys[slots], states, np)])
+    keys = merged.keys[slots]
+    _drop(merged, memory)
+    del merged
+    return kept_result([result_batch(fused, inputs, keys, states, np)], context)
 
 
-def _new_table(sink: ir.GroupHash, at_least_slots: int) -> _HashTable:
+def _new_table(sink: ir.GroupHash, at_least_slots: int, memory: StateMemory) -> _HashTable:
+    faults.passing(faults.ALLOCATION)
     bits = max(10, (at_least_slots - 1).bit_length())
+    memory.take(8 * (1 + len(sink.accumulators)) << bits)
     return _HashTable(np.array([0, 0, 64 - bits], np.int64), new_states(sink, 1 << bits, np))
 
 
-def _grown(sink: ir.GroupHash, table: _HashTable, slots: int, context: RunContext) -> _HashTable:
+def _grown(
+    sink: ir.GroupHash, table: _HashTable, slots: int, context: RunContext, memory: StateMemory
+) -> _HashTable:
     """The same groups in a table of ``slots`` slots."""
-    larger = _new_table(sink, slots)
+    larger = _new_table(sink, slots, memory)
     _insert(sink, larger, table, context)
+    _drop(table, memory)
     return larger
+
+
+def _drop(table: _HashTable, memory: StateMemory) -> None:
+    """Give back the bytes of a table that nobody reads any more."""
+    memory.give(sum(int(array.nbytes) for array in table.states.arguments[:1]))
 
 
 def _insert(sink: ir.GroupHash, into: _HashTable, other: _HashTable, context: RunContext) -> None:
