@@ -229,7 +229,7 @@ class _Run:
         if context.device is None:
             context.results[index] = self.lane.runner.run(pipeline, context, self.settings, measured)
             return None
-        kept_before = set(map(id, context.memory.open_stores))
+        undo = context.device.attempt()
         try:
             context.results[index] = self.lane.runner.run(pipeline, context, self.settings, measured)
         except (MemoryError, OutOfMemoryError) as error:
@@ -240,9 +240,7 @@ class _Run:
             return None
         failure = failure.with_traceback(None)  # its frames hold arrays
         failure.__cause__ = failure.__context__ = None
-        for store in context.memory.open_stores:
-            if id(store) not in kept_before:
-                store.close()
+        undo()
         return failure
 
 

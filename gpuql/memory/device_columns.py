@@ -20,7 +20,7 @@ from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.compressed import FrameOfReferenceColumn, RunLengthColumn
 from gpuql.columnar.parts import mapped, stored_arrays, string_bytes, with_arrays
 from gpuql.columnar.strings import narrow_positions, take_strings
-from gpuql.memory.budget import Budget
+from gpuql.memory.budget import Account, Budget
 from gpuql.memory.device_link import ArrivingArrays, DeviceLink
 
 #: A column's temperature halves while this many other columns are asked for.
@@ -69,16 +69,26 @@ class _HeldColumn:
 
 
 class ColumnPins:
-    """Columns and strings that one query uses: they stay until :meth:`release`."""
+    """Columns and strings that one query uses: they stay until :meth:`release`.
 
-    def __init__(self, columns: DeviceColumns) -> None:
+    ``account`` is the query's with the device's budget: it takes the bytes of a copy, until that is there.
+    """
+
+    def __init__(self, columns: DeviceColumns, account: Account) -> None:
+        self.account = account
         self._columns = columns
         self.held: dict[int, _HeldColumn] = {}
         self.strings: dict[int, _HeldStrings] = {}
 
-    def release(self) -> None:
-        """Let go, once the query's stream is done. Twice does no harm."""
-        self._columns.unpin(self)
+    def release(self, but: ColumnPins | None = None) -> None:
+        """Let go of all, or of all but what ``but`` has too, once the query's stream is done. Twice does no harm."""
+        self._columns.unpin(self, but)
+
+    def copy(self) -> ColumnPins:
+        """The same columns, as they are now."""
+        copied = ColumnPins(self._columns, self.account)
+        copied.held, copied.strings = dict(self.held), dict(self.strings)
+        return copied
 
 
 class DeviceColumns:
@@ -133,7 +143,7 @@ class DeviceColumns:
         if known is not None:
             return known
         num_bytes = plain_bytes(column)
-        self._budget.take(self._account, num_bytes, "columns of a table", check_cancelled)
+        self._budget.take(pins.account, num_bytes, "columns of a table", check_cancelled)
         strings = None
         try:
             if column.strings is not None:
@@ -141,13 +151,14 @@ class DeviceColumns:
             copied = self._upload(column, None if strings is None else strings.strings)
             self._link.finish()  # complete for every stream before others can see it
         except BaseException:
-            self._budget.give(self._account, num_bytes)
+            self._budget.give(pins.account, num_bytes)
             raise
         with self._lock:
             self._forget_gone()
             if id(column) in self._columns:  # another query was first
-                self._budget.give(self._account, num_bytes)
+                self._budget.give(pins.account, num_bytes)
             else:
+                self._budget.transfer(pins.account, self._account, num_bytes)
                 if strings is not None:
                     strings.users += 1
                 key = id(column)
@@ -186,19 +197,20 @@ class DeviceColumns:
                 self._pin_strings(held, pins)
                 return held
         num_bytes = string_bytes(strings)
-        self._budget.take(self._account, num_bytes, "strings of a table", check_cancelled)
+        self._budget.take(pins.account, num_bytes, "strings of a table", check_cancelled)
         try:
             copied = self.strings(strings)
             self._link.finish()
         except BaseException:
-            self._budget.give(self._account, num_bytes)
+            self._budget.give(pins.account, num_bytes)
             raise
         with self._lock:
             held = self._strings.get(id(strings))
             if held is None:
+                self._budget.transfer(pins.account, self._account, num_bytes)
                 held = self._strings[id(strings)] = _HeldStrings(copied, num_bytes)
             else:
-                self._budget.give(self._account, num_bytes)
+                self._budget.give(pins.account, num_bytes)
             self._pin_strings(held, pins)
             return held
 
@@ -209,20 +221,21 @@ class DeviceColumns:
             held.users += 1
             held.pins += 1
 
-    def unpin(self, pins: ColumnPins) -> None:
+    def unpin(self, pins: ColumnPins, but: ColumnPins | None = None) -> None:
         """Let go of what a query used; what it alone held of strings, or whose host column is gone, goes."""
         with self._lock:
-            for held in pins.held.values():
+            for key in [key for key in pins.held if but is None or key not in but.held]:
+                held = pins.held.pop(key)
                 held.pins -= 1
                 if held.pins == 0:
                     self._pinned_bytes -= held.num_bytes
                     if held.is_orphan:
                         self._release(held)
-            for strings in pins.strings.values():
+            for key in [key for key in pins.strings if but is None or key not in but.strings]:
+                strings = pins.strings.pop(key)
                 strings.pins -= 1
                 self._pinned_bytes -= strings.num_bytes if strings.pins == 0 else 0
                 self._drop_strings(strings)
-            pins.held, pins.strings = {}, {}
             self._forget_gone()
 
     # --- giving bytes back -------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class DeviceQuery:
         self.memory = QueryMemory(device.budget, lambda owner: HostTier(host, owner, self), check_cancelled)
         self._device = device
         self._stream = stream
-        self._pins = ColumnPins(device.columns)
+        self._pins = ColumnPins(device.columns, self.memory.account)
         self._check_cancelled = check_cancelled
 
     def keep(self, batch: Batch) -> Batch:
@@ -132,6 +132,25 @@ class DeviceQuery:
     def finish(self) -> None:
         """Wait for the device to do what it was told to."""
         self._device.link.finish()
+
+    def attempt(self) -> Callable[[], None]:
+        """Begin something that may fail; the function that is returned gives back what it took until then.
+
+        Rows that were there before keep what they need.
+        """
+        stores, pins = set(map(id, self.memory.open_stores)), self._pins.copy()
+
+        def undo() -> None:
+            self.finish()
+            for store in self.memory.open_stores:
+                if id(store) not in stores:
+                    store.close()
+            self._pins.release(but=pins)
+            self.memory.resident.clear()
+            for held in pins.held.values():
+                self.memory.mark_resident(held.column)
+
+        return undo
 
     def close(self) -> None:
         """Give everything back. Twice does no harm."""
