@@ -130,7 +130,7 @@ class SinkRun:
 
     def is_full(self) -> bool:
         """Whether more rows cannot change the result; asked after each part of the source, when no worker runs."""
-        if isinstance(self.operator, PartwiseSink):
+        if self.states and isinstance(self.operator, PartwiseSink):
             with np.errstate(all="ignore"):
                 self.operator.end_part(self.states, self.context)
         return self.operator.is_full(self.states)
