@@ -56,12 +56,15 @@ SPARSE_TABLE_BYTES = 64 << 20
 SMALL_TABLE_BYTES = 1 << 20
 
 
-def is_dense(span: int, num_keys: int, entry_bytes: int) -> bool:
-    """Whether keys ``minimum .. minimum + span - 1`` are better addressed directly than hashed."""
+def is_dense(span: int, num_keys: int, entry_bytes: int, sparse_bytes: int = SPARSE_TABLE_BYTES) -> bool:
+    """Whether keys ``minimum .. minimum + span - 1`` are better addressed directly than hashed.
+
+    ``sparse_bytes`` is the most that a table may take of which less than every fourth entry is used.
+    """
     table_bytes = span * entry_bytes
-    if span <= 4 * num_keys + 1024 or table_bytes <= SMALL_TABLE_BYTES:
+    if span <= 4 * num_keys + 1024 or table_bytes <= min(SMALL_TABLE_BYTES, sparse_bytes):
         return True
-    return table_bytes <= SPARSE_TABLE_BYTES and span <= SPARSE_ENTRIES_PER_KEY * num_keys
+    return table_bytes <= sparse_bytes and span <= SPARSE_ENTRIES_PER_KEY * num_keys
 
 
 def is_dense_when_repeated(span: int, num_keys: int) -> bool:
@@ -69,14 +72,38 @@ def is_dense_when_repeated(span: int, num_keys: int) -> bool:
     return span <= 8 * num_keys + 1024
 
 
+def build_bytes(num_keys: int, span: int | None, sparse_bytes: int = SPARSE_TABLE_BYTES) -> int:
+    """Most bytes that building an index takes, with what is needed on the way; ``span`` None if it is not known."""
+    word = 4 if num_keys < 2**31 - 1 else 8
+    numbers = (16 + 2 * word) * num_keys  # of rows, of buckets, and rows by bucket
+    if span is not None and is_dense(span, num_keys, word, sparse_bytes):
+        # Filled as if keys were unique; then again, counted, if they are not.
+        dense = span * word * (2 if is_dense_when_repeated(span, num_keys) else 1)
+        if is_dense_when_repeated(span, num_keys):
+            return numbers + dense
+        return numbers + max(dense, _hashed_bytes(num_keys, word))
+    if span is None:
+        most_dense = max(word * 2 * (8 * num_keys + 1024), min(sparse_bytes, 256 * word * num_keys))
+        return numbers + max(most_dense, _hashed_bytes(num_keys, word))
+    return numbers + _hashed_bytes(num_keys, word)
+
+
+def _hashed_bytes(num_keys: int, word: int) -> int:
+    """Slots with their keys, and where each slot's rows begin, twice."""
+    num_buckets = 1 << max(2 * num_keys - 1, 1).bit_length()
+    return num_buckets * (9 + 2 * word)
+
+
 class HashTableKernels(Protocol):
     """The family; implemented by ``cpu`` and ``gpu`` with equal results."""
 
-    def build(self, keys: Array, rows: Array | None = None, /) -> JoinIndex:
+    def build(
+        self, keys: Array, rows: Array | None = None, /, *, sparse_bytes: int = SPARSE_TABLE_BYTES
+    ) -> JoinIndex:
         """Index int64 ``keys`` (n,); ``rows`` (n,) are the build rows they belong to, None for 0 .. n - 1.
 
         Chooses direct addressing by :func:`is_dense` (and :func:`is_dense_when_repeated`), and the unique form when
-        no key repeats.
+        no key repeats. Memory: :func:`build_bytes`.
         """
 
     def probe(self, index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:

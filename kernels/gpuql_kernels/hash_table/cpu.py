@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuql_kernels.hash_table.contract import JoinIndex, is_dense, is_dense_when_repeated
+from gpuql_kernels.hash_table.contract import SPARSE_TABLE_BYTES, JoinIndex, is_dense, is_dense_when_repeated
 
 Array = Any
 
@@ -22,7 +22,7 @@ def _loops() -> Any:
     return cpu_loops
 
 
-def build(keys: Array, rows: Array | None = None, /) -> JoinIndex:
+def build(keys: Array, rows: Array | None = None, /, *, sparse_bytes: int = SPARSE_TABLE_BYTES) -> JoinIndex:
     """Index the keys."""
     num_keys = len(keys)
     if rows is None:
@@ -34,7 +34,7 @@ def build(keys: Array, rows: Array | None = None, /) -> JoinIndex:
         return JoinIndex(0, 1, None, None, 0, np.full(1, -1, np.int32), None, None, 0)
     minimum, maximum = int(keys.min()), int(keys.max())
     span = maximum - minimum + 1
-    if is_dense(span, num_keys, np.dtype(word).itemsize):
+    if is_dense(span, num_keys, np.dtype(word).itemsize, sparse_bytes):
         buckets = keys - minimum
         first = _unique_rows(buckets, rows, span)
         if first is not None:

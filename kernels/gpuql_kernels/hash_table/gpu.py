@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuql_kernels.array_module import array_module
 from gpuql_kernels.grid.gpu import cuda, grid_kernel, upper_bound
-from gpuql_kernels.hash_table.contract import JoinIndex, is_dense
+from gpuql_kernels.hash_table.contract import SPARSE_TABLE_BYTES, JoinIndex, is_dense
 from gpuql_kernels.scalar.gpu import find_slot
 from gpuql_kernels.scalar.hashing import HASH_MULTIPLIER
 
@@ -118,7 +118,7 @@ def _expand_matches(
         build_rows[pair] = rows[starts[buckets[i]] + (pair - begin)]
 
 
-def build(keys: Array, rows: Array | None = None, /) -> JoinIndex:
+def build(keys: Array, rows: Array | None = None, /, *, sparse_bytes: int = SPARSE_TABLE_BYTES) -> JoinIndex:
     """Index the keys."""
     xp = array_module(keys)
     num_keys = len(keys)
@@ -131,7 +131,7 @@ def build(keys: Array, rows: Array | None = None, /) -> JoinIndex:
     word = row_dtype(max([num_keys, *largest]))
     rows = xp.arange(num_keys, dtype=word) if rows is None else xp.ascontiguousarray(rows, dtype=word)
     span = maximum - minimum + 1
-    if is_dense(span, num_keys, np.dtype(word).itemsize):
+    if is_dense(span, num_keys, np.dtype(word).itemsize, sparse_bytes):
         return _place(xp, keys - minimum, rows, minimum, span, None, None, 0)
     num_buckets = 1 << (2 * num_keys - 1).bit_length()
     shift = 64 - num_buckets.bit_length() + 1
