@@ -18,8 +18,13 @@ from pathlib import Path
 _BUILDER = Path(__file__).parent / "offline_bundle"
 _PART_MIB = 60
 _QUERY = "SELECT count(*) AS n, sum(a) AS total FROM (VALUES (1), (2), (NULL)) AS t(a)"
-#: numba-cuda must have taken the place of numba's own CUDA support.
-_IMPORTS = "import cupy, rmm, numba.cuda, numba_cuda; assert numba_cuda.__path__[0] in numba.cuda.__path__[0]"
+#: Compiles a kernel, which needs no driver but all of the packages, and numba-cuda in the place of numba.cuda.
+_COMPILE = """\
+import cupy, rmm
+from numba import cuda, float64, void
+ptx, _ = cuda.compile(lambda a: None, void(float64[:]), cc=(9, 0))
+print("compiled for", ptx[ptx.index(".target"):].split()[1], "with cupy", cupy.__version__, "rmm", rmm.__version__)
+"""
 #: pip and everything else would go through this proxy, which is not there.
 _NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
@@ -60,7 +65,7 @@ def _install_and_query(bundle: Path, folder: Path) -> None:
     )
     if found != "n,total\n3,3\n":
         raise SystemExit(f"FAIL the installed gpuql answers {found!r}")
-    _run([str(target / "bin/python"), "-c", _IMPORTS], network=False)
+    _run([str(target / "bin/python"), "-c", _COMPILE], network=False)
     _run([sys.executable, "-m", "pip", "--python", str(target / "bin/python"), "check"], network=False)
     manifest = json.loads((parts[0] / "manifest.json").read_text(encoding="utf-8"))
     print(f"{manifest['bundle']['parts']} parts installed one by one without a network; queries run")

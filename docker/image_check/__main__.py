@@ -28,11 +28,13 @@ _QUERY = (
     "csv",
 )
 _ROWS = "n,total\n3,3\n"
-#: numba-cuda must have taken the place of numba's own CUDA support.
-_IMPORTS = (
-    "import cupy, rmm, numba.cuda, numba_cuda; assert numba_cuda.__path__[0] in numba.cuda.__path__[0];"
-    " print('cupy', cupy.__version__, 'rmm', rmm.__version__)"
-)
+#: Compiles a kernel, which needs no driver but all of the packages, and numba-cuda in the place of numba.cuda.
+_COMPILE = """\
+import cupy, rmm
+from numba import cuda, float64, void
+ptx, _ = cuda.compile(lambda a: None, void(float64[:]), cc=(9, 0))
+print("compiled for", ptx[ptx.index(".target"):].split()[1], "with cupy", cupy.__version__, "rmm", rmm.__version__)
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +70,9 @@ def check_image(path: Path, build_arguments: Mapping[str, str], folder: Path) ->
     if "CUDA" not in build_arguments:
         _expect(image, "health check", image.health, returncode=0, text="queries      run on cpu")
         return
-    _expect(image, "imports without a driver", ["python", "-c", _IMPORTS], returncode=0, text="cupy ")
+    _expect(
+        image, "kernel without a driver", ["python", "-c", _COMPILE], returncode=0, text="compiled for sm_90"
+    )
     on_cpu = {"GPUQL_HEALTHCHECK_DEVICE": "cpu"}
     _expect(
         image, "health check on a CPU", image.health, on_cpu, returncode=0, text="queries      run on cpu"
