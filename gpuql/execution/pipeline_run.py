@@ -17,6 +17,7 @@ from gpuql.device import Device
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.cache import Lowered, LoweringCache
 from gpuql.execution.fused.driver import FusedDriver
+from gpuql.execution.fused.refusal import StatesDoNotFit
 from gpuql.execution.interpreted import (
     BATCH_ROWS,
     MAX_PAIRS,
@@ -25,12 +26,15 @@ from gpuql.execution.interpreted import (
     transform_operators,
 )
 from gpuql.execution.metrics import PipelineMetrics
-from gpuql.execution.morsels import Morsel, Workers, cut
+from gpuql.execution.morsels import MIN_MORSEL_ROWS, Morsel, Workers, cut
+from gpuql.execution.partial_aggregates import PartialAggregations
 from gpuql.execution.partitioned_probe import probes_partitions, run_partitioned
 from gpuql.execution.sources import empty_source, known_rows
 from gpuql.execution.transfer import DeviceRows, HostRows, SourceRows
 from gpuql.expressions.evaluate import evaluate
 from gpuql.memory.device_memory import device_memory
+from gpuql.memory.row_store import RowStore
+from gpuql.operators.aggregate import AggregateOperator, depends_on_order
 from gpuql.operators.contract import RunContext, SinkResult
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Expression
@@ -38,6 +42,8 @@ from gpuql_planner.physical.nodes import AggregateSink, CollectSink, LimitSink, 
 
 #: Fewer source rows than this are interpreted unless their generated code is loaded already.
 SMALL_SOURCE_ROWS = 2048
+#: About what a group takes: rows that are aggregated at a time may all be groups.
+_GROUP_BYTES = 64
 #: With more source rows than this, interpreting takes longer than compiling first.
 WAIT_FOR_COMPILER_ROWS = 50_000_000
 
@@ -75,6 +81,7 @@ class PipelineRunner:
         self._rows: SourceRows = DeviceRows() if device.launches_kernels else HostRows()
         self._driver = driver
         self._fused = LoweringCache(driver)
+        self._partials = PartialAggregations()
         if device.launches_kernels:
             device_memory(device).columns.tell_when_dropped(self._fused.forget_strings)
 
@@ -150,8 +157,16 @@ class PipelineRunner:
     ) -> SinkResult:
         inputs, lowered = self._inputs(pipeline, source, context, settings, measured)
         if lowered is not None and lowered.fused is not None and lowered.fused.aggregates is not None:
-            with np.errstate(all="ignore"):  # partial sums of infinities may merge to NaN, which is no error
-                return self._driver.run_aggregate(lowered.fused, lowered.compiled, inputs, context)
+            try:
+                with np.errstate(
+                    all="ignore"
+                ):  # partial sums of infinities may merge to NaN, which is no error
+                    return self._driver.run_aggregate(lowered.fused, lowered.compiled, inputs, context)
+            except StatesDoNotFit:
+                measured.num_parts = measured.num_source_rows = measured.num_bytes = 0
+                sink = SinkRun(pipeline.sink, context)
+                self._run_smaller_parts(pipeline, source, sink, 0, settings, measured)
+                return sink.result()
         sink = SinkRun(pipeline.sink, context)
         self._feed(pipeline, inputs, lowered, sink, 0, context, settings)
         return sink.result()
@@ -167,10 +182,43 @@ class PipelineRunner:
     ) -> int:
         """Feed the rows of one part to ``sink``, in order from place ``sequence``; the place after them."""
         context = sink.context
-        inputs, lowered = self._inputs(pipeline, source, context, settings, measured)
-        if isinstance(pipeline.sink, AggregateSink):
-            lowered = None
-        return self._feed(pipeline, inputs, lowered, sink, sequence, context, settings)
+        derived = self._partials.of(pipeline) if isinstance(sink.operator, AggregateOperator) else None
+        run = pipeline if derived is None else derived.pipeline
+        inputs, lowered = self._inputs(run, source, context, settings, measured)
+        if lowered is None or lowered.fused is None or lowered.fused.aggregates is None:
+            return self._feed(pipeline, inputs, lowered, sink, sequence, context, settings)
+        if derived is None:
+            measured.tier, measured.reason = "interpreted", "aggregates of parts are not generated"
+            return self._feed(pipeline, inputs, None, sink, sequence, context, settings)
+        try:
+            with np.errstate(all="ignore"):
+                result = self._driver.run_aggregate(lowered.fused, lowered.compiled, inputs, context)
+        except StatesDoNotFit:
+            return self._run_smaller_parts(pipeline, source, sink, sequence, settings, measured)
+        batches = result.batches.drain() if isinstance(result.batches, RowStore) else result.batches
+        for batch in batches:
+            sink.absorb(derived.rows(batch, sequence, context.xp), sequence)
+        return sequence + 1
+
+    def _run_smaller_parts(
+        self,
+        pipeline: Pipeline,
+        source: Batch,
+        sink: SinkRun,
+        sequence: int,
+        settings: ExecutionSettings,
+        measured: PipelineMetrics,
+    ) -> int:
+        """Feed rows whose groups do not fit in parts of fewer rows, interpreted if they are few already."""
+        context = sink.context
+        size = max(MIN_MORSEL_ROWS, min(source.num_rows // 4, context.memory.part_bytes // _GROUP_BYTES))
+        if size >= source.num_rows:
+            inputs = Inputs(source, context.results, partial(self._evaluate, context))
+            return self._feed(pipeline, inputs, None, sink, sequence, context, settings)
+        for start in range(0, source.num_rows, size):
+            part = source.slice(start, start + size)
+            sequence = self.run_part(pipeline, part, sink, sequence, settings, measured)
+        return sequence
 
     def _inputs(
         self,
@@ -212,7 +260,9 @@ class PipelineRunner:
         fused, compiled = lowered.fused, lowered.compiled
         assert fused is not None, "the caller checked"
         transforms = transform_operators(pipeline.transforms[fused.num_transforms :], pipeline.sink)
-        in_order = isinstance(pipeline.sink, LimitSink | CollectSink)
+        in_order = isinstance(pipeline.sink, LimitSink | CollectSink) or (
+            isinstance(pipeline.sink, AggregateSink) and depends_on_order(pipeline.sink)
+        )
         last = sequence
 
         def new_consumer():  # type: ignore[no-untyped-def]

@@ -214,12 +214,12 @@ class Average:
         self._dtype = dtype
         self._argument = argument
         if argument.is_float:
-            sum_type = DOUBLE
+            self.sum_type = DOUBLE
         elif argument.is_decimal:
-            sum_type = decimal(38, argument.scale)
+            self.sum_type = decimal(38, argument.scale)
         else:
-            sum_type = HUGEINT
-        self._sum = Sum(sum_type)
+            self.sum_type = HUGEINT
+        self._sum = Sum(self.sum_type)
         self._count = Count(BIGINT, skips_nulls=True)
 
     def partial(self, rows: Rows, context: RunContext) -> list[Column]:

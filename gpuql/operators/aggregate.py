@@ -18,6 +18,8 @@ from gpuql.operators.partitioned_groups import OWNER, Finisher, GroupRows
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
 from gpuql_planner.physical.nodes import AggregateSink
 
+#: Functions whose result depends on which row comes first.
+_ORDERED = frozenset(("string_agg", "first", "last", "arg_min", "arg_max"))
 #: What one step over a batch takes, in bytes for each row: group numbers, codes, places, hash table.
 _STEP_BYTES_PER_ROW = 80
 _STEP_COPIES = 2
@@ -119,3 +121,8 @@ def collects_rows(node: AggregateSink) -> bool:
         slot.accumulator is None or slot.call.distinct or bool(slot.call.order_by)
         for slot in make_slots(node)
     )
+
+
+def depends_on_order(node: AggregateSink) -> bool:
+    """Whether the result depends on the order of rows, more than by the digits of sums."""
+    return any(call.function in _ORDERED for _, call in node.aggregates)

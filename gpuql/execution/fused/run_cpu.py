@@ -325,11 +325,9 @@ def _run_hash(
 
     workers.run(_cut(fused, inputs.batch.num_rows, workers), work)
     tables.sort(key=lambda table: int(table.status[1]), reverse=True)
-    merged = tables[0]
-    others = tables[1:]
-    del tables
-    while others:
-        other = others.pop(0)
+    merged = tables.pop(0)
+    while tables:
+        other = tables.pop(0)
         total = int(merged.status[1] + other.status[1])
         if 2 * total > merged.slots:
             merged = _grown(sink, merged, 2 * total, context, memory)
