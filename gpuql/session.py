@@ -72,8 +72,8 @@ class Connection:
         self._plans: PlanCache[PreparedQuery] = PlanCache(PLAN_CACHE_CAPACITY)
         self._templates: PlanCache[QueryTemplate] = PlanCache(PLAN_CACHE_CAPACITY, TEMPLATE_VARIANTS)
         self._plan_counts = PlanCacheCounts()
-        self._catalog = SessionCatalog(python_variable)
         self._memory = ConnectionMemory(defaults)
+        self._catalog = SessionCatalog(python_variable, self._memory.columns)
         self._choices: dict[int, DeviceChoice] = {}
         self._host = QueryHost(
             lambda: self._settings, self._executor, self._device_choice, self._memory, self._running
@@ -238,7 +238,7 @@ class Connection:
             self._running.cancel_all()
             self._plans.clear()
             self._templates.clear()
-            self._catalog = SessionCatalog(python_variable)
+            self._catalog = SessionCatalog(python_variable, self._memory.columns)
             executors = list(self._executors.values())
             self._executors.clear()
         for executor in executors:
@@ -425,9 +425,7 @@ class Connection:
 
     def _from_object(self, value: object) -> DataFrame:
         self._check_open()
-        from gpuql.io.arrow_source import table_from_object
-
-        return self._scan(table_from_object("frame", value))
+        return self._scan(self._catalog.frame_table(value))
 
     def _scan(self, table: Table) -> DataFrame:
         columns = tuple(

@@ -10,6 +10,7 @@ from gpuql.catalog.frame_tables import FrameTables
 from gpuql.columnar.column import Column
 from gpuql.columnar.construct import null_column
 from gpuql.columnar.table import ReadableTable, ResidentTable, resident_table
+from gpuql.memory.column_cache import ColumnCache
 from gpuql_planner.catalog import Field, Table, View
 from gpuql_planner.errors import CatalogError, NotSupportedError, did_you_mean
 
@@ -24,18 +25,23 @@ class SessionCatalog:
 
     Parameters
     ----------
-    replacement : gives the object (such as a Python variable holding a frame) that stands for a name found
-    nowhere
+    replacement : gives the object (such as a Python variable holding a frame) that stands for a name found nowhere
         else, or None.
+    columns : has the columns of tables, frames and files in its charge; without it they stay in memory.
     """
 
-    def __init__(self, replacement: Callable[[str], object | None] | None = None) -> None:
+    def __init__(
+        self,
+        replacement: Callable[[str], object | None] | None = None,
+        columns: ColumnCache | None = None,
+    ) -> None:
         self.replacement = replacement
+        self._columns = columns
         self._lock = threading.RLock()
         self._relations: dict[str, Relation] = {}
         self._frames: dict[str, ReadableTable] = {}
-        self._files = FileTables()
-        self._found_frames = FrameTables()
+        self._files = FileTables(columns)
+        self._found_frames = FrameTables(columns)
 
     # --- resolution
     # ------------------------------------------------------------------------------------------
@@ -89,7 +95,8 @@ class SessionCatalog:
         _check_field_names(name, fields)
         if columns is None:
             columns = [null_column(field.dtype, 0) for field in fields]
-        table = resident_table(name, fields, columns, num_rows)
+        keeping = None if self._columns is None else self._columns.for_table
+        table = resident_table(name, fields, columns, num_rows, keeping)
         if not self.add_table(table, or_replace=or_replace, if_not_exists=if_not_exists):
             return False
         table.gather_in_background()
@@ -150,14 +157,16 @@ class SessionCatalog:
 
         Errors: CatalogError if a table or view has the name; see ``gpuql.io.arrow_source.table_from_object``.
         """
-        from gpuql.io.arrow_source import table_from_object
-
-        table = table_from_object(name, frame)
+        table = self._found_frames.taken_over(name, frame)
         with self._lock:
             known = self._relations.get(name.lower())
             if known is not None:
                 raise CatalogError(f"{_kind(known)} exists already: {name}")
             self._frames[name.lower()] = table
+
+    def frame_table(self, frame: object) -> ResidentTable:
+        """A table of ``frame`` without a name of its own. Errors: as :meth:`register`."""
+        return self._found_frames.taken_over("frame", frame)
 
     def unregister(self, name: str) -> None:
         """Forget a registered frame. Errors: CatalogError if there is none."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from gpuql.columnar.table import ReadableTable
+from gpuql.catalog.kept_files import KeptFileTable
+from gpuql.columnar.table import FileTable
+from gpuql.memory.column_cache import ColumnCache
 from gpuql_planner.errors import BinderError, InputError, did_you_mean
 
 #: Opened file tables kept; the one unused for longest goes first.
@@ -43,19 +45,15 @@ _FORMAT_OF_FUNCTION = {
 }
 
 
-class FileTable(ReadableTable, Protocol):
-    """A table that knows the files it was opened from."""
-
-    @property
-    def identities(self) -> tuple[Any, ...]:
-        """The files as they were when opened."""
-
-
 class FileTables:
-    """Opens file tables and hands out the same object again while the files are unchanged. Thread-safe."""
+    """Opens file tables and hands out the same object again while the files are unchanged. Thread-safe.
 
-    def __init__(self) -> None:
+    What is read of them is kept in ``cache`` if that is given.
+    """
+
+    def __init__(self, cache: ColumnCache | None = None) -> None:
         self._lock = threading.Lock()
+        self._cache = cache
         self._opened: dict[Any, FileTable] = {}
 
     def by_path(self, path: str) -> FileTable | None:
@@ -87,7 +85,8 @@ class FileTables:
         with self._lock:
             known = self._opened.pop(key, None)
             if known is None or not _still_current(kind, patterns, known):
-                known = _open(kind, patterns, dict(options))
+                opened = _open(kind, patterns, dict(options))
+                known = opened if self._cache is None else KeptFileTable(opened, self._cache)
             self._opened[key] = known
             while len(self._opened) > _MOST_OPEN:
                 del self._opened[next(iter(self._opened))]

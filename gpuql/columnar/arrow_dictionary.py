@@ -17,6 +17,7 @@ from gpuql.columnar.arrow_strings import (
     SMALL_DICTIONARY_ENTRIES,
     check_utf8_entries,
     string_array_from_arrow,
+    string_array_to_arrow,
 )
 from gpuql.columnar.column import StringArray
 from gpuql.columnar.strings import narrow_positions
@@ -42,6 +43,12 @@ class Dictionary:
         wide = buffer_view(found.buffers()[1], np.int32, 0, len(found))
         positions: Host = narrow_positions(wide, len(self.strings))
         return positions
+
+
+def positions_in(strings: StringArray, dictionary: StringArray, dtype: DataType) -> Host:
+    """Position in ``dictionary`` (unique) of each of ``strings``, all of which must be in it."""
+    known = Dictionary(dictionary, string_array_to_arrow(dictionary, dtype))
+    return known.positions(string_array_to_arrow(strings, dtype))
 
 
 class GrowingDictionary:

@@ -19,9 +19,14 @@ from gpuql_planner.types import TypeId
 
 
 def encode_column(column: Column) -> Column:
+    """Same rows on the host, as :func:`narrow_column`, then compressed if that is smaller."""
+    return compress_column(narrow_column(column))
+
+
+def narrow_column(column: Column) -> Column:
     """Same rows on the host.
 
-    Exact bounds, narrowest width, no validity if nothing is NULL, strings deduplicated, compressed if that is smaller.
+    Exact bounds, narrowest width, no validity if nothing is NULL, strings deduplicated.
     """
     values = on_host(column.values)
     validity = None if column.validity is None else on_host(column.validity)
@@ -32,10 +37,10 @@ def encode_column(column: Column) -> Column:
     if len(column) == 0:
         return null_column(column.dtype, 0)
     if column.dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
-        return compress_column(_encode_strings(column))
+        return _encode_strings(column)
     if column.dtype.is_float or column.dtype.id in (TypeId.BOOLEAN, TypeId.INTERVAL):
-        return compress_column(Column(column.dtype, np.ascontiguousarray(values), validity))
-    return compress_column(_encode_integers(Column(column.dtype, values, validity)))
+        return Column(column.dtype, np.ascontiguousarray(values), validity)
+    return _encode_integers(Column(column.dtype, values, validity))
 
 
 def _encode_integers(column: Column) -> Column:

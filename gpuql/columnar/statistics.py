@@ -10,6 +10,8 @@ import numpy as np
 
 from gpuql.columnar import two_words
 from gpuql.columnar.column import Column, StringArray
+from gpuql.columnar.concat import concat_columns
+from gpuql.columnar.pieced import PiecedColumn
 from gpuql.columnar.strings import on_host
 from gpuql_planner.catalog import ColumnStatistics
 from gpuql_planner.types import TypeId
@@ -21,6 +23,8 @@ PLACES_PER_ROW = 4
 _FEW_PLACES = 1 << 20
 _MOST_PLACES = 1 << 30
 _BLOCK_ROWS = 1 << 20
+#: Most places of the bitmap over the domain of a column that is not in memory, which are bytes too.
+_MOST_PIECED_PLACES = 64 * _BLOCK_ROWS
 _SAMPLE_ROWS = 32_768
 _SAMPLE_STRINGS = 8_192
 #: Columns that look unique are sorted to prove it up to this many rows.
@@ -54,6 +58,91 @@ def column_statistics(column: Column) -> ColumnStatistics:
     if column.dtype.is_float:
         return _of_floats(valid, null_count)
     return _of_integers(valid, null_count)
+
+
+def pieced_statistics(column: PiecedColumn) -> ColumnStatistics:
+    """As :func:`column_statistics` of a column that is not in memory, reading a block of rows at a time.
+
+    Range and NULL count are those of the rows, order is proved; values are proved unique only if they ascend, or lie in
+    a domain of not too many places.
+    """
+    gathered = _Gathered(column)
+    for block in column.parts(_BLOCK_ROWS):
+        gathered.add(block)
+    return gathered.statistics()
+
+
+class _Gathered:
+    """What blocks of one column told so far."""
+
+    def __init__(self, column: PiecedColumn) -> None:
+        self.num_rows = len(column)
+        self.null_count = 0
+        self.parts: list[ColumnStatistics] = []
+        self.samples: list[Column] = []
+        self.ascending = self.strictly = True
+        self.last: int | None = None
+        self.seen: Host | None = None
+        bounds = column.form.bounds
+        self.low = 0 if bounds is None else bounds[0]
+        if bounds is not None and column.form.dtype.id is not TypeId.NULL:
+            places = bounds[1] - bounds[0] + 1
+            if places <= min(max(PLACES_PER_ROW * self.num_rows, _FEW_PLACES), _MOST_PIECED_PLACES):
+                self.seen = np.zeros(places, dtype=np.bool_)
+
+    def add(self, block: Column) -> None:
+        """Take the next rows."""
+        self.parts.append(column_statistics(block))
+        # One row is drawn from each of equal stretches, as in a sample of the whole column.
+        share = max(1, len(block) * _SAMPLE_ROWS // max(1, self.num_rows))
+        rows = np.sort(np.random.default_rng(len(self.parts)).integers(0, max(1, len(block)), share))
+        self.samples.append(block.take(rows))
+        if block.validity is not None or block.values.ndim != 1 or block.bounds is None:
+            self.ascending = self.strictly = False
+            if block.validity is None:
+                return
+        values = block.values if block.validity is None else block.values[block.validity]
+        if values.ndim != 1 or not len(values) or block.bounds is None:
+            return
+        if self.ascending:
+            self.ascending = self.parts[-1].sorted and (self.last is None or self.last <= int(values[0]))
+            self.strictly = self.strictly and self.ascending and bool((values[1:] > values[:-1]).all())
+            self.strictly = self.strictly and (self.last is None or self.last < int(values[0]))
+            self.last = int(values[-1])
+        if self.seen is not None:
+            self.seen[_above(values, self.low)] = True
+
+    def statistics(self) -> ColumnStatistics:
+        """Of all rows."""
+        null_count = sum(part.null_count or 0 for part in self.parts)
+        valued = [part for part in self.parts if part.distinct_count]
+        if not valued:
+            return ColumnStatistics(null_count=self.num_rows, distinct_count=0)
+        lows = [part.minimum for part in valued if part.minimum is not None]
+        highs = [part.maximum for part in valued if part.maximum is not None]
+        low = min(lows) if len(lows) == len(valued) else None
+        high = max(highs) if len(highs) == len(valued) else None
+        valid_rows = self.num_rows - null_count
+        if self.seen is not None:
+            distinct = int(np.count_nonzero(self.seen))
+        elif self.strictly:
+            distinct = valid_rows
+        else:
+            distinct = self._estimated(valid_rows)
+        is_unique = null_count == 0 and (self.strictly or (self.seen is not None and distinct == valid_rows))
+        widths = [part.average_bytes for part in valued if part.average_bytes is not None]
+        average = sum(widths) / len(widths) if widths else None
+        return ColumnStatistics(low, high, null_count, distinct, is_unique, self.ascending, average)
+
+    def _estimated(self, valid_rows: int) -> int:
+        """Distinct values of all rows, by those of the sample."""
+        column = concat_columns(self.samples)
+        values = column.values if column.validity is None else column.values[column.validity]
+        if column.strings is not None and not column.strings.unique:
+            counts = np.array(list(Counter(_entries(column.strings, values)).values()))
+        else:
+            _, counts = np.unique(values, return_counts=True, axis=None if values.ndim == 1 else 0)
+        return max(1, int(estimate_distinct(counts, valid_rows))) if len(counts) else 1
 
 
 def estimate_distinct(sample_counts: Host, num_rows: int) -> float:

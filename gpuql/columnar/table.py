@@ -3,27 +3,77 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.encodings import encode_column
-from gpuql.columnar.statistics import column_statistics
+from gpuql.columnar.pieced import MemoryPiece, PiecedColumn, unite
+from gpuql.columnar.read_ahead import TryReserve, read_ahead
+from gpuql.columnar.statistics import column_statistics, pieced_statistics
 from gpuql_planner.catalog import ColumnStatistics, Field, Table
 from gpuql_planner.errors import IntegrityError, InternalError
 from gpuql_planner.logical.expressions import Expression
 
 
-class HeldBytes(Protocol):
-    """Bytes of memory held for a step of work."""
+class ColumnHandle(Protocol):
+    """A column of a table, in memory or not. Thread-safe."""
 
-    def release(self) -> None:
-        """Give them back."""
+    @property
+    def is_here(self) -> bool:
+        """Whether the whole column is in memory."""
+
+    @property
+    def num_bytes(self) -> int:
+        """About what it takes in memory as a whole; 0 if that is not known yet."""
+
+    @property
+    def unmade(self) -> Callable[[], Column | PiecedColumn] | None:
+        """What makes it at first use; None if it was made."""
+
+    def pin(self, query: int) -> Column | None:
+        """The whole column, in memory until :meth:`unpin`; None if there is no room for it."""
+
+    def unpin(self) -> None:
+        """The contrary of :meth:`pin`."""
+
+    def whole(self) -> Column:
+        """The whole column."""
+
+    def rows(self, start: int, stop: int) -> Column:
+        """Some rows."""
+
+    def content(self) -> Column | PiecedColumn:
+        """All rows, where they are."""
 
 
-#: Asks for bytes; None if there is no room.
-TryReserve = Callable[[int], HeldBytes | None]
+@runtime_checkable
+class PinnableTable(Protocol):
+    """A table whose columns are in memory, or may come to be."""
+
+    def pin(
+        self,
+        names: Sequence[str],
+        query: int,
+        predicates: Sequence[Expression] = (),
+        attribute_names: Mapping[int, str] | None = None,
+    ) -> PinnedColumns | None:
+        """Columns ``names`` in memory until they are unpinned; None if there is no room for them.
+
+        ``query`` numbers the user: later ones have larger numbers. The rest is as in ``ReadableTable.read``.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class PinnedColumns:
+    """Whole columns, and what is to be unpinned when they are not needed any more."""
+
+    columns: dict[str, Column]
+    num_rows: int
+    handles: tuple[ColumnHandle, ...]
 
 
 class ReadableTable(Table, Protocol):
@@ -61,19 +111,41 @@ class ReadableTable(Table, Protocol):
         """About how many bytes :meth:`read` of all rows would take in memory that it does not take already."""
 
 
+class FileTable(ReadableTable, Protocol):
+    """A table that knows the files it was opened from."""
+
+    @property
+    def identities(self) -> tuple[Any, ...]:
+        """The files as they were when opened."""
+
+    def check_unchanged(self) -> None:
+        """Raise InputError if a file is no longer the one that was opened."""
+
+    def share_of_rows(
+        self, predicates: Sequence[Expression], attribute_names: Mapping[int, str] | None
+    ) -> float:
+        """Share of the rows that :meth:`read` would read with these predicates."""
+
+
 #: With fewer rows statistics cost less than a thread.
 _MANY_ROWS = 10_000
 
+#: What a column is made of, at once or at first use.
+Content = Column | PiecedColumn | Callable[[], Column | PiecedColumn]
+#: Takes charge of a column of so many rows.
+KeepColumn = Callable[[Content, int], ColumnHandle]
+
 
 class ResidentTable:
-    """Immutable columns in host memory; statistics, and columns given as loaders, are made at first use.
+    """Immutable columns, in memory as far as there is room; statistics are gathered at first use.
 
     Parameters
     ----------
     name : as shown in plans.
     fields : columns in order.
     num_rows : rows of every column.
-    columns : by field name, a column or a function that makes it (called once, by one thread).
+    columns : by field name, a column, a function that makes it (called once, by one thread), or the handle of one.
+    keeping : gives what takes charge of the columns of one table; without it they stay in memory.
     """
 
     def __init__(
@@ -81,35 +153,50 @@ class ResidentTable:
         name: str,
         fields: Sequence[Field],
         num_rows: int,
-        columns: Mapping[str, Column | Callable[[], Column]],
+        columns: Mapping[str, Content | ColumnHandle],
+        keeping: Callable[[], KeepColumn] | None = None,
     ) -> None:
         self.name = name
         self.fields = tuple(fields)
         self.num_rows = num_rows
-        self._columns = dict(columns)
+        self._keeping = keeping
+        keep: KeepColumn = _AlwaysHere if keeping is None else keeping()
+        self._columns = {
+            key: keep(column, num_rows)
+            if isinstance(column, Column | PiecedColumn) or callable(column)
+            else column
+            for key, column in columns.items()
+        }
         self._statistics: dict[str, ColumnStatistics] = {}
         self._locks = {field.name: threading.RLock() for field in self.fields}
 
     def __repr__(self) -> str:
         return f"ResidentTable({self.name!r}, {self.num_rows} rows)"
 
+    def kept_by(self, keeping: Callable[[], KeepColumn]) -> ResidentTable:
+        """The same table with columns that another has in its charge."""
+        columns = {name: column.unmade or column.content() for name, column in self._columns.items()}
+        return ResidentTable(self.name, self.fields, self.num_rows, columns, keeping)
+
     def column(self, name: str) -> Column:
-        """The whole column ``name``; always the same object."""
-        with self._locks[name]:
-            column = self._columns[name]
-            if not isinstance(column, Column):
-                column = column()
-                if len(column) != self.num_rows:
-                    raise InternalError(f"column length differs from the table's: {self.name}.{name}")
-                self._columns[name] = column
-            return column
+        """The whole column ``name``; the same object as long as it stays in memory."""
+        return self._columns[name].whole()
+
+    def rows(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
+        """Rows ``start`` to ``stop`` of ``names``."""
+        return {name: self._columns[name].rows(start, stop) for name in names}
 
     def statistics(self, name: str) -> ColumnStatistics:
         """Statistics of column ``name``, gathered at first request."""
         with self._locks[name]:
             known = self._statistics.get(name)
             if known is None:
-                known = self._statistics[name] = column_statistics(self.column(name))
+                content = self._columns[name].content()
+                if isinstance(content, PiecedColumn) and not self._columns[name].is_here:
+                    known = pieced_statistics(content)
+                else:
+                    known = column_statistics(self._columns[name].whole())
+                self._statistics[name] = known
             return known
 
     def gather_in_background(self) -> None:
@@ -120,6 +207,30 @@ class ResidentTable:
     def _gather(self) -> None:
         for field in self.fields:
             self.statistics(field.name)
+
+    def pin(
+        self,
+        names: Sequence[str],
+        query: int,
+        predicates: Sequence[Expression] = (),
+        attribute_names: Mapping[int, str] | None = None,
+    ) -> PinnedColumns | None:
+        """See ``PinnableTable``; the predicates are not used."""
+        handles: list[ColumnHandle] = []
+        columns: dict[str, Column] = {}
+        try:
+            for name in names:
+                column = self._columns[name].pin(query)
+                if column is not None:
+                    handles.append(self._columns[name])
+                    columns[name] = column
+        except BaseException:
+            _unpin(handles)
+            raise
+        if len(columns) < len(names):
+            _unpin(handles)
+            return None
+        return PinnedColumns(columns, self.num_rows, tuple(handles))
 
     def read(
         self,
@@ -139,45 +250,126 @@ class ResidentTable:
         part_bytes: int,
         try_reserve: TryReserve | None = None,
     ) -> Iterator[tuple[dict[str, Column], int]]:
-        """One part: the columns are in memory."""
-        yield self.read(names)
+        """Rows of ``names``, so many at a time that they take about ``part_bytes``."""
+        row_bytes = sum(self._columns[name].num_bytes for name in names) / max(1, self.num_rows)
+        step = max(1, min(int(part_bytes / row_bytes) if row_bytes else self.num_rows, self.num_rows))
+        return read_ahead(self._parts(names, step), partial(try_reserve, part_bytes) if try_reserve else None)
+
+    def _parts(self, names: Sequence[str], step: int) -> Generator[tuple[dict[str, Column], int]]:
+        for start in range(0, max(1, self.num_rows), step):
+            stop = min(start + step, self.num_rows)
+            yield self.rows(names, start, stop), stop - start
 
     def estimated_bytes(self, names: Sequence[str]) -> int:
-        """None: the columns are in memory."""
-        return 0
+        """Bytes of the columns that are not in memory."""
+        handles = (self._columns[name] for name in names)
+        return sum(0 if handle.is_here else handle.num_bytes for handle in handles)
 
-    def append(self, columns: Sequence[Column], num_rows: int) -> ResidentTable:
+    def append(self, columns: Sequence[Column | ColumnHandle], num_rows: int) -> ResidentTable:
         """New version with more rows: ``columns`` in field order, of the fields' types.
 
         Columns are joined when first read, so many small appends in a row cost one copy.
         Errors: IntegrityError for a NULL in a column that is NOT NULL.
         """
-        check_not_null(self.name, self.fields, columns)
-        pending: dict[str, Column | Callable[[], Column]] = {}
+        given = [column for column in columns if isinstance(column, Column)]
+        if len(given) == len(self.fields):
+            check_not_null(self.name, self.fields, given)
+        pending: dict[str, Content | ColumnHandle] = {}
         for field, column in zip(self.fields, columns, strict=True):
-            pending[field.name] = _Joined(self._columns[field.name], column)
-        return ResidentTable(self.name, self.fields, self.num_rows + num_rows, pending)
+            pending[field.name] = _Joined(field, self._columns[field.name], column)
+        return ResidentTable(self.name, self.fields, self.num_rows + num_rows, pending, self._keeping)
+
+
+class _AlwaysHere:
+    """A ``ColumnHandle`` of a column that nobody counts: it stays in memory."""
+
+    def __init__(self, content: Content, num_rows: int) -> None:
+        self._num_rows = num_rows
+        self._content = content
+        self._lock = threading.Lock()
+
+    @property
+    def is_here(self) -> bool:
+        """See ``ColumnHandle``."""
+        return True
+
+    @property
+    def num_bytes(self) -> int:
+        """See ``ColumnHandle``."""
+        content = self._content
+        return MemoryPiece(content).num_bytes if isinstance(content, Column) else 0
+
+    @property
+    def unmade(self) -> Callable[[], Column | PiecedColumn] | None:
+        """See ``ColumnHandle``."""
+        content = self._content
+        return None if isinstance(content, Column | PiecedColumn) else content
+
+    def pin(self, query: int) -> Column:
+        """See ``ColumnHandle``."""
+        return self.whole()
+
+    def unpin(self) -> None:
+        """See ``ColumnHandle``: it stays anyway."""
+
+    def whole(self) -> Column:
+        """See ``ColumnHandle``."""
+        with self._lock:
+            content = self._content
+            if not isinstance(content, Column | PiecedColumn):
+                content = content()
+                if len(content) != self._num_rows:
+                    raise InternalError(f"column length differs from the table's: {len(content)} rows")
+            column = content.whole() if isinstance(content, PiecedColumn) else content
+            self._content = column
+            return column
+
+    def rows(self, start: int, stop: int) -> Column:
+        """See ``ColumnHandle``."""
+        return self.whole().slice(start, stop)
+
+    def content(self) -> Column:
+        """See ``ColumnHandle``."""
+        return self.whole()
 
 
 class _Joined:
     """A column not yet made: an older version's column, itself perhaps not yet made, and rows behind it."""
 
-    def __init__(self, older: Column | Callable[[], Column], newer: Column) -> None:
+    def __init__(self, field: Field, older: ColumnHandle, newer: Column | ColumnHandle) -> None:
+        self.field = field
         self.older = older
         self.newer = newer
 
-    def __call__(self) -> Column:
-        newest_first = [self.newer]
+    def __call__(self) -> Column | PiecedColumn:
+        newest_first = [_content(self.newer)]
         older = self.older
-        while isinstance(older, _Joined):
-            newest_first.append(older.newer)
-            older = older.older
-        newest_first.append(older if isinstance(older, Column) else older())
-        return encode_column(concat_columns(newest_first[::-1]))
+        while isinstance(joined := older.unmade, _Joined):
+            newest_first.append(_content(joined.newer))
+            older = joined.older
+        newest_first.append(older.content())
+        in_order = newest_first[::-1]
+        columns = [content for content in in_order if isinstance(content, Column)]
+        if len(columns) == len(in_order):
+            return encode_column(concat_columns(columns))
+        return unite(self.field.dtype, in_order, self.field.name)
+
+
+def _content(rows: Column | ColumnHandle) -> Column | PiecedColumn:
+    return rows if isinstance(rows, Column) else rows.content()
+
+
+def _unpin(handles: Sequence[ColumnHandle]) -> None:
+    for handle in handles:
+        handle.unpin()
 
 
 def resident_table(
-    name: str, fields: Sequence[Field], columns: Sequence[Column], num_rows: int
+    name: str,
+    fields: Sequence[Field],
+    columns: Sequence[Column],
+    num_rows: int,
+    keeping: Callable[[], KeepColumn] | None = None,
 ) -> ResidentTable:
     """Table of a query's result: columns in field order, encoded for storage.
 
@@ -185,7 +377,7 @@ def resident_table(
     """
     check_not_null(name, fields, columns)
     encoded = {field.name: encode_column(column) for field, column in zip(fields, columns, strict=True)}
-    return ResidentTable(name, fields, num_rows, encoded)
+    return ResidentTable(name, fields, num_rows, encoded, keeping)
 
 
 def check_not_null(name: str, fields: Sequence[Field], columns: Sequence[Column]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.construct import column_from_python, null_column
 from gpuql.columnar.parts import batch_size
-from gpuql.columnar.table import ReadableTable, ResidentTable
+from gpuql.columnar.table import PinnableTable, ReadableTable, ResidentTable
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import MATCHED, JoinTable, PartitionedBuild, RowsResult, RunContext
 from gpuql_planner.errors import InternalError
@@ -43,7 +44,8 @@ def empty_source(source: Source, context: RunContext) -> Batch:
     """The source without its rows, but with types, encodings and dictionaries as far as they cost nothing to see."""
     if isinstance(source, TableScan):
         if isinstance(source.table, ResidentTable):
-            return next(_scan(source, context)).slice(0, 0)
+            rows = source.table.rows([name for _, name in source.columns], 0, 0)
+            return Batch({attribute.id: rows[name] for attribute, name in source.columns}, 0)
         return empty_batch(source.outputs)
     return next(open_source(source, context)).slice(0, 0)
 
@@ -63,15 +65,26 @@ def _scan(source: TableScan, context: RunContext) -> Iterator[Batch]:
     names = list(dict.fromkeys(name for _, name in source.columns))
     attribute_names = {attribute.id: name for attribute, name in source.columns}
     memory = context.host_memory
+    pinned = None
+    if isinstance(table, PinnableTable) and not memory.reads_in_parts:
+        pinned = table.pin(names, memory.account.number, source.predicates, attribute_names)
     parts: Iterable[tuple[dict[str, Any], int]]
-    if memory.fits_whole(table.estimated_bytes(names)):
+    if pinned is not None:
+        memory.hold_pinned(pinned.handles)
+        for column in pinned.columns.values():
+            memory.mark_resident(column)
+        parts = ((pinned.columns, pinned.num_rows),)
+    elif memory.fits_whole(table.estimated_bytes(names)) and not isinstance(table, ResidentTable):
         parts = (table.read(names, source.predicates, attribute_names),)
     else:
-        parts = table.read_parts(names, source.predicates, attribute_names, part_bytes=memory.part_bytes)
+        parts = table.read_parts(
+            names,
+            source.predicates,
+            attribute_names,
+            part_bytes=memory.part_bytes,
+            try_reserve=partial(memory.try_reserve, owner="reading ahead"),
+        )
     for columns, num_rows in parts:
-        if isinstance(table, ResidentTable):
-            for column in columns.values():
-                memory.mark_resident(column)
         yield Batch({attribute.id: columns[name] for attribute, name in source.columns}, num_rows)
 
 

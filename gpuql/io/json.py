@@ -19,7 +19,7 @@ from gpuql.columnar.arrow_types import type_from_arrow, type_to_arrow, unique_na
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.construct import null_column
-from gpuql.columnar.table import TryReserve
+from gpuql.columnar.read_ahead import TryReserve
 from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
@@ -77,6 +77,16 @@ class JsonTable:
     ) -> Iterator[tuple[dict[str, Column], int]]:
         """One part; see ``ReadableTable.read_parts``."""
         yield self.read(names, predicates, attribute_names)
+
+    def check_unchanged(self) -> None:
+        """See ``FileTable``."""
+        check_unchanged(self.identities)
+
+    def share_of_rows(
+        self, predicates: Sequence[Expression], attribute_names: Mapping[int, str] | None
+    ) -> float:
+        """See ``FileTable``: all rows are read."""
+        return 1.0
 
     def estimated_bytes(self, names: Sequence[str]) -> int:
         """The size of the files."""

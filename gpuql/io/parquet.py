@@ -15,7 +15,7 @@ from gpuql.columnar.arrow_dictionary import GrowingDictionary
 from gpuql.columnar.arrow_types import fields_from_schema, type_from_arrow, unique_names
 from gpuql.columnar.column import NATURAL_DTYPE, Column
 from gpuql.columnar.construct import narrowest_dtype, stored_value
-from gpuql.columnar.table import TryReserve
+from gpuql.columnar.read_ahead import TryReserve, read_ahead
 from gpuql.config import available_threads
 from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
 from gpuql.io.hive import partition_columns
@@ -23,7 +23,6 @@ from gpuql.io.parquet_decode import ColumnForm, Span, decode, spans_of, stream_s
 from gpuql.io.parquet_footer import chunk_range, combined, dictionary_entries
 from gpuql.io.parquet_source import ParquetSource, SourceReaders, source_readers
 from gpuql.io.pruning import ValueRange, cannot_match
-from gpuql.io.read_ahead import read_ahead
 from gpuql_planner.catalog import ColumnStatistics, Field
 from gpuql_planner.errors import InputError, did_you_mean
 from gpuql_planner.logical.expressions import Expression
@@ -118,9 +117,22 @@ class ParquetTable:
         row_bytes = max(1, self.estimated_bytes(names)) / max(1, self.num_rows)
         kept = self._kept(predicates, attribute_names)
         parts = _decoded_parts(forms, kept, max(1, int(part_bytes / row_bytes)))
-        reserved = partial(try_reserve, _DECODING_SHARE * part_bytes) if try_reserve else _no_bytes
+        reserved = partial(try_reserve, _DECODING_SHARE * part_bytes) if try_reserve else None
         yield from read_ahead(parts, reserved)
         check_unchanged(self.identities)
+
+    def check_unchanged(self) -> None:
+        """See ``FileTable``."""
+        check_unchanged(self.identities)
+
+    def share_of_rows(
+        self, predicates: Sequence[Expression], attribute_names: Mapping[int, str] | None
+    ) -> float:
+        """See ``FileTable``: rows of row groups that may hold a match."""
+        if not self.num_rows:
+            return 1.0
+        kept = self._kept(predicates, attribute_names)
+        return float(sum(source.rows_in(groups) for source, groups in kept) / self.num_rows)
 
     def estimated_bytes(self, names: Sequence[str]) -> int:
         """Bytes of the decoded columns as far as the footers tell; text as it is in the file."""
@@ -224,17 +236,6 @@ def _part_spans(
             num_rows += rows
     if taken:
         yield taken
-
-
-class _NoBytes:
-    """Stands for room where nobody counts."""
-
-    def release(self) -> None:
-        """Nothing to give back."""
-
-
-def _no_bytes() -> _NoBytes:
-    return _NoBytes()
 
 
 def open_parquet(

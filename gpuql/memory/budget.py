@@ -154,6 +154,14 @@ class Budget:
             account.peak_bytes = max(account.peak_bytes, account.held_bytes)
             return True
 
+    def take_anyway(self, account: Account, num_bytes: int) -> None:
+        """Count bytes that are in use already, whatever the limit says."""
+        with self._changed:
+            self._used_bytes += num_bytes
+            self._peak_bytes = max(self._peak_bytes, self._used_bytes)
+            account.held_bytes += num_bytes
+            account.peak_bytes = max(account.peak_bytes, account.held_bytes)
+
     def take_if_possible(self, account: Account, num_bytes: int) -> bool:
         """Take bytes: free ones, else those of caches, else those that stores win by moving rows to slower memory.
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gpuql.config import parse_bytes
 from gpuql.memory.budget import Budget, format_bytes
+from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.query_memory import QueryMemory, host_memory
 from gpuql.memory.spill_space import SpillSpace
 from gpuql_planner.errors import OutOfMemoryError
@@ -34,12 +35,13 @@ class MemorySettings(Protocol):
 
 
 class ConnectionMemory:
-    """Budget and spill space, kept as the settings say. Thread-safe."""
+    """Budget, spill space, and the columns of tables, kept as the settings say. Thread-safe."""
 
     def __init__(self, settings: MemorySettings) -> None:
         self.host = Budget("host memory", "memory_limit", 0)
         self._space = SpillSpace(Path(), None)
         self._folder: str | None = None
+        self.columns = ColumnCache(self.host, lambda: self._space)
         self.apply(settings)
 
     def apply(self, settings: MemorySettings) -> None:
@@ -58,6 +60,7 @@ class ConnectionMemory:
 
     def open_query(self, check_cancelled: Callable[[], None], *, running: bool = True) -> QueryMemory:
         """Host memory of one query, or (not ``running``) of what outlives it; ``close`` must follow."""
+        self.columns.settle()
         return host_memory(self.host, self._space, check_cancelled, running=running)
 
 

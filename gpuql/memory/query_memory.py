@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.parts import root_of, stored_arrays
@@ -51,6 +52,13 @@ class MemoryMetrics:
             self.partitions += count
 
 
+class Pinned(Protocol):
+    """A column that stays in memory."""
+
+    def unpin(self) -> None:
+        """Let it make way again."""
+
+
 class QueryMemory:
     """A query's account with one budget. Safe to use from its threads.
 
@@ -75,6 +83,7 @@ class QueryMemory:
         self.metrics = MemoryMetrics()
         #: Ids of arrays that belong to tables: keeping views of them costs a query nothing.
         self.resident: set[int] = set()
+        self._pinned: list[Pinned] = []
         self._make_lower = make_lower
         self._check_cancelled = check_cancelled
         self._halvings = 0
@@ -162,6 +171,10 @@ class QueryMemory:
             return num_bytes <= self.part_bytes
         return num_bytes <= max(self.part_bytes, _WHOLE_SHARE * self.budget.available_bytes)
 
+    def hold_pinned(self, handles: Iterable[Pinned]) -> None:
+        """Unpin columns of tables when the query ends."""
+        self._pinned.extend(handles)
+
     def mark_resident(self, column: Column) -> None:
         """Say that a column belongs to a table, which accounts for it."""
         arrays: list[Array] = stored_arrays(column)
@@ -175,6 +188,9 @@ class QueryMemory:
         for store in tuple(self.account.stores.values()):
             store.close()
         self.budget.close_account(self.account)
+        pinned, self._pinned = self._pinned, []
+        for handle in pinned:
+            handle.unpin()
 
 
 def host_memory(
