@@ -56,7 +56,7 @@ def test_a_stopped_query_ends_and_leaves_the_device_usable(
 ) -> None:
     # Interpreted: a kernel that was launched runs to its end, so queries stop between launches.
     connection = connect_device(tier="interpreted", batch_rows=100)
-    connection.register("n", {"a": np.arange(20_000 if simulated else 200_000)})
+    connection.register("n", {"a": np.arange(4_000 if simulated else 200_000)})
     ended: list[object] = []
 
     def work() -> None:
