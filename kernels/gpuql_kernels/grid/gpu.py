@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numba import config as _numba_config
 from numba import cuda as _cuda
 from numba.cuda.core import config as _cuda_config
+
+from gpuql_kernels.grid.direct_launch import DirectLauncher
 
 cuda: Any = _cuda
 numba_config: Any = _numba_config
@@ -62,16 +66,83 @@ def launch(dispatcher: Any, num_positions: int, *arguments: Any) -> None:
     if SIMULATED:
         _simulate(dispatcher, num_positions, arguments)
         return
-    # Views made here skip the stream synchronisation that Numba does for foreign arrays: kernels run on the
-    # stream on which CuPy works, so they are ordered anyway.
-    views = [
+    blocks = min(_MAX_BLOCKS, -(-num_positions // _THREADS_PER_BLOCK))
+    _launcher().launch(dispatcher, blocks, _THREADS_PER_BLOCK, (num_positions, *arguments))
+
+
+def launch_refusal() -> str:
+    """Why launches go through Numba rather than straight to the driver; "" if they do not. Asks for a device."""
+    launcher = _launcher()
+    if launcher.refusal is None:
+        launcher.prove()
+    return launcher.refusal or ""
+
+
+@functools.cache
+def _launcher() -> DirectLauncher:
+    launcher = DirectLauncher(_launch_by_numba, _views, _proof)
+    if os.environ.get("GPUQL_LAUNCH") == "numba":
+        launcher.refusal = "GPUQL_LAUNCH = numba"
+    return launcher
+
+
+def _views(arguments: Sequence[Any]) -> list[Any]:
+    """The arguments, arrays as Numba's.
+
+    Views made here skip the stream synchronisation that Numba does for foreign arrays: kernels run on the stream on
+    which CuPy works, so they are ordered anyway.
+    """
+    return [
         cuda.as_cuda_array(argument, sync=False)
         if hasattr(argument, "__cuda_array_interface__")
         else argument
         for argument in arguments
     ]
-    blocks = min(_MAX_BLOCKS, -(-num_positions // _THREADS_PER_BLOCK))
-    dispatcher[blocks, _THREADS_PER_BLOCK, _current_stream()](num_positions, *views)
+
+
+def _launch_by_numba(dispatcher: Any, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
+    dispatcher[blocks, threads, _current_stream()](*_views(arguments))
+
+
+@cuda.jit(cache=True)
+def _mix(
+    n: int,
+    tiny: Array,
+    flags: Array,
+    doubles: Array,
+    table: Array,
+    wide: Scalar,
+    small: Scalar,
+    flag: Scalar,
+    single: Scalar,
+    result: Array,
+) -> None:
+    """One argument of each kind, all of which show in the result."""
+    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+        own = tiny[i] + 3 * flags[i] + doubles[i] + 5 * table[i, 0] + 7 * table[i, 1] + 11 * len(tiny)
+        result[i] = (
+            own + 13 * wide + 17 * small + 19 * flag + single + 23 * table.shape[0] + 29 * table.shape[1]
+        )
+
+
+def _proof() -> tuple[Any, Callable[[], list[Any]]]:
+    """A kernel, and arguments for it, whose result tells whether each argument arrived."""
+    import cupy
+
+    count = 50
+
+    def arguments() -> list[Any]:
+        numbers = np.arange(count)
+        arrays = [
+            numbers.astype(np.int8),
+            numbers % 3 == 0,
+            numbers / 4,
+            np.stack((numbers, numbers[::-1]), axis=1),
+        ]
+        scalars = [np.int64(2**40), np.int8(-7), np.ones((), bool)[()], np.float32(0.5)]
+        return [count, *map(cupy.asarray, arrays), *scalars, cupy.zeros(count, np.float64)]
+
+    return _mix, arguments
 
 
 def _simulate(dispatcher: Any, num_positions: int, arguments: tuple[Any, ...]) -> None:
