@@ -89,7 +89,7 @@ class PartitionWriter:
         keys = self._keys(batch)
         row_bytes = batch_size(batch).row_bytes // batch.num_rows + 8
         # Large batches are split in slices: what is needed besides is then small.
-        step = max(1 << 14, self._gathered_bytes // (row_bytes + hash_bytes_per_row(keys)))
+        step = max(1 << 10, self._gathered_bytes // (row_bytes + hash_bytes_per_row(keys)))
         for start in range(0, batch.num_rows, step):
             stop = min(start + step, batch.num_rows)
             whole = stop - start == batch.num_rows
