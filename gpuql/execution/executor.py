@@ -76,7 +76,14 @@ class Executor:
                 return self._execute(plan, cancel, settings, memory, host, None)
             self._device_memory.limit(memory, parse_bytes(settings.gpu_memory_limit))
             with self._device_memory.running_query(host, cancel.check) as device:
-                return self._execute(plan, cancel, settings, memory, host, device)
+                try:
+                    return self._execute(plan, cancel, settings, memory, host, device)
+                except OutOfMemoryError as error:
+                    # Rows are there but cannot be brought together, nor to the host as they are.
+                    if not is_device_memory_error(error) or settings.on_unsupported == "error":
+                        raise
+                    failed = error.message
+            return self._execute(plan, cancel, settings, memory, host, None, moved=failed)
         except Exception as error:
             failure = device_failure(error) if self._device_memory is not None else None
             if failure is None and isinstance(error, MemoryError):
@@ -95,9 +102,13 @@ class Executor:
         memory: ConnectionMemory,
         host: QueryMemory,
         device: DeviceQuery | None,
+        *,
+        moved: str = "",
     ) -> QueryResult:
+        """Run the plan on ``device``, or all of it on the host; ``moved`` says why if it was meant for a device."""
         started = time.perf_counter_ns()
-        run = _Run(plan, self._lane, self._lane.context(cancel, settings, host, device), settings)
+        lane = self._host if moved else self._lane
+        run = _Run(plan, lane, lane.context(cancel, settings, host, device), settings, moved=moved)
         run.metrics.memory = host.metrics
         if device is not None:
             run.metrics.device_memory = device.memory.metrics
@@ -146,17 +157,22 @@ class Executor:
 
     def _go_on_with_host(self, run: _Run, failure: OutOfMemoryError, cancel: CancelToken) -> None:
         """Let the rest of a query run on the CPU, with what earlier pipelines left on the device."""
-        with self._lock:
-            if self._host_lane is None:
-                self._host_lane = _Lane(Device("cpu", "GPU memory ran out"), self.threads)
         device = run.context.device
         assert device is not None, "only a device runs out of its memory"
-        moved = self._host_lane.context(cancel, run.settings, device.host, None)
+        moved = self._host.context(cancel, run.settings, device.host, None)
         for index in list(run.context.results):
             moved.results[index] = bring_to_host(run.context.results[index], device)
         device.close()
-        run.lane, run.context = self._host_lane, moved
+        run.lane, run.context = self._host, moved
         run.moved = failure.message
+
+    @property
+    def _host(self) -> _Lane:
+        """Where queries go on that a device has no room for."""
+        with self._lock:
+            if self._host_lane is None:
+                self._host_lane = _Lane(Device("cpu", "GPU memory ran out"), self.threads)
+            return self._host_lane
 
     def foresee(self, plan: PhysicalPlan, settings: ExecutionSettings) -> list[PipelineMetrics]:
         """Tier and reason of each pipeline, found by running the plan on no rows.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +42,7 @@ def _rows(batches: RowStore | object, device: DeviceQuery) -> RowStore:
         for sequence, batch in batches.drain_numbered():
             store.append(device.download(batch), sequence)
         return store
-    assert isinstance(batches, list | tuple), "rows are batches or a store of them"
+    assert isinstance(batches, Sequence), "rows are batches or a store of them"
     for sequence, batch in enumerate(batches):
         store.append(device.download(batch), sequence)
     return store
