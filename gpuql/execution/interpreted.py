@@ -173,8 +173,11 @@ def run_interpreted(
         morsels = cut(source.num_rows, workers.threads, max_rows=max_rows)
     elif isinstance(sink_node, nodes.SortSink) and sink_node.limit is not None:
         morsels = cut(source.num_rows, workers.threads)  # one comparison per row: larger batches cost less
-    else:
-        morsels = [Morsel(0, 0, source.num_rows)]  # rows only pass through: nothing to share out
+    else:  # rows only pass through: nothing to share out
+        stop = source.num_rows
+        if isinstance(sink_node, nodes.LimitSink) and sink_node.limit is not None:
+            stop = min(stop, sink_node.offset + sink_node.limit)  # of a stored column, the rest is not even decoded
+        morsels = [Morsel(0, 0, stop)]
     workers.run(morsels, work)
     sink.release_consumers()
     return sequence + len(morsels)
