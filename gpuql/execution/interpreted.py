@@ -176,7 +176,7 @@ def run_interpreted(
     else:  # rows only pass through: nothing to share out
         stop = source.num_rows
         if isinstance(sink_node, nodes.LimitSink) and sink_node.limit is not None:
-            stop = min(stop, sink_node.offset + sink_node.limit)  # of a stored column, the rest is not even decoded
+            stop = min(stop, sink_node.offset + sink_node.limit)  # the rest is not even decoded
         morsels = [Morsel(0, 0, stop)]
     workers.run(morsels, work)
     sink.release_consumers()

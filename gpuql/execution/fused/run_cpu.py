@@ -11,6 +11,7 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
+from gpuql.columnar.compressed import FrameOfReferenceColumn, RunLengthColumn
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
@@ -224,9 +225,10 @@ def _run_dense(
         faults.passing(faults.ALLOCATION)
         own = new_states(sink, length, np) if shared is None else shared
         for morsel in morsels:
-            context.check_cancelled()
-            if morsel.stop > morsel.start:
-                call.run(morsel.start, morsel.stop, status, 0, own.arguments)
+            # One group can be all rows of a clustered source: then its morsel is, too.
+            for start in range(morsel.start, morsel.stop, MAX_MORSEL_ROWS):
+                context.check_cancelled()
+                call.run(start, min(start + MAX_MORSEL_ROWS, morsel.stop), status, 0, own.arguments)
         with lock:
             states.append(own)
 
@@ -246,10 +248,18 @@ def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Mor
     morsels = _cut(fused, num_rows, workers)
     if fused.clustered_by is None:
         return morsels
-    values = inputs.batch.columns[fused.clustered_by].values
     starts = [morsel.start for morsel in morsels if morsel.start < num_rows]
-    cuts = {int(position) for position in np.searchsorted(values, values[starts], side="left")}
+    cuts = set(_group_starts(inputs.batch.columns[fused.clustered_by], starts).tolist())
     return cut_at(sorted(cuts | {0, num_rows})) or morsels
+
+
+def _group_starts(column: Column, rows: list[int]) -> Array:
+    """First rows of the groups that ``rows`` are in; the values of the column ascend, and are not decoded."""
+    if isinstance(column, RunLengthColumn):
+        runs = np.searchsorted(column.run_ends, rows, side="right")
+        return np.concatenate((np.zeros(1, np.int64), column.run_ends))[runs]
+    values = column.offsets if isinstance(column, FrameOfReferenceColumn) else column.values
+    return np.searchsorted(values, values[rows], side="left")
 
 
 def _dense_result(
