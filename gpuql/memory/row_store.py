@@ -13,7 +13,7 @@ import numpy as np
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.concat import concat_batches
-from gpuql.columnar.parts import batch_size, is_small_dictionary, stored_arrays, string_bytes
+from gpuql.columnar.parts import BatchSize, batch_size, is_small_dictionary, stored_arrays, string_bytes
 from gpuql.memory.budget import Reservation
 
 if TYPE_CHECKING:
@@ -103,20 +103,28 @@ class RowStore:
         Errors: OutOfMemoryError if neither the budget nor slower memory has room.
         """
         size = batch_size(batch, self._memory.resident)
-        fresh = [strings for strings in size.strings if id(strings) not in self._strings]
-        num_bytes = size.row_bytes + sum(string_bytes(strings) for strings in fresh)
-        if num_bytes and not self._is_known:
-            self._memory.add_store(self)
-            self._is_known = True
-        in_memory = num_bytes == 0 or self._memory.take_if_possible(num_bytes)
-        if not in_memory:
-            self._append_below(batch, sequence)
-            return
-        with self._lock:
-            self._pieces.append(_Piece(sequence, batch.num_rows, size.row_bytes, batch, size.strings))
-            self._count(size.strings)
-            self._held_bytes += num_bytes
-            self.num_rows += batch.num_rows
+        while True:
+            num_bytes = self._additional_bytes(size)
+            if num_bytes and not self._is_known:
+                self._memory.add_store(self)
+                self._is_known = True
+            if num_bytes and not self._memory.take_if_possible(num_bytes):
+                self._append_below(batch, sequence)
+                return
+            with self._lock:
+                if self._additional_bytes(size) == num_bytes:
+                    self._pieces.append(_Piece(sequence, batch.num_rows, size.row_bytes, batch, size.strings))
+                    self._count(size.strings)
+                    self._held_bytes += num_bytes
+                    self.num_rows += batch.num_rows
+                    return
+            # To win the bytes, batches moved that held some of the same strings: now this one must.
+            self._memory.give(num_bytes)
+
+    def _additional_bytes(self, size: BatchSize) -> int:
+        """What a batch takes beside the strings that others hold already."""
+        fresh = (strings for strings in size.strings if id(strings) not in self._strings)
+        return size.row_bytes + sum(string_bytes(strings) for strings in fresh)
 
     def _append_below(self, batch: Batch, sequence: int) -> None:
         piece = _Piece(sequence, batch.num_rows, batch_size(batch).row_bytes, batch)

@@ -75,6 +75,19 @@ def test_strings_that_batches_share_are_freed_with_the_last(memory: QueryMemory)
     assert memory.account.held_bytes == 0
 
 
+def test_strings_of_batches_that_move_while_another_comes(tmp_path: Path) -> None:
+    """The bytes for a batch are won from earlier ones, which held strings that it uses too."""
+    batch = texts(0)
+    limit = bytes_of(batch) + batch_size(batch).row_bytes // 2
+    memory = ConnectionMemory(_Settings(tmp_path, str(limit))).open_query(lambda: None)
+    store = memory.new_store("test")
+    for sequence in range(3):
+        store.append(batch, sequence)
+    assert memory.account.held_bytes == bytes_of(batch)
+    assert sum(part.num_rows for part in store.drain()) == 3 * NUM_ROWS
+    assert memory.account.held_bytes == 0
+
+
 def test_stores_that_share_strings_count_them_once_when_joined(memory: QueryMemory) -> None:
     one, other = memory.new_store("test"), memory.new_store("test")
     batch = texts(0)
