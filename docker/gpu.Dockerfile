@@ -1,6 +1,6 @@
 # gpuql on NVIDIA GPUs. From the root of a checkout:
 #   docker build -f docker/gpu.Dockerfile -t gpuql:gpu .                                    CUDA 13, driver 580 or later
-#   docker build -f docker/gpu.Dockerfile --build-arg CUDA=cuda12 -t gpuql:gpu-cuda12 .     CUDA 12, driver 525 or later
+#   docker build -f docker/gpu.Dockerfile --build-arg CUDA=cuda12 -t gpuql:gpu-cuda12 .     CUDA 12.9, driver 575 or later
 
 ARG CUDA=cuda13
 

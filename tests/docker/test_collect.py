@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +97,25 @@ def test_gpuql_itself_can_stay_out(tmp_path: Path, registry: Path) -> None:
 def test_an_exclusion_is_what_the_host_has(tmp_path: Path, registry: Path, text: str) -> None:
     with pytest.raises(BuildError, match="NAME or NAME==VERSION"):
         collected(tmp_path, [], [text])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "returncode", "words"),
+    [
+        (["--help"], 0, "--exclude NAME[==VERSION]"),
+        (["--python", "3", "--output", "new"], 2, "the Python version must look like 3.12"),
+        (["--exclude", "a b", "--output", "new"], 2, "NAME or NAME==VERSION is needed"),
+        (["--output", "."], 1, "the output folder is not empty: ."),
+    ],
+)
+def test_arguments(tmp_path: Path, arguments: Sequence[str], returncode: int, words: str) -> None:
+    (tmp_path / "something").touch()
+    program = Path(__file__).parents[2] / "docker/offline_bundle"
+    finished = subprocess.run(
+        [sys.executable, program, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert finished.returncode == returncode
+    assert words in finished.stdout + finished.stderr
 
 
 def test_platform_tags() -> None:
