@@ -150,7 +150,7 @@ FROM some/base:2 AS fancy
 FROM ${VARIANT} AS build
 ARG VARIANT
 ENV WORD=hello
-WORKDIR /work
+WORKDIR /built
 COPY sent.txt ./
 RUN apt-get update && mkdir -p /opt/bin && cat sent.txt > /opt/from \\
     && printf '#!/bin/sh\\necho %s %s $OTHER\\n' "$WORD" "${VARIANT}" > /opt/bin/tool && chmod +x /opt/bin/tool
@@ -168,7 +168,7 @@ def test_steps_run_and_what_cannot_is_said(tmp_path: Path) -> None:
     assert image.run(image.entrypoint).stdout == "hello fancy other\n"
     assert image.run(image.health).returncode == 3
     assert (image.root / "opt/from").read_text() == "sent\n"
-    assert not (image.root / "work").exists()
+    assert not (image.root / "built").exists()
     assert "skipped: apt-get update (needs root" in said
 
 
