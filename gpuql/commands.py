@@ -10,6 +10,8 @@ from gpuql.catalog.catalog import SessionCatalog
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.construct import column_from_python
 from gpuql.device import Device
+from gpuql.memory.connection_memory import ConnectionMemory
+from gpuql.memory.table_builder import TableBuilder
 from gpuql_planner.catalog import View
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Attribute
@@ -40,8 +42,15 @@ class CommandHost(Protocol):
     def device(self) -> Device:
         """Where queries run as far as the settings say."""
 
+    @property
+    def memory(self) -> ConnectionMemory:
+        """Who keeps the columns of tables."""
+
     def run_query(self, query: Query) -> Result:
         """Rows of a query."""
+
+    def run_query_into(self, query: Query, rows: TableBuilder) -> None:
+        """Let ``rows`` take the rows of a query as they come."""
 
     def explain_query(self, query: Query, mode: str) -> str:
         """Plan of a query as text."""
@@ -83,9 +92,7 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
         case CreateTable():
             return _create_table(statement, host)
         case Insert(table=table, query=query):
-            rows = host.run_query(query)
-            host.catalog.insert(table, rows.whole_columns(), rows.num_rows)
-            return _count(rows.num_rows)
+            return _insert(table, query, host)
         case CreateView(name=name, sql=sql, column_names=names, or_replace=replace, if_not_exists=lenient):
             view = View(name, sql, names)
             host.catalog.create_view(view, or_replace=replace, if_not_exists=lenient)
@@ -139,13 +146,22 @@ def _describe(query: Query) -> Result:
 
 
 def _create_table(statement: CreateTable, host: CommandHost) -> Result:
-    rows = None if statement.query is None else host.run_query(statement.query)
-    created = host.catalog.create_table(
-        statement.name,
-        statement.fields,
-        None if rows is None else rows.whole_columns(),
-        0 if rows is None else rows.num_rows,
-        or_replace=statement.or_replace,
-        if_not_exists=statement.if_not_exists,
-    )
-    return table_of_values([]) if rows is None else _count(rows.num_rows if created else 0)
+    name, fields = statement.name, statement.fields
+    or_replace, lenient = statement.or_replace, statement.if_not_exists
+    if statement.query is None:
+        host.catalog.create_table(name, fields, or_replace=or_replace, if_not_exists=lenient)
+        return table_of_values([])
+    if not host.catalog.may_create_table(name, fields, or_replace=or_replace, if_not_exists=lenient):
+        return _count(0)
+    with TableBuilder(host.memory.columns, name, fields) as builder:
+        host.run_query_into(statement.query, builder)
+        created = host.catalog.create_built(builder, or_replace=or_replace, if_not_exists=lenient)
+        return _count(builder.num_rows if created else 0)
+
+
+def _insert(name: str, query: Query, host: CommandHost) -> Result:
+    fields = host.catalog.growing_table(name).fields
+    with TableBuilder(host.memory.columns, name, fields) as builder:
+        host.run_query_into(query, builder)
+        host.catalog.insert_built(builder)
+        return _count(builder.num_rows)

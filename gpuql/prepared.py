@@ -21,7 +21,7 @@ from gpuql_planner.sql.statements import Query
 
 if TYPE_CHECKING:
     from gpuql.execution.device_choice import DeviceChoice
-    from gpuql.execution.executor import Executor
+    from gpuql.execution.executor import Executor, TableRows
     from gpuql_planner.physical.nodes import PhysicalPlan
 
 
@@ -124,7 +124,12 @@ class PreparedQuery:
         """Run to the end; InterruptError if it was interrupted, KeyboardInterrupt if Ctrl-C was pressed."""
         return self._run(self._host.settings())
 
-    def _run(self, settings: Settings) -> Result:
+    @room_for_deep_statements()
+    def run_into(self, rows: TableRows) -> None:
+        """Run to the end; ``rows`` takes the rows as they come. Errors: as :meth:`run`, and those of ``rows``."""
+        self._run(self._host.settings(), rows)
+
+    def _run(self, settings: Settings, into: TableRows | None = None) -> Result:
         plan = self.physical_plan(settings)
         choice = self._host.device_choice(settings)
         if choice is not None:
@@ -132,7 +137,9 @@ class PreparedQuery:
             settings = _on_device_of(plan, settings)
         executor = self._host.executor(settings)
         with self._host.running.token() as token, cancelled_by_control_c(token):
-            finished = executor.execute(plan, cancel=token, settings=settings, memory=self._host.memory)
+            finished = executor.execute(
+                plan, cancel=token, settings=settings, memory=self._host.memory, into=into
+            )
         return Result(plan.outputs, plan.names, finished.batches, finished.metrics)
 
     @room_for_deep_statements()

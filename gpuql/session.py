@@ -34,7 +34,7 @@ from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Insert, 
 
 if TYPE_CHECKING:
     from gpuql.execution.device_choice import DeviceChoice
-    from gpuql.execution.executor import Executor
+    from gpuql.execution.executor import Executor, TableRows
 
 #: Statements whose plans a connection keeps, and shapes of statements.
 PLAN_CACHE_CAPACITY = 512
@@ -272,6 +272,10 @@ class Connection:
         """Rows of a bound query."""
         return self._prepare(query).run()
 
+    def run_query_into(self, query: Query, rows: TableRows) -> None:
+        """Let ``rows`` take the rows of a bound query as they come."""
+        self._prepare(query).run_into(rows)
+
     def explain_query(self, query: Query, mode: str) -> str:
         """Plan of a bound query as text."""
         return self._prepare(query).explain(mode)
@@ -414,6 +418,7 @@ class Connection:
             match statement:
                 case CreateTable(name=name) | CreateView(name=name) | Drop(name=name) | Insert(table=name):
                     self._forget_plans(name)
+                    self._memory.columns.settle()
 
     def _table_function(self, name: str, argument: object, options: dict[str, object]) -> DataFrame:
         self._check_open()

@@ -11,6 +11,7 @@ from gpuql.columnar.column import Column
 from gpuql.columnar.construct import null_column
 from gpuql.columnar.table import ReadableTable, ResidentTable, resident_table
 from gpuql.memory.column_cache import ColumnCache
+from gpuql.memory.table_builder import TableBuilder
 from gpuql_planner.catalog import Field, Table, View
 from gpuql_planner.errors import CatalogError, NotSupportedError, did_you_mean
 
@@ -36,7 +37,7 @@ class SessionCatalog:
         columns: ColumnCache | None = None,
     ) -> None:
         self.replacement = replacement
-        self._columns = columns
+        self._keeping = None if columns is None else columns.for_table
         self._lock = threading.RLock()
         self._relations: dict[str, Relation] = {}
         self._frames: dict[str, ReadableTable] = {}
@@ -89,14 +90,31 @@ class SessionCatalog:
 
         Errors: CatalogError if the name is taken, IntegrityError for NULL in a NOT NULL column.
         """
+        if not self.may_create_table(name, fields, or_replace=or_replace, if_not_exists=if_not_exists):
+            return False
+        if columns is None:
+            columns = [null_column(field.dtype, 0) for field in fields]
+        table = resident_table(name, fields, columns, num_rows, self._keeping)
+        if not self.add_table(table, or_replace=or_replace, if_not_exists=if_not_exists):
+            return False
+        table.gather_in_background()
+        return True
+
+    def may_create_table(
+        self, name: str, fields: Sequence[Field], *, or_replace: bool = False, if_not_exists: bool = False
+    ) -> bool:
+        """What :meth:`create_table` would say, with the same errors."""
         with self._lock:
             if not self._may_create(name, "table", or_replace=or_replace, if_not_exists=if_not_exists):
                 return False
         _check_field_names(name, fields)
-        if columns is None:
-            columns = [null_column(field.dtype, 0) for field in fields]
-        keeping = None if self._columns is None else self._columns.for_table
-        table = resident_table(name, fields, columns, num_rows, keeping)
+        return True
+
+    def create_built(
+        self, builder: TableBuilder, *, or_replace: bool = False, if_not_exists: bool = False
+    ) -> bool:
+        """Create a table of the rows that ``builder`` took; as :meth:`create_table`."""
+        table = ResidentTable(builder.name, builder.fields, builder.num_rows, builder.finish(), self._keeping)
         if not self.add_table(table, or_replace=or_replace, if_not_exists=if_not_exists):
             return False
         table.gather_in_background()
@@ -136,11 +154,10 @@ class SessionCatalog:
             del self._relations[name.lower()]
             return True
 
-    def insert(self, name: str, columns: Sequence[Column], num_rows: int) -> None:
-        """Append rows: columns in the table's order and of its types.
+    def growing_table(self, name: str) -> ResidentTable:
+        """The table to which rows may be appended.
 
-        Errors: CatalogError if there is no such table, NotSupportedError if it cannot grow, IntegrityError
-        for NULL in a NOT NULL column.
+        Errors: CatalogError if there is no such table, NotSupportedError if it cannot grow.
         """
         with self._lock:
             known = self._relations.get(name.lower())
@@ -150,7 +167,23 @@ class SessionCatalog:
                 raise CatalogError(f"not a table but a view: {name}")
             if not isinstance(known, ResidentTable):
                 raise NotSupportedError(f"rows cannot be inserted into this kind of table: {name}")
-            self._relations[name.lower()] = known.append(columns, num_rows)
+            return known
+
+    def insert(self, name: str, columns: Sequence[Column], num_rows: int) -> None:
+        """Append rows: columns in the table's order and of its types.
+
+        Errors: as :meth:`growing_table`; IntegrityError for NULL in a NOT NULL column.
+        """
+        with self._lock:
+            self._relations[name.lower()] = self.growing_table(name).append(columns, num_rows)
+
+    def insert_built(self, builder: TableBuilder) -> None:
+        """Append the rows that ``builder`` took. Errors: as :meth:`growing_table`."""
+        kept = builder.finish()
+        added = [kept[field.name] for field in builder.fields]
+        with self._lock:
+            table = self.growing_table(builder.name)
+            self._relations[builder.name.lower()] = table.append(added, builder.num_rows)
 
     def register(self, name: str, frame: object) -> None:
         """Make a snapshot of ``frame`` known as ``name``, in place of an earlier one.

@@ -118,6 +118,15 @@ def string_array_to_arrow(strings: StringArray, dtype: DataType) -> Any:
     return pa.Array.from_buffers(arrow_type, len(strings), [None, offsets, data])
 
 
+def row_strings_to_arrow(column: Column) -> Any:
+    """A column whose row ``i`` has string ``i``, as large_string or large_binary, sharing memory."""
+    assert column.strings is not None, "a string column has strings"
+    _, offsets, data = string_array_to_arrow(column.strings, column.dtype).buffers()
+    arrow_type = pa.large_string() if column.dtype.id is TypeId.VARCHAR else pa.large_binary()
+    bitmap = validity_buffer(None if column.validity is None else on_host(column.validity))
+    return pa.Array.from_buffers(arrow_type, len(column), [bitmap, offsets, data])
+
+
 def _large(array: Any) -> Any:
     """Same values in a layout with plain 64-bit offsets; 32-bit ones are left alone."""
     arrow_type = array.type

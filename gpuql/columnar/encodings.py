@@ -14,7 +14,7 @@ from gpuql.columnar import two_words
 from gpuql.columnar.column import Column
 from gpuql.columnar.compressed import compress_column
 from gpuql.columnar.construct import narrowest_dtype, null_column
-from gpuql.columnar.strings import on_host
+from gpuql.columnar.strings import is_row_by_row, on_host
 from gpuql_planner.types import TypeId
 
 
@@ -66,6 +66,11 @@ def _encode_strings(column: Column) -> Column:
     if strings.unique and strings.sorted and len(strings) <= len(column):
         return column
     from gpuql.columnar.arrow_export import column_to_arrow
-    from gpuql.columnar.arrow_strings import strings_from_arrow
+    from gpuql.columnar.arrow_strings import row_strings_to_arrow, strings_from_arrow, worth_a_dictionary
 
+    if not strings.unique and is_row_by_row(column):
+        array = row_strings_to_arrow(column)
+        if not worth_a_dictionary(array):
+            return column
+        return strings_from_arrow(array, column.dtype)
     return strings_from_arrow(column_to_arrow(column), column.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -28,29 +28,32 @@ class _NoBytes:
 
 
 def read_ahead(parts: Generator[T], hold: Callable[[], HeldBytes | None] | None) -> Iterator[T]:
-    """The same parts, made by a thread of their own.
+    """The same parts, each made by another thread while the one before is in hand.
 
-    ``hold`` is asked for room before a part is made while another is in hand; without room it is made when that one is
-    done with; None: there is always room. Errors: those of ``parts``.
+    ``hold`` is asked for room for that; without room a part is made when the one before is done with. None: there is
+    always room. Errors: those of ``parts``.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="gpuql-read") as thread:
         held: HeldBytes | None = None
+        following: Future[T | None] | None = None
         try:
-            part = thread.submit(next, parts, None).result()
+            part = next(parts, None)
             while part is not None:
                 held = _NoBytes() if hold is None else hold()
-                if held is None:
-                    yield part
-                    del part
-                    part = thread.submit(next, parts, None).result()
-                    continue
-                following = thread.submit(next, parts, None)
+                if held is not None:
+                    following = thread.submit(next, parts, None)
                 yield part
                 del part
+                if following is None or held is None:
+                    part = next(parts, None)
+                    continue
                 part = following.result()
+                following = None
                 held.release()
                 held = None
         finally:
+            if following is not None:
+                following.exception()
             if held is not None:
                 held.release()
-            thread.submit(parts.close).result()
+            parts.close()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gpuql.columnar import two_words
 from gpuql.columnar.column import Column, StringArray
+from gpuql.columnar.compressed import RunLengthColumn
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.pieced import PiecedColumn
-from gpuql.columnar.strings import on_host
+from gpuql.columnar.strings import on_host, take_strings
 from gpuql_planner.catalog import ColumnStatistics
 from gpuql_planner.types import TypeId
 
@@ -23,6 +25,7 @@ PLACES_PER_ROW = 4
 _FEW_PLACES = 1 << 20
 _MOST_PLACES = 1 << 30
 _BLOCK_ROWS = 1 << 20
+_BLOCK_BYTES = 4 << 20
 #: Most places of the bitmap over the domain of a column that is not in memory, which are bytes too.
 _MOST_PIECED_PLACES = 64 * _BLOCK_ROWS
 _SAMPLE_ROWS = 32_768
@@ -39,6 +42,10 @@ def column_statistics(column: Column) -> ColumnStatistics:
     NULLs. Memory: at most max(4 bytes for each row, 1 MiB) for the bitmap.
     """
     num_rows = len(column)
+    if isinstance(column, RunLengthColumn):
+        runs = Column(column.dtype, column.run_values, None, column.strings, column.bounds)
+        of_runs = column_statistics(runs)  # the rows may be more than memory has room for
+        return replace(of_runs, unique=of_runs.unique and len(runs) == num_rows)
     validity = None if column.validity is None else on_host(column.validity)
     null_count = 0 if validity is None else num_rows - int(np.count_nonzero(validity))
     if null_count == num_rows or column.dtype.id is TypeId.NULL:
@@ -67,7 +74,8 @@ def pieced_statistics(column: PiecedColumn) -> ColumnStatistics:
     a domain of not too many places.
     """
     gathered = _Gathered(column)
-    for block in column.parts(_BLOCK_ROWS):
+    row_bytes = max(1, column.num_bytes // max(1, len(column)))
+    for block in column.parts(max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // row_bytes))):
         gathered.add(block)
     return gathered.statistics()
 
@@ -96,7 +104,7 @@ class _Gathered:
         # One row is drawn from each of equal stretches, as in a sample of the whole column.
         share = max(1, len(block) * _SAMPLE_ROWS // max(1, self.num_rows))
         rows = np.sort(np.random.default_rng(len(self.parts)).integers(0, max(1, len(block)), share))
-        self.samples.append(block.take(rows))
+        self.samples.append(_copied(block.take(rows)))
         if block.validity is not None or block.values.ndim != 1 or block.bounds is None:
             self.ascending = self.strictly = False
             if block.validity is None:
@@ -143,6 +151,14 @@ class _Gathered:
         else:
             _, counts = np.unique(values, return_counts=True, axis=None if values.ndim == 1 else 0)
         return max(1, int(estimate_distinct(counts, valid_rows))) if len(counts) else 1
+
+
+def _copied(sample: Column) -> Column:
+    """The rows with strings of their own: they would keep those of all rows alive."""
+    if sample.strings is None or sample.strings.unique:
+        return sample
+    strings = take_strings(sample.strings, sample.values.astype(np.int64))
+    return Column(sample.dtype, np.arange(len(sample)), sample.validity, strings)
 
 
 def estimate_distinct(sample_counts: Host, num_rows: int) -> float:

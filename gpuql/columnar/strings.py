@@ -90,6 +90,13 @@ def compact_strings(column: Column, *, xp: Any = np) -> Column:
     return Column(column.dtype, narrow_positions(positions, len(used)), column.validity, kept)
 
 
+def is_row_by_row(column: Column) -> bool:
+    """Whether the string of row ``i`` is entry ``i`` of a host column's strings."""
+    if column.strings is None or len(column.strings) != len(column):
+        return False
+    return bool(np.array_equal(column.values, np.arange(len(column), dtype=column.values.dtype)))
+
+
 def narrow_positions(positions: Array, num_entries: int) -> Array:
     """Positions in the narrowest signed integer that holds ``num_entries - 1``."""
     for dtype in (np.int8, np.int16, np.int32):

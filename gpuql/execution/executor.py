@@ -7,8 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
 from gpuql.config import parse_bytes
 from gpuql.device import Device
 from gpuql.execution.cancellation import CancelToken
@@ -25,6 +27,7 @@ from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.tasks import serially
 from gpuql_planner.errors import OutOfMemoryError
+from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.physical.nodes import BuildScan, PhysicalPlan, Pipeline, ResultScan
 
 #: How often parts are halved for each new attempt at a pipeline that a device has no room for.
@@ -38,6 +41,25 @@ class QueryResult:
     batches: Sequence[Batch] | RowStore
     plan: PhysicalPlan
     metrics: QueryMetrics
+
+
+class TableRows(Protocol):
+    """Takes the rows of a query, from any thread."""
+
+    def append(self, columns: Sequence[Column], num_rows: int, sequence: int) -> None:
+        """Take some rows; ``sequence`` is their place among the others."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Directed:
+    """A ``RowCollector`` that passes rows on to a table."""
+
+    target: TableRows
+    outputs: Sequence[Attribute]
+
+    def append(self, batch: Batch, sequence: int = 0) -> None:
+        """See ``RowCollector``."""
+        self.target.append([batch[attribute] for attribute in self.outputs], batch.num_rows, sequence)
 
 
 class Executor:
@@ -64,8 +86,9 @@ class Executor:
         cancel: CancelToken,
         settings: ExecutionSettings,
         memory: ConnectionMemory,
+        into: TableRows | None = None,
     ) -> QueryResult:
-        """Run ``plan`` to its end within the limits of ``memory``.
+        """Run ``plan`` to its end within the limits of ``memory``; its rows go ``into`` a table if one is given.
 
         Errors: those of SQL and of readers; InterruptError once ``cancel`` is set; DeviceError if CUDA fails. A failed
         run leaves nothing behind.
@@ -73,17 +96,17 @@ class Executor:
         host = memory.open_query(cancel.check)
         try:
             if self._device_memory is None:
-                return self._execute(plan, cancel, settings, memory, host, None)
+                return self._execute(plan, cancel, settings, memory, host, None, into)
             self._device_memory.limit(memory, parse_bytes(settings.gpu_memory_limit))
             with self._device_memory.running_query(host, cancel.check) as device:
                 try:
-                    return self._execute(plan, cancel, settings, memory, host, device)
+                    return self._execute(plan, cancel, settings, memory, host, device, into)
                 except OutOfMemoryError as error:
                     # Rows are there but cannot be brought together, nor to the host as they are.
-                    if not is_device_memory_error(error) or settings.on_unsupported == "error":
+                    if not is_device_memory_error(error) or settings.on_unsupported == "error" or into is not None:
                         raise
                     failed = error.message
-            return self._execute(plan, cancel, settings, memory, host, None, moved=failed)
+            return self._execute(plan, cancel, settings, memory, host, None, into, moved=failed)
         except Exception as error:
             failure = device_failure(error) if self._device_memory is not None else None
             if failure is None and isinstance(error, MemoryError):
@@ -113,15 +136,24 @@ class Executor:
         if device is not None:
             run.metrics.device_memory = device.memory.metrics
         readers = _last_readers(plan)
+        collector = None if into is None else _Directed(into, plan.outputs)
         for index in range(len(plan.pipelines)):
             cancel.check()
+            if index == len(plan.pipelines) - 1 and run.context.device is None:
+                run.context.collector = collector
             self._run_pipeline(run, index, cancel)
             for done in readers.get(index, ()):
                 run.context.results.pop(done).close()
         result = run.context.results[len(plan.pipelines) - 1]
         assert isinstance(result, RowsResult), "the last sink keeps rows"
         rows: Sequence[Batch] | RowStore
-        if run.context.device is not None:
+        if collector is not None:
+            kept = result.batches
+            for place, batch in enumerate(kept.drain() if isinstance(kept, RowStore) else kept):
+                held = run.context.device
+                collector.append(batch if held is None else held.download(batch), place)
+            rows = []
+        elif run.context.device is not None:
             rows = finished_rows(result, run.context.device, lambda: _lasting(memory))
         elif isinstance(result.batches, RowStore) and result.batches.is_spilled:
             result.batches.hand_over(_lasting(memory))

@@ -13,10 +13,14 @@ from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.construct import column_from_python, null_column
 from gpuql.columnar.parts import batch_size
 from gpuql.columnar.table import PinnableTable, ReadableTable, ResidentTable
+from gpuql.memory.query_memory import QueryMemory
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import MATCHED, JoinTable, PartitionedBuild, RowsResult, RunContext
 from gpuql_planner.errors import InternalError
 from gpuql_planner.physical.nodes import BuildScan, ResultScan, Source, TableScan, ValuesSource
+
+#: What goes into a table is read in parts of at most so many bytes: more make nothing faster.
+_INTO_TABLE_BYTES = 32 << 20
 
 
 def open_source(source: Source, context: RunContext) -> Iterator[Batch]:
@@ -66,7 +70,8 @@ def _scan(source: TableScan, context: RunContext) -> Iterator[Batch]:
     attribute_names = {attribute.id: name for attribute, name in source.columns}
     memory = context.host_memory
     pinned = None
-    if isinstance(table, PinnableTable) and not memory.reads_in_parts:
+    # What goes into a table is read once, and in parts, so that encoding one and reading the next go on side by side.
+    if isinstance(table, PinnableTable) and not memory.reads_in_parts and context.collector is None:
         pinned = table.pin(names, memory.account.number, source.predicates, attribute_names)
     parts: Iterable[tuple[dict[str, Any], int]]
     if pinned is not None:
@@ -74,18 +79,33 @@ def _scan(source: TableScan, context: RunContext) -> Iterator[Batch]:
         for column in pinned.columns.values():
             memory.mark_resident(column)
         parts = ((pinned.columns, pinned.num_rows),)
-    elif memory.fits_whole(table.estimated_bytes(names)) and not isinstance(table, ResidentTable):
+    elif _reads_whole(table, table.estimated_bytes(names), context):
         parts = (table.read(names, source.predicates, attribute_names),)
     else:
         parts = table.read_parts(
             names,
             source.predicates,
             attribute_names,
-            part_bytes=memory.part_bytes,
+            part_bytes=memory.part_bytes if context.collector is None else _into_table_bytes(memory),
             try_reserve=partial(memory.try_reserve, owner="reading ahead"),
         )
     for columns, num_rows in parts:
         yield Batch({attribute.id: columns[name] for attribute, name in source.columns}, num_rows)
+
+
+def _reads_whole(table: ReadableTable, num_bytes: int, context: RunContext) -> bool:
+    """Whether rows are read at once: if a copy of them is nothing to memory."""
+    memory = context.host_memory
+    if isinstance(table, ResidentTable):
+        return False
+    return (
+        memory.fits_whole(num_bytes) if context.collector is None else num_bytes <= _into_table_bytes(memory)
+    )
+
+
+def _into_table_bytes(memory: QueryMemory) -> int:
+    """Bytes of a part of what goes into a table."""
+    return min(memory.part_bytes, _INTO_TABLE_BYTES)
 
 
 def _results(source: ResultScan, context: RunContext) -> Iterator[Batch]:

@@ -11,7 +11,7 @@ import numpy as np
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.compressed import RunLengthColumn
 from gpuql.columnar.parts import stored_arrays, string_bytes, with_arrays
-from gpuql.columnar.strings import take_strings
+from gpuql.columnar.strings import is_row_by_row, take_strings
 from gpuql.memory.spill_space import SpillFile
 
 #: Dictionaries up to this size stay in memory when the rows that point into them do not.
@@ -114,7 +114,7 @@ def write_column(file: SpillFile, column: Column) -> FilePiece:
     arrays = stored_arrays(column)
     stored_strings = None
     are_rows = strings is not None and not strings.unique and not isinstance(column, RunLengthColumn)
-    if strings is not None and are_rows and not _is_row_by_row(column, strings):
+    if strings is not None and are_rows and not is_row_by_row(column):
         strings = take_strings(strings, column.values.astype(np.int64))
     if strings is not None and (not strings.unique or string_bytes(strings) > _KEPT_DICTIONARY_BYTES):
         stored_strings = write_array(file, strings.offsets), write_array(file, strings.data)
@@ -123,13 +123,6 @@ def write_column(file: SpillFile, column: Column) -> FilePiece:
     # Slices would keep the arrays that they are views of.
     empty = with_arrays(column, [array[:0].copy() for array in arrays], kept)
     return FilePiece(len(column), empty, written, stored_strings, are_rows)
-
-
-def _is_row_by_row(column: Column, strings: StringArray) -> bool:
-    """Whether the string of row ``i`` is entry ``i``."""
-    if len(strings) != len(column):
-        return False
-    return bool(np.array_equal(column.values, np.arange(len(column), dtype=column.values.dtype)))
 
 
 def _without_entries(strings: StringArray) -> StringArray:

@@ -118,7 +118,7 @@ class KeptColumn:
         """
         with self._lock:
             self._note_use(query)
-            column = self._column or self._brought()
+            column = self._brought() if self._column is None else self._column
             if column is None or (not self._pins and not self._cache.may_pin(self.held_bytes)):
                 return None
             self._pinned()
@@ -139,7 +139,7 @@ class KeptColumn:
     def whole(self) -> Column:
         """The whole column, kept in memory if there is room. Errors: as :meth:`pin`."""
         with self._lock:
-            column = self._column or self._brought()
+            column = self._brought() if self._column is None else self._column
             if column is None:
                 if self._pieces is None:
                     raise InternalError("column is absent")
@@ -168,7 +168,7 @@ class KeptColumn:
         with self._lock:
             if self._column is None and self._pieces is None:
                 self._brought()
-            content = self._pieces or self._column
+            content: Content | None = self._column if self._pieces is None else self._pieces
         if content is None:
             raise InternalError("column is absent")
         return content

@@ -28,7 +28,8 @@ class RunContext:
     share a pipeline. ``run_tasks`` lends these threads to ``SinkOperator.combine``, and to nothing that runs on one
     of them already: a worker that waits for others would keep them from starting. ``memory`` is what the query may
     hold where its arrays are: operators keep rows in its stores and reserve what their work takes besides. ``device``
-    is what it holds of a device other than the host.
+    is what it holds of a device other than the host. ``collector`` takes the rows of a pipeline that ends in a
+    ``CollectSink``, if they are not to be kept as a result.
     """
 
     xp: Any
@@ -40,11 +41,19 @@ class RunContext:
     run_tasks: RunTasks = serially
     memory: QueryMemory = field(default_factory=unlimited_memory)
     device: DeviceQuery | None = None
+    collector: RowCollector | None = None
 
     @property
     def host_memory(self) -> QueryMemory:
         """The query's account with the host's memory, where tables are read."""
         return self.memory if self.device is None else self.device.host
+
+
+class RowCollector(Protocol):
+    """Takes batches in any order, from any thread."""
+
+    def append(self, batch: Batch, sequence: int = 0) -> None:
+        """Take a batch; ``sequence`` is its place in order."""
 
 
 class TransformOperator(Protocol):
