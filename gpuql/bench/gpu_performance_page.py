@@ -35,8 +35,10 @@ make docs-gpu                         # rewrites this page from the newest file 
 ```
 
 Each step runs in a process of its own; what crashes, fails or does not fit the time is named in the file, and the
-rest is measured. `--list` names the steps, `--steps` chooses some, `--device cpu --small` tries the report itself
-without a GPU.
+rest is measured. `--list` names the steps, `--steps` chooses some, `--add` goes on with the file of an earlier run of
+the same sources, `--device cpu --small` tries the report itself without a GPU. On a machine that is lent for ten
+minutes at a time, `--sf 1,10`, then the same with `--add`, then `--sf 30 --add`, all with one `--output`, make one
+report of three runs.
 
 What the figures mean: *first* is the first execution in a new process on a machine that has never compiled the query
 (later scale factors profit from code compiled for earlier ones); *hot* is the median of up to five further runs, result
@@ -224,7 +226,7 @@ def _leaks(document: Document) -> str:
 
 def _not_done(document: Document) -> str:
     rows = [
-        (name, step["status"], str(step.get("error") or step.get("note") or ""))
+        (name, step["status"], str(step.get("error") or step.get("note") or step["results"]["note"]))
         for name, step in document["steps"].items()
         if step["status"] != "done" or step.get("results", {}).get("note")
     ]

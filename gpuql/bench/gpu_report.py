@@ -23,8 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpuql.bench.data import cache_folder
 from gpuql.bench.report_generation import DataGeneration
 from gpuql.bench.report_steps.contract import StepContext, StepUnavailable, error_text, write_json
+from gpuql.bench.report_steps.environment import source_version
 from gpuql.bench.report_summary import summary_lines
 from gpuql.config import available_threads
 
@@ -119,13 +121,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", default="", metavar="LIST", help="only these steps (see --list)")
     parser.add_argument("--list", action="store_true", help="print the names of the steps and end")
     parser.add_argument(
+        "--add",
+        action="store_true",
+        help="keep what an earlier run of the same sources did, if FILE is there",
+    )
+    parser.add_argument(
         "--threads", type=int, default=available_threads(), metavar="N", help="default: all cores"
     )
     parser.add_argument(
         "--small", action="store_true", help="few rows and rounds: tries the report, measures nothing"
     )
     parser.add_argument("--data", metavar="DIR", help="folder of <table>.parquet, for a single scale factor")
-    for name in ("run-step", "part", "work"):
+    for name in ("run-step", "part", "work", "rows"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     parser.add_argument("--step-s", type=float, default=0.0, help=argparse.SUPPRESS)
     return parser
@@ -155,6 +162,7 @@ def _run_step(options: argparse.Namespace) -> int:
         small=options.small,
         deadline=time.monotonic() + options.step_s,
         part_file=Path(options.part),
+        rows_folder=Path(options.rows),
         data_folder=options.data,
     )
     ended: dict[str, Any] = {"status": "done"}
@@ -197,9 +205,23 @@ class Report:
             "budget_s": options.budget_s,
             "threads": options.threads,
             "scale_factors": list(options.sf),
+            "python_files_sha256": source_version(REPOSITORY)["python_files_sha256"],
             "complete": False,
             "steps": {},
         }
+        self._refusal = self._add_to_existing() if options.add and self._output.exists() else ""
+
+    def _add_to_existing(self) -> str:
+        """Take over the steps that an earlier run of the same sources did; why not, or ""."""
+        earlier = json.loads(self._output.read_text(encoding="utf-8"))
+        for name in ("report", "format", "device", "small", "threads", "python_files_sha256"):
+            if earlier.get(name) != self.document[name]:
+                return f"{self._output} cannot be added to: its {name} is {earlier.get(name)!r}"
+        self.document["scale_factors"] = sorted({*earlier["scale_factors"], *self.document["scale_factors"]})
+        self.document["steps"] = {
+            name: step for name, step in earlier["steps"].items() if step["status"] in ("done", "timed out")
+        }
+        return ""
 
     @property
     def _left_s(self) -> float:
@@ -214,7 +236,11 @@ class Report:
             listing = ", ".join(step.name for step in steps)
             print(f"no such step: {', '.join(sorted(unknown))}; steps are {listing}" if unknown else listing)
             return 2 if unknown else 0
-        chosen = [step for step in steps if not wanted or step.name in wanted]
+        if self._refusal:
+            print(self._refusal)
+            return 2
+        done = {name for name, step in self.document["steps"].items() if step["status"] == "done"}
+        chosen = [step for step in steps if (step.name in wanted if wanted else step.name not in done)]
         self._output.parent.mkdir(parents=True, exist_ok=True)
         self._write()
         factors = sorted({step.scale_factor for step in chosen if step.scale_factor})
@@ -302,6 +328,7 @@ class Report:
             options.device,
         ]
         command += ["--threads", str(options.threads), "--sf", ",".join(map(str, options.sf))]
+        command += ["--rows", str(_rows_folder(self.document["python_files_sha256"]))]
         command += ["--small"] if options.small else []
         return command + (["--data", options.data] if options.data else [])
 
@@ -315,15 +342,21 @@ class Report:
         return environment
 
     def _record(self, step: Step, entry: dict[str, Any], *, quiet: bool = False) -> None:
+        entry["measured_at"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.document["steps"][step.name] = entry
         self._write()
         if not quiet:
-            reason = entry.get("error") or entry.get("note") or ""
+            reason = entry.get("error") or entry.get("note") or entry.get("results", {}).get("note") or ""
             print(f"    {entry['status']}{': ' if reason else ''}{reason}", flush=True)
 
     def _write(self) -> None:
         self.document["elapsed_s"] = round(time.monotonic() - self._started, 1)
         write_json(self._output, self.document)
+
+
+def _rows_folder(sources: str) -> Path:
+    """Where rows of these sources are kept for the peers' steps, which may be of a later run."""
+    return cache_folder() / "gpu-report-rows" / sources[:16]
 
 
 def _read(part: Path) -> dict[str, Any]:

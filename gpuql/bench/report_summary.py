@@ -76,8 +76,9 @@ def summary_lines(document: Document) -> list[str]:
     if tests.get("counts"):
         lines.append("tests: " + ", ".join(f"{count} {kind}" for kind, count in tests["counts"].items()))
     for name, step in document["steps"].items():
-        if step["status"] != "done":
-            lines.append(f"{name}: {step['status']}: {step.get('error') or step.get('note') or ''}")
+        why = step.get("error") or step.get("note") or step.get("results", {}).get("note") or ""
+        if step["status"] != "done" or why:
+            lines.append(f"{name}: {step['status']}{': ' if why else ''}{why}")
     return lines
 
 

@@ -34,14 +34,14 @@ def run_report(cache: Path, output: Path, *arguments: str) -> tuple[subprocess.C
         env=os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     return finished, json.loads(output.read_text()) if output.exists() else None
 
 
 def test_whole_report_on_the_cpu(cache: Path, tmp_path: Path) -> None:
-    finished, document = run_report(cache, tmp_path / "report.json", "--device", "cpu", "--budget-s", "200")
+    finished, document = run_report(cache, tmp_path / "report.json", "--device", "cpu", "--budget-s", "800")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert document["complete"]
     steps = document["steps"]
@@ -70,7 +70,7 @@ def test_whole_report_on_the_cpu(cache: Path, tmp_path: Path) -> None:
 def test_the_simulator_goes_through_the_same_steps(cache: Path, tmp_path: Path) -> None:
     steps = "launches,tpch-sf0.001,tpch-sf0.001-duckdb"
     finished, document = run_report(
-        cache, tmp_path / "report.json", "--device", "cudasim", "--budget-s", "120", "--steps", steps
+        cache, tmp_path / "report.json", "--device", "cudasim", "--budget-s", "600", "--steps", steps
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert {step["status"] for step in document["steps"].values()} == {"done"}
@@ -110,6 +110,23 @@ def test_no_time_is_said(cache: Path, tmp_path: Path) -> None:
     finished, document = run_report(cache, tmp_path / "report.json", *arguments)
     assert finished.returncode == 1
     assert "s of 0.5 s left, needs about" in document["steps"]["leaks"]["note"]
+
+
+def test_a_report_goes_on_where_an_earlier_run_ended(cache: Path, tmp_path: Path) -> None:
+    output = tmp_path / "report.json"
+    _, first = run_report(cache, output, "--device", "cpu", "--steps", "tpch-sf0.001,fixed-cost")
+    finished, second = run_report(
+        cache, output, "--device", "cpu", "--add", "--steps", "tpch-sf0.001-duckdb,bandwidth"
+    )
+    assert finished.returncode == 0, finished.stdout
+    assert set(second["steps"]) == {"tpch-sf0.001", "fixed-cost", "tpch-sf0.001-duckdb", "bandwidth"}
+    assert second["steps"]["fixed-cost"] == first["steps"]["fixed-cost"]
+    [line, *_] = query_lines(second, "0.001")
+    assert line.ratio("duckdb", "cpu") is not None
+    finished, third = run_report(cache, output, "--device", "cpu", "--add", "--threads", "2")
+    assert finished.returncode == 2
+    assert "cannot be added to: its threads is 1" in finished.stdout
+    assert third == second
 
 
 def test_steps_are_listed_and_checked(cache: Path, tmp_path: Path) -> None:
@@ -164,6 +181,7 @@ def context(tmp_path: Path, **changes: Any) -> StepContext:
         "small": True,
         "deadline": time.monotonic() + 60,
         "part_file": tmp_path / "part.json",
+        "rows_folder": tmp_path / "rows",
     }
     return StepContext(**fields | changes)
 

@@ -25,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Last, as they compile most: where time is short, the other tests have run.
+    items.sort(key=lambda item: "random" in item.path.name)
     support = cuda_support()
     for item in items:
         if Path(__file__).parent not in item.path.parents:

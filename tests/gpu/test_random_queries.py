@@ -12,8 +12,8 @@ from tests.property.expressions import ExpressionGenerator
 from tests.property.queries import QueryGenerator
 from tests.property.sweep import Report, connect
 
-SEEDS = (3,) if SIMULATED else range(3, 9)
-CASES = 10 if SIMULATED else 40
+SEEDS = (3,) if SIMULATED else range(3, 7)
+CASES = 10 if SIMULATED else 20
 
 
 @pytest.mark.parametrize("tier", ["interpreted", "compiled"])

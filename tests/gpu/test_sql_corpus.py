@@ -13,7 +13,6 @@ from tests.gpu.tested_device import DEVICE, SIMULATED, Connect
 CORPUS = sorted((Path(__file__).parents[1] / "sql").glob("*.slt"))
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "default": {},
     "interpreted": {"tier": "interpreted"},
     "compiled": {"tier": "compiled"},
     "three-row-batches": {"tier": "interpreted", "batch_rows": 3},

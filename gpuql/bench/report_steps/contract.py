@@ -19,9 +19,10 @@ class StepContext:
     """One run of one step.
 
     ``device`` is cpu, gpu or cudasim, ``threads`` the worker threads of every engine, ``scale_factor`` the TPC-H data
-    of the step (0 if it reads none), ``work_folder`` a folder for files between steps, ``repository`` the root of the
-    checkout, ``small`` asks for few rows and few rounds (tests, the simulator), ``deadline`` is on the monotonic
-    clock, ``part_file`` receives what was recorded so far each time something is.
+    of the step (0 if it reads none), ``work_folder`` a folder for files between steps of a run, ``rows_folder`` one for
+    rows that steps of later runs compare with, ``repository`` the root of the checkout. ``small`` asks for few rows and
+    few rounds (tests, the simulator), ``deadline`` is on the monotonic clock, ``part_file`` receives what was recorded
+    so far each time something is.
     """
 
     device: str
@@ -32,6 +33,7 @@ class StepContext:
     small: bool
     deadline: float
     part_file: Path
+    rows_folder: Path
     data_folder: str | None = None
     results: dict[str, Any] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from typing import Any
 from gpuql.bench.report_steps.contract import StepContext, StepUnavailable
 
 #: Folders whose tests need a device, or run in the simulator instead.
-FOLDERS = ("tests/gpu", "tests/cudasim")
+FOLDERS = ("tests/cudasim", "tests/gpu")
 #: A test that takes longer is taken to hang.
 _HANG_SECONDS = 90.0
 _MAX_RESTARTS = 6

@@ -40,7 +40,7 @@ def run(context: StepContext) -> None:
             del result
         context.record(setting=setting, largest_query_bytes=needed, runs=found)
         for share in _SHARES:
-            limit = f"{max(1, int(needed * share) >> 10)}KiB"
+            limit = f"{max(1 << 10, int(needed * share) >> 10)}KiB"
             try:
                 connection.set_variable(setting, limit)
             except GpuqlError as error:

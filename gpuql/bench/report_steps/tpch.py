@@ -162,7 +162,8 @@ class _KeptRows:
     """Rows of gpuql's queries, in files that only these steps write and read."""
 
     def __init__(self, context: StepContext) -> None:
-        self._folder = context.work_folder / f"rows-{context.device}-sf{context.scale_factor:g}"
+        size = f"sf{context.scale_factor:g}{'-small' if context.small else ''}"
+        self._folder = context.rows_folder / f"{context.device}-{size}"
 
     def put(self, number: int, rows: Sequence[Row]) -> None:
         """Keep the rows of a query."""
