@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
 from gpuql.memory.row_store import RowStore
-from gpuql_planner.errors import ProgrammingError
+from gpuql_planner.errors import InterfaceError, ProgrammingError
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.types import DataType
 
 Row = tuple[Any, ...]
+
+#: Rows made into Python objects, which take many times their bytes, at a time; fewer at first, as most results are
+#: short or are looked at from the beginning.
+_FIRST_ROWS = 1 << 8
+_MOST_ROWS = 1 << 14
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
@@ -35,11 +42,14 @@ def distinct_names(names: Sequence[str]) -> list[str]:
 class Result:
     """All rows of a query, in its order.
 
+    Rows that memory had no room for are in files, and read from there each time they are asked for; :meth:`close` (or
+    the end of a ``with`` block, or of the last reference) lets go of them.
+
     Attributes
     ----------
     outputs : one attribute per column.
     names : column names, which may repeat as in ``SELECT 1 AS a, 2 AS a``.
-    batches : the rows, keyed by attribute; those that memory had no room for are read from files as they are asked for.
+    batches : the rows, keyed by attribute.
     metrics : what the executor measured, or None for results that no pipeline made.
     """
 
@@ -47,6 +57,23 @@ class Result:
     names: tuple[str, ...]
     batches: Sequence[Batch] | RowStore
     metrics: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batches, RowStore):
+            weakref.finalize(self, self.batches.close).atexit = False
+
+    def close(self) -> None:
+        """Let go of rows in files; those in memory go with the result. Twice does no harm."""
+        if isinstance(self.batches, RowStore):
+            self.batches.close()
+
+    def __enter__(self) -> Result:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def columns(self) -> list[str]:
@@ -85,11 +112,23 @@ class Result:
         """Rows as tuples of Python values: int, float, Decimal, str, bytes, date, time, datetime, Interval, None."""
         from gpuql.columnar.construct import column_to_python
 
-        for batch in self.batches:
-            if self.outputs:
-                yield from zip(*(column_to_python(batch[a]) for a in self.outputs), strict=True)
-            else:
-                yield from (() for _ in range(batch.num_rows))
+        size = _FIRST_ROWS
+        for batch in self.iter_batches():
+            start = 0
+            while start < batch.num_rows:
+                part = batch.slice(start, start + size)
+                if self.outputs:
+                    yield from zip(*(column_to_python(part[a]) for a in self.outputs), strict=True)
+                else:
+                    yield from (() for _ in range(part.num_rows))
+                start += size
+                size = min(2 * size, _MOST_ROWS)
+
+    def iter_batches(self) -> Iterator[Batch]:
+        """The batches, those in files one at a time. Errors: InterfaceError if the result is closed."""
+        if isinstance(self.batches, RowStore) and self.batches.is_closed:
+            raise InterfaceError("result is closed", hint="read its rows before closing it or its connection")
+        yield from self.batches
 
     def fetchall(self) -> list[Row]:
         """All rows as tuples."""
@@ -116,6 +155,13 @@ class Result:
 
         return table_to_arrow(self.whole_columns(), self.names, self.num_rows)
 
+    def to_arrow_reader(self) -> Any:
+        """A ``pyarrow.RecordBatchReader``, which reads rows in files as it goes; all batches have one schema."""
+        from gpuql.columnar.arrow import record_batch_reader
+
+        batches = (([batch[a] for a in self.outputs], batch.num_rows) for batch in self.iter_batches())
+        return record_batch_reader(self.names, self.dtypes, batches)
+
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame``; needs pandas."""
         require("pandas")
@@ -138,12 +184,13 @@ class Result:
 
         if not len(self.batches):
             return [null_column(attribute.dtype, 0) for attribute in self.outputs]
-        whole = concat_batches([batch.select(self.outputs) for batch in self.batches])
+        whole = concat_batches([batch.select(self.outputs) for batch in self.iter_batches()])
         return [whole[attribute] for attribute in self.outputs]
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Arrow PyCapsule stream, so that pyarrow, polars, pandas and DuckDB take a Result as it is."""
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
+        source = self.to_arrow_reader() if isinstance(self.batches, RowStore) else self.to_arrow()
+        return source.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
         from gpuql.api.table_text import format_result

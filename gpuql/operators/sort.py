@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from gpuql.columnar.batch import Batch
-from gpuql.columnar.column import Array, Column
-from gpuql.columnar.concat import concat_batches, concat_columns
+from gpuql.columnar.column import Array
 from gpuql.expressions.evaluate import evaluate
+from gpuql.memory.row_store import RowStore
+from gpuql.operators.collect import in_order
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql.operators.ordering import Direction
-from gpuql.operators.sort_keys import SortKeys
+from gpuql.operators.row_copies import bytes_per_row, gathered, gathered_columns, join_bytes_per_row, joined
+from gpuql.operators.sort_keys import SortKeys, SortOrder
+from gpuql.operators.sorted_runs import SortedRuns
 from gpuql.operators.top_n import KeyThreshold, rows_within, threshold_of
 from gpuql_kernels.tasks import serially
 from gpuql_planner.logical.expressions import AttributeRef
@@ -23,28 +26,42 @@ _SEED_ROWS = 1 << 13
 _GROWTH = 8
 #: A top-N state is cut back to N rows once it holds this many rows more than twice as many.
 _SPARE_ROWS = 1 << 10
+#: Rows are sorted to a run once that takes this share of the budget: the next part of the source stands beside it.
+_RUN_SHARE = 0.75
 
 
 @dataclass(eq=False)
 class SortState:
-    """Rows of one worker: batches of attributes and computed keys, by sequence; ``num_rows`` over all of them.
+    """Rows of one worker, of attributes and computed keys, by sequence; ``sort_bytes`` is what sorting them takes.
 
-    With a limit, ``num_seen`` counts the rows looked at, ``last_sequence`` is the highest of their sequences, and
-    ``thresholds`` are the keys of the last row that can be in the result, once enough rows are known.
+    ``cut_bytes`` is what it takes to find the best of them by their keys. With a limit, ``num_seen`` counts the rows
+    looked at, ``last_sequence`` is the highest of their sequences, and ``thresholds`` are the keys of the last row that
+    can be in the result, once enough rows are known. Once it holds more than ``cut_above`` rows the state is cut back.
+    ``runs`` are those of all workers, in the first one's state.
     """
 
-    batches: list[tuple[int, Batch]] = field(default_factory=list)
+    rows: RowStore
+    cut_above: int
     num_rows: int = 0
+    sort_bytes: int = 0
+    cut_bytes: int = 0
     num_seen: int = 0
     last_sequence: int = -1
     thresholds: list[KeyThreshold] | None = None
+    runs: SortedRuns | None = None
+
+    def forget(self, context: RunContext) -> None:
+        """Begin anew, without rows."""
+        self.rows = context.memory.new_store("sort")
+        self.num_rows = self.sort_bytes = self.cut_bytes = 0
 
 
 class SortOperator:
     """Runs a :class:`SortSink`.
 
     With a limit N, a worker keeps little more than N rows: it compares keys with those of the N-th best row so far,
-    and touches other columns only for rows that come before it.
+    and touches other columns only for rows that come before it. Rows that memory has no room to sort at once are
+    sorted in runs, between the parts of the source, by all workers.
     """
 
     def __init__(self, node: SortSink) -> None:
@@ -55,12 +72,15 @@ class SortOperator:
             for position, key in enumerate(node.keys)
         ]
         self._directions = [Direction(key.descending, key.nulls_first) for key in node.keys]
+        self._order = SortOrder(tuple(self._key_ids), tuple(self._directions))
         # Sorted: columns of all batches in one order.
         self._needed = sorted({a.id for a in node.attributes} | {key for key in self._key_ids if key >= 0})
 
     def new_state(self, context: RunContext) -> SortState:
         """No rows."""
-        return SortState()
+        return SortState(
+            context.memory.new_store("sort"), 0 if self._stop is None else 2 * self._stop + _SPARE_ROWS
+        )
 
     def consume(self, state: SortState, batch: Batch, sequence: int, context: RunContext) -> None:
         """Keep the rows, or with a limit those that can be among the first."""
@@ -70,7 +90,7 @@ class SortOperator:
                 columns[place] = evaluate(key.expression, batch, context)
         rows = Batch(columns, batch.num_rows)
         if self._stop is None:
-            self._keep(state, rows, sequence)
+            self._keep(state, rows, sequence, context)
             return
         context = replace(context, run_tasks=serially)  # this runs on one of the threads
         start = 0
@@ -79,12 +99,23 @@ class SortOperator:
             part = rows.slice(start, start + size) if start or size < rows.num_rows else rows
             self._keep_best(state, part, sequence, context)
             start += size
-        if not state.batches:
-            self._keep(state, rows.slice(0, 0), sequence)  # of no rows, the types are still asked for
+        if not len(state.rows):
+            self._keep(
+                state, rows.slice(0, 0), sequence, context
+            )  # of no rows, the types are still asked for
 
-    def _keep(self, state: SortState, rows: Batch, sequence: int) -> None:
-        state.batches.append((sequence, rows))
+    def _keep(self, state: SortState, rows: Batch, sequence: int, context: RunContext) -> None:
+        state.rows.append(rows, sequence)
         state.num_rows += rows.num_rows
+        state.sort_bytes += self._sort_bytes(rows, context)
+        if self._stop is not None:
+            state.cut_bytes += self._sort_bytes(self._keys_of(rows), context)
+
+    def _sort_bytes(self, rows: Batch, context: RunContext) -> int:
+        """Bytes that rows take while they are joined with others, then sorted, then copied in order."""
+        join = join_bytes_per_row(rows, context)
+        order = bytes_per_row(rows) + self._order.work_bytes(rows)
+        return int(max(join, order) * rows.num_rows)
 
     def _keep_best(self, state: SortState, rows: Batch, sequence: int, context: RunContext) -> None:
         """Keep what comes before the threshold, and lower that once enough was kept."""
@@ -100,33 +131,72 @@ class SortOperator:
         state.num_seen += num_seen
         state.last_sequence = max(state.last_sequence, sequence)
         if rows.num_rows:
-            self._keep(state, rows, sequence)
-        if state.num_rows > 2 * self._stop + _SPARE_ROWS:
+            self._keep(state, rows, sequence, context)
+        if state.num_rows > state.cut_above:
             self._cut_back(state, context)
+
+    def end_part(self, states: list[SortState], context: RunContext) -> None:
+        """Sort what was kept to a run if it is much, and make room for more."""
+        budget = context.memory.budget
+        for state in states:
+            if self._stop is not None and state.num_rows > 2 * self._stop + _SPARE_ROWS:
+                self._cut_back(state, context)  # there was no room before
+        if sum(state.sort_bytes for state in states) > _RUN_SHARE * budget.limit_bytes:
+            self._make_runs(states, context)
+        runs = states[0].runs
+        if runs is not None:
+            kept_bytes = sum(state.rows.reclaimable_bytes for state in states)
+            runs.make_room(int(_RUN_SHARE * budget.limit_bytes) - kept_bytes)
 
     def combine(self, states: list[SortState], context: RunContext) -> RowsResult:
         """Order all rows."""
-        ordered = sorted((item for state in states for item in state.batches), key=lambda item: item[0])
-        batches = [batch for _, batch in ordered]
-        if not batches:
-            return RowsResult([])
-        rows = _concatenated([b for b in batches if b.num_rows] or batches[:1], context)
-        if not rows.num_rows:
-            return RowsResult([rows.select(self._node.attributes)])
-        return RowsResult([self._sorted(rows, context)])
+        if states[0].runs is None:
+            result = self._sorted_at_once(states, context)
+            if result is not None:
+                return result
+        self._make_runs(states, context)
+        runs = states[0].runs
+        assert runs is not None, "rows that are too many for memory are there"
+        return RowsResult(runs.finish())
 
     def is_full(self, states: list[SortState]) -> bool:
         """Never: every row counts."""
         return False
 
+    # --- rows that memory has room for -------------------------------------------------------------------------------
+
+    def _sorted_at_once(self, states: list[SortState], context: RunContext) -> RowsResult | None:
+        """All rows in order; None if memory has no room for that."""
+        memory = context.memory
+        kept = in_order([state.rows for state in states])
+        for state in states[1:]:
+            state.rows = memory.new_store("sort")
+        if kept.is_spilled:
+            return None
+        # Rows and their copies in order stand side by side.
+        wanted = max(sum(state.sort_bytes for state in states), 2 * kept.total_bytes) - kept.reclaimable_bytes
+        if wanted > memory.budget.available_bytes:
+            return None
+        reservation = memory.try_reserve(max(0, wanted), "sort")
+        if reservation is None:
+            return None
+        result = memory.new_store("sort")
+        with reservation:
+            batches = list(kept.drain(reservation))
+            if not batches:
+                return RowsResult(result)
+            rows = joined(batches, context)
+            rows = self._sorted(rows, context) if rows.num_rows else rows.select(self._node.attributes)
+        result.append(rows)
+        return RowsResult(result)
+
     def _sorted(self, rows: Batch, context: RunContext) -> Batch:
         """The result's rows of all rows, in order."""
         attributes = rows.select(self._node.attributes)
         cut = slice(self._node.offset, self._stop)
-        keys = self._keys(rows, context)
+        keys = self._order.keys(rows, context)
         if self._takes_few_of(rows.num_rows) or not keys.in_one_word:
-            order = self._order(keys, rows.num_rows, context)[cut]
-            return Batch(_gather(attributes.columns, order, context), len(order))
+            return gathered(attributes, self._best(keys, rows.num_rows, context)[cut], context)
         # Key columns can be read from the sorted keys: that is a pass in order, where a gather jumps for every row.
         places = {key: self._key_ids.index(key) for key in attributes.columns if key in self._key_ids}
         decoded = {key: place for key, place in places.items() if keys.can_decode(place)}
@@ -138,17 +208,15 @@ class SortOperator:
         columns = {key: keys.decode(words, place) for key, place in decoded.items()}
         if others:
             assert order is not None, "asked for"
-            columns |= _gather(others, order[cut], context)
+            columns |= gathered_columns(others, order[cut], context)
         return Batch({key: columns[key] for key in attributes.columns}, len(words))
 
     def _takes_few_of(self, num_rows: int) -> bool:
         """Whether leaving out rows that cannot be in the result pays before sorting."""
         return self._stop is not None and 0 < 4 * self._stop < num_rows
 
-    def _keys(self, rows: Batch, context: RunContext) -> SortKeys:
-        return SortKeys([rows.columns[key] for key in self._key_ids], self._directions, context)
-
-    def _order(self, keys: SortKeys, num_rows: int, context: RunContext) -> Array:
+    def _best(self, keys: SortKeys, num_rows: int, context: RunContext) -> Array:
+        """Rows in order: all, or those that can be in the result."""
         words, bits = keys.encode()
         sort = context.kernels.sort
         if not self._takes_few_of(num_rows):
@@ -167,45 +235,100 @@ class SortOperator:
         """Replace the kept batches by their best rows, each still under its own sequence."""
         assert self._stop is not None, "only a limit cuts rows"
         xp = context.xp
-        ordered = sorted(state.batches, key=lambda item: item[0])
-        rows = concat_batches([batch for _, batch in ordered], xp=xp)
-        chosen = self._order(self._keys(rows, context), rows.num_rows, context)[: self._stop]
-        if self._stop:
-            keys = [rows.columns[key] for key in self._key_ids]
-            state.thresholds = threshold_of(keys, int(chosen[-1]), context)
-        chosen = xp.sort(chosen)
-        kept, start = [], 0
-        for sequence, batch in ordered:
-            stop = start + batch.num_rows
-            inside = chosen[(chosen >= start) & (chosen < stop)]
-            if len(inside):
-                kept.append((sequence, rows.take(inside)))
-            start = stop
-        state.batches = kept or [(ordered[0][0], rows.slice(0, 0))]
-        state.num_rows = sum(batch.num_rows for _, batch in kept)
+        reservation = None
+        if not state.rows.is_spilled:
+            reservation = context.memory.try_reserve(state.cut_bytes, "top-N")
+        if reservation is None:
+            state.cut_above = 2 * state.num_rows
+            return
+        with reservation:
+            numbered = list(state.rows.drain_numbered(reservation))
+            keys = joined([self._keys_of(batch) for _, batch in numbered], context)
+            chosen = self._best(self._order.keys(keys, context), keys.num_rows, context)[: self._stop]
+            if self._stop:
+                state.thresholds = self._threshold(keys, int(chosen[-1]), context)
+            chosen = xp.sort(chosen)
+            state.forget(context)
+            start = 0
+            for sequence, batch in numbered:
+                inside = chosen[(chosen >= start) & (chosen < start + batch.num_rows)] - start
+                if len(inside):
+                    self._keep(state, batch.take(inside), sequence, context)
+                start += batch.num_rows
+            if not len(state.rows):
+                self._keep(state, numbered[0][1].slice(0, 0), numbered[0][0], context)
 
+    def _keys_of(self, rows: Batch) -> Batch:
+        return Batch({key: rows.columns[key] for key in self._key_ids}, rows.num_rows)
 
-def _concatenated(batches: list[Batch], context: RunContext) -> Batch:
-    """All rows of the batches (at least one), a column by each task."""
-    keys = list(batches[0].columns)
-    columns: dict[int, Column] = {}
+    def _threshold(self, rows: Batch, row: int, context: RunContext) -> list[KeyThreshold]:
+        return threshold_of([rows.columns[key] for key in self._key_ids], row, context)
 
-    def task(index: int) -> None:
-        parts = [batch.columns[keys[index]] for batch in batches]
-        columns[keys[index]] = concat_columns(parts, xp=context.xp)
+    # --- rows that are too many --------------------------------------------------------------------------------------
 
-    context.run_tasks(len(keys), task)
-    return Batch({key: columns[key] for key in keys}, sum(batch.num_rows for batch in batches))
+    def _make_runs(self, states: list[SortState], context: RunContext) -> None:
+        """Sort all rows that are kept, as many at a time as there is room for, and keep them in order."""
+        memory = context.memory
+        runs = states[0].runs
+        if runs is None:
+            runs = SortedRuns(
+                self._order, self._node.attributes, context, offset=self._node.offset, stop=self._stop
+            )
+            states[0].runs = runs
+        most_bytes = int(_RUN_SHARE * memory.budget.limit_bytes)
+        kept = in_order([state.rows for state in states])
+        pending: list[Batch] = []
+        wanted = 0
+        with memory.reserve(0, "sort") as reservation:
 
+            def sort(batches: list[Batch]) -> None:
+                needed = sum(self._sort_bytes(batch, context) for batch in batches)
+                if reservation.try_resize(needed) or len(batches) == 1:
+                    reservation.resize(needed)
+                    self._make_run(runs, batches, states, context)
+                    reservation.resize(0)
+                else:
+                    half = len(batches) // 2
+                    later = batches[half:]
+                    del batches[half:]
+                    sort(batches)
+                    sort(later)
 
-def _gather(columns: Mapping[int, Column], order: Array, context: RunContext) -> dict[int, Column]:
-    """Rows ``order`` of every column."""
-    gather = context.kernels.sort.gather
-    gathered = {}
-    for key, column in columns.items():
-        values = gather(column.values, order, run_tasks=context.run_tasks)
-        validity = column.validity
-        if validity is not None:
-            validity = gather(validity, order, run_tasks=context.run_tasks)
-        gathered[key] = Column(column.dtype, values, validity, column.strings, column.bounds)
-    return gathered
+            for rows in self._slices(kept.drain(reservation), most_bytes, context):
+                context.check_cancelled()
+                more = self._sort_bytes(rows, context)
+                if wanted + more > most_bytes and pending:
+                    sort(pending)
+                    wanted = 0
+                wanted += more
+                pending.append(rows)
+                del rows
+            if pending:
+                sort(pending)
+        for state in states:
+            state.forget(context)
+
+    def _slices(self, batches: Iterator[Batch], most_bytes: int, context: RunContext) -> Iterator[Batch]:
+        """The rows in batches of which each alone can be sorted within ``most_bytes``."""
+        for batch in batches:
+            count = max(1, -(-self._sort_bytes(batch, context) // most_bytes))
+            step = max(1, -(-batch.num_rows // count))
+            for start in range(0, max(1, batch.num_rows), step):
+                yield batch.slice(start, start + step) if count > 1 else batch
+            del batch
+
+    def _make_run(
+        self, runs: SortedRuns, pending: list[Batch], states: list[SortState], context: RunContext
+    ) -> None:
+        """Sort rows and let go of them."""
+        rows = joined(pending, context)
+        if not rows.num_rows:
+            return
+        order = self._order.order(rows, context)[: self._stop]
+        if self._stop and len(order) == self._stop:
+            threshold = self._threshold(rows, int(order[-1]), context)
+            latest = max(state.last_sequence for state in states)
+            for state in states:
+                state.thresholds, state.last_sequence = threshold, latest
+        runs.add_run(rows, order)
+        context.memory.metrics.add_partitions(1)

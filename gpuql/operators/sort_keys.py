@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 
+from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions.vectors import is_wide
 from gpuql.operators.contract import RunContext
@@ -18,9 +20,49 @@ from gpuql.operators.ordering import (
     with_known_range,
 )
 from gpuql_kernels.sort.ties import LaterWords
+from gpuql_planner.types import TypeId
 
 #: Rows that one task encodes or decodes: the steps pass their arrays on in the cache.
 _TASK_ROWS = 1 << 16
+#: Memory of a sort, in bytes for each row: of row numbers; of each key word; and of strings that are equal in their
+#: first words, of which there are at most so many.
+_ORDER_BYTES = 28
+_WORD_BYTES = 12
+_TIE_BYTES = 16
+_FIRST_WORDS = 3
+
+
+@dataclass(frozen=True)
+class SortOrder:
+    """Which columns of a batch are the keys, most significant first, and how each is ordered."""
+
+    key_ids: tuple[int, ...]
+    directions: tuple[Direction, ...]
+
+    def keys(self, rows: Batch, context: RunContext) -> SortKeys:
+        """The keys of ``rows`` (at least one)."""
+        return SortKeys([rows.columns[key] for key in self.key_ids], self.directions, context)
+
+    def order(self, rows: Batch, context: RunContext) -> Array:
+        """Positions (int64) of ``rows`` (at least one) in order; equal rows stay as they are."""
+        keys = self.keys(rows, context)
+        words, bits = keys.encode()
+        order: Array = context.kernels.sort.order(
+            words, bits, later=keys.later(), run_tasks=context.run_tasks, consume=True
+        )
+        return order
+
+    def work_bytes(self, rows: Batch) -> int:
+        """Bytes of memory that :meth:`order` needs for each row, as measured for keys of all types."""
+        words, extra = 0, _ORDER_BYTES
+        for key in self.key_ids:
+            column = rows.columns[key]
+            if column.strings is not None and not column.strings.unique:
+                words += _FIRST_WORDS
+                extra += _TIE_BYTES
+            else:
+                words += 2 if column.dtype.id is TypeId.INTERVAL or is_wide(column) else 1
+        return extra + _WORD_BYTES * words
 
 
 class SortKeys:

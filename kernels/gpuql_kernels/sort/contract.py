@@ -22,12 +22,14 @@ class SortKernels(Protocol):
         *,
         later: Sequence[LaterWords] = (),
         run_tasks: RunTasks = ...,
+        consume: bool = False,
     ) -> Array:
         """Rows (int64) in ascending order of their keys; equal keys keep the order of rows (stable).
 
         ``words`` are uint64 arrays (n,), the most significant first; ``words[i]`` is below ``2**bits[i]``. Keys go on
         with the words that ``later`` gives, one after the other, for rows that are equal so far.
-        ``run_tasks`` lends threads; without it, and where the device has its own, none are used.
+        ``run_tasks`` lends threads; without it, and where the device has its own, none are used. With ``consume`` the
+        list ``words`` may be emptied, so that its arrays are freed as early as possible.
         """
 
     def sort(

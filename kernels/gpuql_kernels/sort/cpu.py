@@ -22,12 +22,13 @@ def order(
     *,
     later: Sequence[LaterWords] = (),
     run_tasks: RunTasks = serially,
+    consume: bool = False,
 ) -> Array:
     """Stable order."""
     if len(words[0]) >= SMALL_ROWS:
         from gpuql_kernels.sort.cpu_partitioned import order_large
 
-        return order_large(words, bits, run_tasks, later)
+        return order_large(words, bits, run_tasks, later, consume=consume)
     rows = order_few(words, bits)
     if later:
         order_ties(np, rows, repeats_of(np, words, rows), later, order_few_with_repeats)

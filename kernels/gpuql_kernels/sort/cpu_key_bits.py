@@ -15,9 +15,11 @@ Array = Any
 
 
 def squeeze(words: list[Array], bits: list[int], run_tasks: RunTasks) -> tuple[list[Array], list[int]]:
-    """Leave out bits that are the same in all rows: order only depends on the others."""
+    """Leave out bits that are the same in all rows: order only depends on the others. Empties ``words``."""
+    num_rows = len(words[0])
     squeezed, sizes = [], []
-    for word, size in zip(words, bits, strict=True):
+    for size in bits:
+        word = words.pop(0)
         runs = _runs(_varying(word, run_tasks))
         total = sum(length for _, length in runs)
         if total < size and len(runs) <= _MAX_RUNS:
@@ -27,7 +29,7 @@ def squeeze(words: list[Array], bits: list[int], run_tasks: RunTasks) -> tuple[l
         else:
             squeezed.append(word)
             sizes.append(size)
-    return (squeezed, sizes) if squeezed else ([np.zeros(len(words[0]), np.uint64)], [1])
+    return (squeezed, sizes) if squeezed else ([np.zeros(num_rows, np.uint64)], [1])
 
 
 def _varying(word: Array, run_tasks: RunTasks) -> int:

@@ -62,9 +62,15 @@ class _Output:
 
 
 def order_large(
-    words: list[Array], bits: list[int], run_tasks: RunTasks, later: Sequence[LaterWords] = ()
+    words: list[Array],
+    bits: list[int],
+    run_tasks: RunTasks,
+    later: Sequence[LaterWords] = (),
+    *,
+    consume: bool = False,
 ) -> Array:
     """Stable order; see ``contract``."""
+    words = words if consume else list(words)
     return _order(words, bits, run_tasks, later, with_repeats=False)[0]
 
 
@@ -76,15 +82,20 @@ def _order(
     *,
     with_repeats: bool,
 ) -> tuple[Array, Array | None]:
-    """Stable order, and which keys in it equal the one before (always, if rows that tie had to be looked for)."""
+    """Stable order, and which keys in it equal the one before (always, if rows that tie had to be looked for).
+
+    Empties ``words``.
+    """
     num_rows = len(words[0])
     if sum(bits) > 64:
         words, bits = squeeze(words, bits, run_tasks)
     packed = pack_bits(words, bits, run_tasks)
+    if packed is not words:
+        words.clear()
     rows = np.empty(num_rows, np.int64)
     sources = [*(_rest(word) for word in packed[1:]), *later]
     repeats = np.empty(num_rows, np.bool_) if sources or with_repeats else None
-    _WordSort(run_tasks).sort(packed[0], None, _Output(rows, repeats))
+    _WordSort(run_tasks).sort(packed.pop(0), None, _Output(rows, repeats))
     if repeats is not None:
 
         def order(keys: list[Array], key_bits: list[int]) -> tuple[Array, Array]:

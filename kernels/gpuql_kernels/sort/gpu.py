@@ -23,6 +23,7 @@ def order(
     *,
     later: Sequence[LaterWords] = (),
     run_tasks: RunTasks = serially,
+    consume: bool = False,
 ) -> Array:
     """Stable order."""
     rows = _order_words(words, bits)
