@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offline_bundle.install import sha256_of
@@ -13,6 +13,7 @@ from offline_bundle.parts import plan_parts, write_bundle
 from offline_bundle.wheels import BuildError, write_wheel
 
 
+@settings(deadline=None)  # a busy machine is no fault of the plan
 @given(
     sizes=st.dictionaries(st.text("abc", min_size=1), st.integers(0, 1000), max_size=12),
     capacity_bytes=st.integers(1, 400),
