@@ -30,6 +30,8 @@ _PARTITION_SHARE = 0.3
 _SPARSE_SHARE = 1 / 16
 
 _MANY_ROWS = 1 << 20
+#: An index over distinct strings: a hash and up to four slots for each.
+_STRING_INDEX_BYTES = 24
 
 KeyRanges = tuple[tuple[int, int] | None, ...]
 
@@ -90,7 +92,8 @@ def table_bytes(
     work += build_bytes(num_rows, span, sparse)
     sizes = [MAX_FILTER_BITS if known is None else known[1] - known[0] + 2 for known in ranges]
     filters = sum(min(size, MAX_FILTER_BITS, sparse) for size in sizes)
-    strings = row_bytes if any(key.dtype.id in (TypeId.VARCHAR, TypeId.BLOB) for key in node.keys) else 0
+    texts = sum(key.dtype.id in (TypeId.VARCHAR, TypeId.BLOB) for key in node.keys)
+    strings = row_bytes + texts * num_rows * _STRING_INDEX_BYTES if texts else 0
     return row_bytes + max(work + filters + strings, row_bytes)
 
 

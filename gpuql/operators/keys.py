@@ -17,6 +17,8 @@ from gpuql.expressions.vectors import as_wide, is_wide, joint_validity, measured
 from gpuql.operators.contract import KeyColumn, KeyEncoding, RunContext
 from gpuql_planner.types import TypeId
 
+#: Where a string array keeps the index over its strings.
+_INDEX = "index"
 #: Packed keys stay below this, so that sums and differences of them fit int64.
 PACKED_LIMIT = 2**62
 
@@ -179,7 +181,10 @@ def _build_strings(xp: Any, column: Column, context: RunContext) -> tuple[KeyCol
     codes, first = kernel.factorize(strings.offsets, strings.data, column.values)
     rows = column.values[first].astype(xp.int64)
     offsets, data = kernel.gather(strings.data, strings.offsets[rows], strings.offsets[rows + 1])
-    return KeyColumn(0, max(len(first), 1), StringArray(offsets, data, unique=True), -1), codes
+    distinct = StringArray(offsets, data, unique=True)
+    if len(first):
+        distinct.cache[_INDEX] = kernel.string_index(offsets, data)  # for probes, of which there may be many
+    return KeyColumn(0, max(len(first), 1), distinct, -1), codes
 
 
 def encode_probe(
@@ -301,5 +306,11 @@ def _probe_strings(
             remember(distinct, key, cached)
         codes = cached[1][column.values]
     else:
-        codes = kernel.lookup(distinct.offsets, distinct.data, strings.offsets, strings.data, column.values)
+        index = distinct.cache.get(_INDEX)
+        if index is None:
+            index = kernel.string_index(distinct.offsets, distinct.data)
+            remember(distinct, _INDEX, index)
+        codes = kernel.lookup_indexed(
+            index, distinct.offsets, distinct.data, strings.offsets, strings.data, column.values
+        )
     return codes, codes >= 0

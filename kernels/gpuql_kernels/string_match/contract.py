@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Array = Any
+#: Slots, each with the number of a string or -1, and the hash of each string.
+StringIndex = tuple[Array, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,24 @@ class StringMatchKernels(Protocol):
         /,
     ) -> Array:
         """Position, among the distinct strings ``offsets``/``data``, of each other string; -1 if absent: int64."""
+
+    def string_index(self, offsets: Array, data: Array, /) -> StringIndex:
+        """What :meth:`lookup` makes of the distinct strings, for many calls of :meth:`lookup_indexed`.
+
+        Memory: 8 bytes and 2 to 4 slots of 4 (from 2**31 strings on 8) bytes for each string.
+        """
+
+    def lookup_indexed(
+        self,
+        index: StringIndex,
+        offsets: Array,
+        data: Array,
+        other_offsets: Array,
+        other_data: Array,
+        other_rows: Array | None,
+        /,
+    ) -> Array:
+        """As :meth:`lookup`, with the index of ``offsets``/``data``."""
 
     def prefix_word(self, offsets: Array, data: Array, rows: Array | None, skip: int, /) -> Array:
         """Eight bytes after the first ``skip``, big-endian in a uint64, zero-padded: compares as the bytes do."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuql_kernels.string_match.contract import ANY_CHARACTER, ANY_SEQUENCE, LikePattern
+from gpuql_kernels.string_match.contract import ANY_CHARACTER, ANY_SEQUENCE, LikePattern, StringIndex
 from gpuql_kernels.thresholds import SEARCH_SAMPLE_BYTES as _SAMPLE_BYTES
 from gpuql_kernels.thresholds import SMALL_STRING_ROWS as SMALL_ROWS
 
@@ -237,7 +237,31 @@ def lookup(
         numbers = {text: index for index, text in enumerate(_strings(offsets, data, None))}
         others = _strings(other_offsets, other_data, other_rows)
         return np.array([numbers.get(text, -1) for text in others], np.int64)
-    return _loops().lookup(offsets, data, other_offsets, other_data, _all_rows(other_offsets, other_rows))
+    index = string_index(offsets, data)
+    return lookup_indexed(index, offsets, data, other_offsets, other_data, other_rows)
+
+
+def string_index(offsets: Array, data: Array, /) -> StringIndex:
+    """Index distinct strings by their hashes."""
+    count = len(offsets) - 1
+    slots = np.full(1 << max(4, (2 * count - 1).bit_length()), -1, np.int32 if count < 2**31 else np.int64)
+    hashes = np.empty(count, np.uint64)
+    _loops().fill_index(offsets, data, slots, hashes)
+    return slots, hashes
+
+
+def lookup_indexed(
+    index: StringIndex,
+    offsets: Array,
+    data: Array,
+    other_offsets: Array,
+    other_data: Array,
+    other_rows: Array | None,
+    /,
+) -> Array:
+    """Find strings among indexed ones."""
+    rows = _all_rows(other_offsets, other_rows)
+    return _loops().lookup(*index, offsets, data, other_offsets, other_data, rows)
 
 
 def prefix_word(offsets: Array, data: Array, rows: Array | None, skip: int, /) -> Array:

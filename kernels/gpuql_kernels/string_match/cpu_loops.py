@@ -291,36 +291,45 @@ def factorize(offsets: Array, data: Array, rows: Array) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def lookup(offsets: Array, data: Array, offsets_b: Array, data_b: Array, rows_b: Array) -> Array:
-    """Position of each string of the second set in the first, or -1."""
-    count = len(offsets) - 1
-    slots = np.uint64(16)
-    while slots < np.uint64(2 * count):
-        slots = slots * np.uint64(2)
-    table = np.full(slots, -1, np.int64)
-    hashes = np.empty(count, np.uint64)
-    for entry in range(count):
+def fill_index(offsets: Array, data: Array, slots: Array, hashes: Array) -> None:
+    """Put each string's number into a free slot (-1); ``slots`` are a power of two, at least twice the strings."""
+    mask = np.uint64(len(slots) - 1)
+    for entry in range(len(offsets) - 1):
         hashed = _hash(data, offsets[entry], offsets[entry + 1])
         hashes[entry] = hashed
-        slot = hashed & (slots - np.uint64(1))
-        while table[slot] >= 0:
-            slot = (slot + np.uint64(1)) & (slots - np.uint64(1))
-        table[slot] = entry
+        slot = hashed & mask
+        while slots[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = entry
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def lookup(
+    slots: Array,
+    hashes: Array,
+    offsets: Array,
+    data: Array,
+    offsets_b: Array,
+    data_b: Array,
+    rows_b: Array,
+) -> Array:
+    """Position of each string of the second set in the first, which is indexed, or -1."""
+    mask = np.uint64(len(slots) - 1)
     result = np.empty(len(rows_b), np.int64)
     for i in range(len(rows_b)):
         begin, end = offsets_b[rows_b[i]], offsets_b[rows_b[i] + 1]
         hashed = _hash(data_b, begin, end)
-        slot = hashed & (slots - np.uint64(1))
+        slot = hashed & mask
         found = np.int64(-1)
-        while table[slot] >= 0:
-            entry = table[slot]
+        while slots[slot] >= 0:
+            entry = np.int64(slots[slot])
             if (
                 hashes[entry] == hashed
                 and _order(data, offsets[entry], offsets[entry + 1], data_b, begin, end) == 0
             ):
                 found = entry
                 break
-            slot = (slot + np.uint64(1)) & (slots - np.uint64(1))
+            slot = (slot + np.uint64(1)) & mask
         result[i] = found
     return result
 
@@ -372,6 +381,7 @@ SIGNATURES = {
     character_range: [f"({_STRINGS}, {rows}, int64, int64)" for rows in _ROWS],
     gather: ["(uint8[::1], int64[::1], int64[::1])"],
     factorize: [f"({_STRINGS}, {rows})" for rows in _ROWS],
-    lookup: [f"({_STRINGS}, {_STRINGS}, {rows})" for rows in _ROWS],
+    fill_index: [f"({_STRINGS}, {slots}, uint64[::1])" for slots in _ROWS],
+    lookup: [f"({slots}, uint64[::1], {_STRINGS}, {_STRINGS}, {rows})" for slots in _ROWS for rows in _ROWS],
     prefix_word: [f"({_STRINGS}, {rows}, int64)" for rows in _ROWS],
 }

@@ -9,7 +9,7 @@ import numpy as np
 from gpuql_kernels.array_module import array_module
 from gpuql_kernels.hash_table.gpu import number_by_first, row_dtype
 from gpuql_kernels.string_match import gpu_kernels
-from gpuql_kernels.string_match.contract import LikePattern
+from gpuql_kernels.string_match.contract import LikePattern, StringIndex
 
 Array = Any
 
@@ -137,12 +137,36 @@ def lookup(
     offsets: Array, data: Array, other_offsets: Array, other_data: Array, other_rows: Array | None, /
 ) -> Array:
     """Find strings among distinct ones."""
+    index = string_index(offsets, data)
+    return lookup_indexed(index, offsets, data, other_offsets, other_data, other_rows)
+
+
+def string_index(offsets: Array, data: Array, /) -> StringIndex:
+    """Index distinct strings by their hashes."""
+    xp = array_module(data)
+    num_entries, entries = _strings(xp, offsets, data, None)
+    if num_entries == 0:
+        return xp.zeros(0, np.int32), xp.zeros(0, np.uint64)
+    hashes, owners, _ = _insert(xp, num_entries, entries)
+    return owners, hashes
+
+
+def lookup_indexed(
+    index: StringIndex,
+    offsets: Array,
+    data: Array,
+    other_offsets: Array,
+    other_data: Array,
+    other_rows: Array | None,
+    /,
+) -> Array:
+    """Find strings among indexed ones."""
     xp = array_module(data)
     num_entries, entries = _strings(xp, offsets, data, None)
     num_rows, others = _strings(xp, other_offsets, other_data, other_rows)
     result = xp.full(num_rows, -1, np.int64)
     if num_entries:
-        hashes, owners, _ = _insert(xp, num_entries, entries)
+        owners, hashes = index
         gpu_kernels.look_up(num_rows, *others, *entries[:2], hashes, owners, result)
     return result
 
