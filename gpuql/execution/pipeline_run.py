@@ -184,7 +184,7 @@ class PipelineRunner:
         context = sink.context
         derived = self._partials.of(pipeline) if isinstance(sink.operator, AggregateOperator) else None
         run = pipeline if derived is None else derived.pipeline
-        inputs, lowered = self._inputs(run, source, context, settings, measured)
+        inputs, lowered = self._inputs(run, source, context, settings, measured, is_part=True)
         if lowered is None or lowered.fused is None or lowered.fused.aggregates is None:
             return self._feed(pipeline, inputs, lowered, sink, sequence, context, settings)
         if derived is None:
@@ -227,12 +227,14 @@ class PipelineRunner:
         context: RunContext,
         settings: ExecutionSettings,
         measured: PipelineMetrics,
+        *,
+        is_part: bool = False,
     ) -> tuple[Inputs, Lowered | None]:
         measured.num_parts += 1
         measured.num_source_rows += source.num_rows
         measured.num_bytes += sum(column.nbytes for column in source.columns.values())
         self._device.load_ahead(source.num_rows)
-        inputs = Inputs(source, context.results, partial(self._evaluate, context))
+        inputs = Inputs(source, context.results, partial(self._evaluate, context), is_part=is_part)
         return inputs, self._choose_tier(pipeline, inputs, context, settings, measured)
 
     def _feed(

@@ -20,12 +20,14 @@ class Inputs:
     """What bindings read: the source rows, the results of earlier pipelines, and columns computed ahead.
 
     ``evaluate`` interprets an expression over all source rows; what it gave in this run is kept in ``computed``.
+    ``is_part`` says that the rows, or those of a join table, are a part of all, and gone after this run.
     """
 
     batch: Batch
     results: dict[int, SinkResult]
     evaluate: Callable[[Expression, Batch], Column]
     computed: dict[int, Column] = field(default_factory=dict)
+    is_part: bool = False
 
     def compute(self, expression: Expression) -> Column:
         """Value of ``expression`` for every source row."""

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from gpuql.columnar.column import StringArray
+from gpuql.columnar.parts import root_of
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import FusedDriver
 from gpuql.execution.fused.lower import FusedPipeline, PipelineLowering
@@ -64,7 +65,11 @@ class LoweringCache:
         return len(self._entries)
 
     def lower(self, pipeline: Pipeline, inputs: Inputs, context: RunContext) -> Lowered:
-        """Lower ``pipeline`` for inputs of this form, or find that it was done before."""
+        """Lower ``pipeline`` for inputs of this form, or find that it was done before.
+
+        What was lowered for a part of the rows is not kept if it names objects of that part: they would stay in memory
+        with it.
+        """
         key = (id(pipeline), inputs_signature(pipeline, inputs))
         with self._lock:
             known = self._entries.get(key)
@@ -74,6 +79,8 @@ class LoweringCache:
         lowered = self._lower(pipeline, inputs, context)
         if context.device is not None:
             context.device.finish()  # other queries, on other streams, may use the arrays that lowering made
+        if inputs.is_part and not all(_is_resident(reference(), context) for reference in lowered.named):
+            return lowered
         with self._lock:
             if id(pipeline) not in self._pipelines:
                 reference = weakref.ref(pipeline, partial(self._forget, id(pipeline)))
@@ -116,3 +123,8 @@ class LoweringCache:
             # Python refuses more than 20 loops, or 100 indentations, within each other.
             return Lowered(None, None, f"too many joins for one loop: {probes}", named)
         return Lowered(fused, compiled, fused.remaining_reason, named)
+
+
+def _is_resident(named: object, context: RunContext) -> bool:
+    """Whether an object that a key names belongs to a table."""
+    return isinstance(named, StringArray) and id(root_of(named.offsets)) in context.memory.resident
