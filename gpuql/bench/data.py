@@ -51,7 +51,9 @@ class TpchGenerator:
     """
 
     def __init__(self, scale_factor: float, threads: int | None = None) -> None:
-        program = shutil.which("tpcgen-cli") or shutil.which("tpcgen-cli", path=sysconfig.get_path("scripts"))
+        # Packages installed into a folder of their own (pip --target) have their programs in its bin.
+        folders = [sysconfig.get_path("scripts"), *(str(Path(entry) / "bin") for entry in sys.path)]
+        program = shutil.which("tpcgen-cli") or shutil.which("tpcgen-cli", path=os.pathsep.join(folders))
         if program is None:
             raise InputError(
                 "data generator not found: tpcgen-cli", hint="pip install 'gpuql[bench]', or give --data DIR"

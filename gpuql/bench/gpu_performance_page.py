@@ -99,7 +99,9 @@ def _machine(document: Document) -> str:
     rows += [
         (f"launch, {name.removesuffix('_us').replace('_', ' ')}", f"{value:.2f} µs")
         for name, value in launches.items()
+        if name.endswith("_us")
     ]
+    rows += [("launches go", launches["path"])] if "path" in launches else []
     for name, entry in results(document, "fixed-cost").get("statements", {}).items():
         rows.append((f"query, {name}", f"{entry['hot_ms']:.3f} ms (first {entry['first_ms']:.1f} ms)"))
     return _section("Memory, launches, fixed costs", _table(("what", "measured"), rows)) if rows else ""

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from gpuql import __version__
-from gpuql.device import measure_cuda, measure_host
+from gpuql.device import measure_cuda, measure_host, open_device
+from gpuql.memory.pool import open_pool
 
 
 def describe_machine() -> dict[str, str | int]:
@@ -52,5 +53,6 @@ def copy_bytes_per_s(device: str, threads: int, num_bytes: int = 128 << 20) -> f
     Read and written bytes both count. A GPU's own memory, else the host's, with ``num_bytes`` for each thread.
     """
     if device == "gpu":
+        open_pool(open_device("gpu").ordinal)  # else CuPy would keep what it allocates here from the pool
         return measure_cuda.device_bytes_per_second()[0]
     return measure_host.copy_bytes_per_second(threads, num_bytes)

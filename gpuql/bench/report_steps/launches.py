@@ -11,9 +11,15 @@ def run(context: StepContext) -> None:
     """Record microseconds per launch."""
     if context.device == "cpu":
         raise StepUnavailable("the CPU launches no kernels")
+    from gpuql_kernels.grid.gpu import launch_refusal
+
     device = open_device(context.device)
     if device.name == "gpu":
         open_pool(device.ordinal)
+    if device.name == "gpu":
+        refusal = launch_refusal()
+        context.record(path="through Numba" if refusal else "straight to the driver", refusal=refusal)
+        context.say(f"launches go {context.results['path']}{': ' if refusal else ''}{refusal}")
     seconds = measure_cuda.launch_seconds(
         device.xp, measure_cuda.waiter(device.name), 10 if context.small else 2000
     )

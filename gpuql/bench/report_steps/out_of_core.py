@@ -39,8 +39,9 @@ def run(context: StepContext) -> None:
             needed = max(needed, sum(pipeline.num_bytes for pipeline in result.metrics.pipelines))
             del result
         context.record(setting=setting, largest_query_bytes=needed, runs=found)
-        for share in _SHARES:
-            limit = f"{max(1 << 10, int(needed * share) >> 10)}KiB"
+        # Not below a megabyte, which tiny data may well need.
+        limits = {f"{max(1 << 10, int(needed * share) >> 10)}KiB": share for share in reversed(_SHARES)}
+        for limit, share in sorted(limits.items(), key=lambda item: -item[1]):
             try:
                 connection.set_variable(setting, limit)
             except GpuqlError as error:
