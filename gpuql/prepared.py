@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpuql.api.device_result import DeviceResult
 from gpuql.api.result import Result
+from gpuql.columnar.batch import Batch
 from gpuql.config import Settings
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
@@ -21,7 +23,7 @@ from gpuql_planner.sql.statements import Query
 
 if TYPE_CHECKING:
     from gpuql.execution.device_choice import DeviceChoice
-    from gpuql.execution.executor import Executor, TableRows
+    from gpuql.execution.executor import Executor, RowsThere, TableRows
     from gpuql_planner.physical.nodes import PhysicalPlan
 
 
@@ -129,7 +131,18 @@ class PreparedQuery:
         """Run to the end; ``rows`` takes the rows as they come. Errors: as :meth:`run`, and those of ``rows``."""
         self._run(self._host.settings(), rows)
 
-    def _run(self, settings: Settings, into: TableRows | None = None) -> Result:
+    @room_for_deep_statements()
+    def run_on_device(self) -> DeviceResult:
+        """Run to the end; the rows stay on the device. Errors: as :meth:`run`; OutOfMemoryError if it is too small."""
+        from gpuql.execution.executor import RowsThere
+
+        there = RowsThere()
+        result = self._run(self._host.settings(), there)
+        return DeviceResult(
+            result.outputs, result.names, there.rows, there.device, there.release, there.metrics
+        )
+
+    def _run(self, settings: Settings, into: TableRows | RowsThere | None = None) -> Result:
         plan = self.physical_plan(settings)
         choice = self._host.device_choice(settings)
         if choice is not None:
@@ -196,6 +209,12 @@ class FinishedQuery:
     def run(self) -> Result:
         """The result."""
         return self._result
+
+    def run_on_device(self) -> DeviceResult:
+        """The result in host arrays."""
+        columns = dict(zip((a.id for a in self._result.outputs), self._result.whole_columns(), strict=True))
+        rows = Batch(columns, self._result.num_rows)
+        return DeviceResult(self._result.outputs, self._result.names, rows, "cpu", lambda: None)
 
     def explain(self, mode: str) -> str:
         """Says that nothing is left to run."""

@@ -15,6 +15,7 @@ from gpuql.api.binding import (
     contains_aggregate,
     output_name,
 )
+from gpuql.api.device_result import DeviceResult
 from gpuql.api.expressions import ColumnExpr, Expr, SortExpr, as_column, as_expr, as_sort_key, flatten
 from gpuql.api.joining import join_plans
 from gpuql.api.result import Result, Row
@@ -39,6 +40,9 @@ class RunnableQuery(Protocol):
 
     def run(self) -> Result:
         """Run it."""
+
+    def run_on_device(self) -> DeviceResult:
+        """Run it; the rows stay where they were made."""
 
     def explain(self, mode: str) -> str:
         """Plan as text; ``mode`` is plan, analyze or codegen."""
@@ -287,6 +291,10 @@ class DataFrame:
         """Run the query; a ``pyarrow.Table``."""
         return self.collect().to_arrow()
 
+    def to_arrow_reader(self) -> Any:
+        """Run the query; a ``pyarrow.RecordBatchReader`` (see :meth:`Result.to_arrow_reader`)."""
+        return self.collect().to_arrow_reader()
+
     def to_pandas(self) -> Any:
         """Run the query; a ``pandas.DataFrame``."""
         return self.collect().to_pandas()
@@ -298,6 +306,13 @@ class DataFrame:
     def to_numpy(self) -> dict[str, Any]:
         """Run the query; a NumPy array by column name."""
         return self.collect().to_numpy()
+
+    def to_device(self) -> DeviceResult:
+        """Run the query; its columns stay where it ran, on a GPU as arrays of the GPU (see :class:`DeviceResult`).
+
+        Errors: OutOfMemoryError if the result has no room there.
+        """
+        return self._prepared.run_on_device()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.collect().__arrow_c_stream__(requested_schema)

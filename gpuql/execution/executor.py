@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -15,7 +15,7 @@ from gpuql.config import parse_bytes
 from gpuql.device import Device
 from gpuql.execution.cancellation import CancelToken
 from gpuql.execution.fused.driver import FusedDriver
-from gpuql.execution.host_results import bring_to_host, finished_rows
+from gpuql.execution.host_results import bring_to_host, finished_rows, plain_rows
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
 from gpuql.execution.morsels import Workers
 from gpuql.execution.pipeline_run import ExecutionSettings, PipelineRunner
@@ -62,6 +62,25 @@ class _Directed:
         self.target.append([batch[attribute] for attribute in self.outputs], batch.num_rows, sequence)
 
 
+class RowsThere:
+    """The rows of a query where they were made, once :meth:`Executor.execute` has put them there.
+
+    ``rows`` are plain columns on ``device``; the bytes count until ``release`` is called.
+    """
+
+    def __init__(self) -> None:
+        self.rows = Batch({}, 0)
+        self.device = ""
+        self.metrics = QueryMetrics()
+        self.release: Callable[[], None] = lambda: None
+
+    def keep(self, result: RowsResult, context: RunContext, device: str, metrics: QueryMetrics) -> None:
+        """Take the rows, as one batch. Errors: OutOfMemoryError."""
+        self.rows, self.device, self.metrics = plain_rows(result, context.xp), device, metrics
+        if context.device is not None:
+            self.release = context.device.lasting(self.rows)
+
+
 class Executor:
     """One device and its worker threads. Safe to use from several threads at once."""
 
@@ -86,14 +105,17 @@ class Executor:
         cancel: CancelToken,
         settings: ExecutionSettings,
         memory: ConnectionMemory,
-        into: TableRows | None = None,
+        into: TableRows | RowsThere | None = None,
     ) -> QueryResult:
-        """Run ``plan`` to its end within the limits of ``memory``; its rows go ``into`` a table if one is given.
+        """Run ``plan`` to its end within the limits of ``memory``.
+
+        The rows go ``into`` a table if one is given, or stay where they were made.
 
         Errors: those of SQL and of readers; InterruptError once ``cancel`` is set; DeviceError if CUDA fails. A failed
         run leaves nothing behind.
         """
         host = memory.open_query(cancel.check)
+        table = into is not None and not isinstance(into, RowsThere)
         try:
             if self._device_memory is None:
                 return self._execute(plan, cancel, settings, memory, host, None, into)
@@ -103,7 +125,7 @@ class Executor:
                     return self._execute(plan, cancel, settings, memory, host, device, into)
                 except OutOfMemoryError as error:
                     # Rows are there but cannot be brought together, nor to the host as they are.
-                    if not is_device_memory_error(error) or settings.on_unsupported == "error" or into is not None:
+                    if not is_device_memory_error(error) or settings.on_unsupported == "error" or table:
                         raise
                     failed = error.message
             return self._execute(plan, cancel, settings, memory, host, None, into, moved=failed)
@@ -125,6 +147,7 @@ class Executor:
         memory: ConnectionMemory,
         host: QueryMemory,
         device: DeviceQuery | None,
+        into: TableRows | RowsThere | None,
         *,
         moved: str = "",
     ) -> QueryResult:
@@ -136,7 +159,7 @@ class Executor:
         if device is not None:
             run.metrics.device_memory = device.memory.metrics
         readers = _last_readers(plan)
-        collector = None if into is None else _Directed(into, plan.outputs)
+        collector = None if into is None or isinstance(into, RowsThere) else _Directed(into, plan.outputs)
         for index in range(len(plan.pipelines)):
             cancel.check()
             if index == len(plan.pipelines) - 1 and run.context.device is None:
@@ -147,7 +170,10 @@ class Executor:
         result = run.context.results[len(plan.pipelines) - 1]
         assert isinstance(result, RowsResult), "the last sink keeps rows"
         rows: Sequence[Batch] | RowStore
-        if collector is not None:
+        if isinstance(into, RowsThere):
+            into.keep(result, run.context, run.lane.device.name, run.metrics)
+            rows = []
+        elif collector is not None:
             kept = result.batches
             for place, batch in enumerate(kept.drain() if isinstance(kept, RowStore) else kept):
                 held = run.context.device

@@ -1,4 +1,4 @@
-"""What pipelines left on a device, brought to the host, where the rest of a query goes on."""
+"""What pipelines left on a device: brought to the host, where the rest of a query goes on, or put together there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from gpuql.columnar.batch import Batch
-from gpuql.columnar.column import Array, StringArray
+from gpuql.columnar.column import NATURAL_DTYPE, Array, Column, StringArray
+from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.parts import batch_size
 from gpuql.memory.device_memory import DeviceQuery
 from gpuql.memory.query_memory import QueryMemory
@@ -100,3 +101,17 @@ def finished_rows(
         store.hand_over(new_account())
         return store
     return list(store)
+
+
+def plain_rows(result: RowsResult, xp: Any) -> Batch:
+    """All rows in one batch of plain columns, each as wide as its type, where they are."""
+    rows = concat_batches(list(result), xp=xp)
+    return Batch({key: _widened(column) for key, column in rows.columns.items()}, rows.num_rows)
+
+
+def _widened(column: Column) -> Column:
+    values = column.values
+    natural = NATURAL_DTYPE.get(column.dtype.id)
+    if natural is not None and column.strings is None:
+        values = values.astype(natural, copy=False)
+    return Column(column.dtype, values, column.validity, column.strings)

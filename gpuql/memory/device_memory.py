@@ -6,10 +6,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, StringArray
+from gpuql.columnar.parts import batch_size, string_bytes
 from gpuql.device import Device
 from gpuql.memory.budget import Budget
 from gpuql.memory.connection_memory import default_limit_bytes
@@ -49,6 +51,9 @@ class DeviceMemory:
                 else:
                     self._limits[holder] = limit_bytes
             self.budget.limit_bytes = min(self._limits.values(), default=self._default_bytes)
+        too_much = self.budget.used_bytes - self.budget.limit_bytes
+        if too_much > 0:
+            self.columns.reclaim(too_much)
 
     def reclaim(self, num_bytes: int) -> int:
         """Free about ``num_bytes`` of the device by what its budget knows of; how many it freed."""
@@ -133,6 +138,19 @@ class DeviceQuery:
         """Wait for the device to do what it was told to."""
         self._device.link.finish()
 
+    def lasting(self, batch: Batch) -> Callable[[], None]:
+        """Let rows outlive the query, their bytes counted until the function that is returned is called.
+
+        Errors: OutOfMemoryError.
+        """
+        size = batch_size(batch)
+        num_bytes = size.row_bytes + sum(string_bytes(strings) for strings in size.strings)
+        budget = self._device.budget
+        account = budget.open_account(running=False)
+        budget.take(self.memory.account, num_bytes, "a result on the GPU", self._check_cancelled)
+        budget.transfer(self.memory.account, account, num_bytes)
+        return partial(budget.close_account, account)
+
     def attempt(self) -> Callable[[], None]:
         """Begin something that may fail; the function that is returned gives back what it took until then.
 
@@ -154,8 +172,8 @@ class DeviceQuery:
 
     def close(self) -> None:
         """Give everything back. Twice does no harm."""
+        self._pins.release()  # before the account is closed, which wakes queries that wait for memory
         self.memory.close()
-        self._pins.release()
 
 
 _lock = threading.Lock()

@@ -68,7 +68,8 @@ def main(spill_folder: str) -> dict[str, Any]:
             beyond_columns = memory.budget.used_bytes - memory.columns.used_bytes
             if beyond_columns or memory.columns.reclaimable_bytes != memory.columns.used_bytes:
                 report["wrong"].append([name, gpu_limit, limit, "left behind", beyond_columns])
-    report["to_files"] = through_all_tiers(connection, expected)
+    report["on_device"] = stays_on_device(connection, memory, expected)
+    report["to_files"] = through_all_tiers(connection, memory, expected)
     report["explained"] = explained(connection)
     report["refused"] = refused(connection)
     report["interrupted"] = interrupted(connection, memory)
@@ -98,10 +99,27 @@ def filled(connection: gpuql.Connection) -> gpuql.Connection:
     return connection
 
 
-def through_all_tiers(connection: gpuql.Connection, expected: dict[str, Any]) -> int:
+def stays_on_device(connection: gpuql.Connection, memory: Any, expected: dict[str, Any]) -> dict[str, Any]:
+    """A result that is not copied to the host is counted as long as it lives."""
+    connection.set_variable("gpu_memory_limit", "1GB")
+    result = connection.sql("SELECT a, u, n FROM t WHERE a < 20 ORDER BY u").to_device()
+    held = memory.budget.used_bytes - memory.columns.used_bytes
+    texts = [bytes(result["u"].data[slice(*result["u"].offsets[[p, p + 1]])]) for p in result["u"].values]
+    rows = list(zip(map(bytes.decode, texts), result["a"].values.tolist(), strict=True))
+    found = {"device": result.device, "held": held, "right": rows == expected["filter"]}
+    found["dtype"] = str(result["a"].values.dtype)
+    found["nulls"] = int((~result["n"].validity).sum())
+    del result
+    gc.collect()
+    found["left"] = memory.budget.used_bytes - memory.columns.used_bytes
+    return found
+
+
+def through_all_tiers(connection: gpuql.Connection, memory: Any, expected: dict[str, Any]) -> int:
     """Rows that neither the device nor the host has room for; bytes that went to files, -1 if they came back wrong."""
     connection.set_variable("gpu_memory_limit", "60KB")
     connection.set_variable("memory_limit", "120KB")
+    memory.columns.clear()
     result = connection.sql(QUERIES["all rows"]).collect()
     assert result.metrics.device_memory.spilled_bytes > 0
     to_files = int(result.metrics.memory.spilled_bytes)

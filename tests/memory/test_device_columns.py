@@ -222,6 +222,14 @@ def test_limits_of_connections_share_one_memory(device: DeviceMemory) -> None:
     assert device.budget.limit_bytes == default
 
 
+def test_a_lower_limit_lets_go_of_columns(device: DeviceMemory) -> None:
+    columns = [integers(1000, seed) for seed in range(5)]
+    with device.running_query(unlimited_memory(), lambda: None) as running:
+        running.keep(batch_of(columns))
+    device.limit(device, 20_000)
+    assert device.columns.used_bytes == 16_000
+
+
 def test_many_threads(device: DeviceMemory) -> None:
     """Threads keep columns of a set that does not fit, two at a time, while some of the columns are replaced."""
     device.budget.limit_bytes = 60_000

@@ -75,6 +75,15 @@ def test_without_enough_the_rest_of_a_query_runs_on_the_cpu_and_says_so(report: 
     assert "ran on cpu: sort needs more GPU memory than is left" in report["explained"]
 
 
+def test_a_result_can_stay_on_the_device(report: dict[str, Any]) -> None:
+    found = report["on_device"]
+    assert found["right"]
+    assert (found["device"], found["dtype"]) == ("cudasim", "int64")
+    assert found["held"] > 0
+    assert found["left"] == 0
+    assert found["nulls"] > 0
+
+
 def test_rows_go_through_the_host_to_files(report: dict[str, Any]) -> None:
     assert report["to_files"] > 0
 
