@@ -160,10 +160,11 @@ def _out_of_core(document: Document) -> str:
     rows = []
     for entry in found.get("runs", []):
         further = ", ".join(
-            f"{name.replace('_', ' ')} {value:,}"
-            for name, value in entry.items()
-            if "spill" in name or "evict" in name
+            f"{entry[name]:,} bytes {name.replace('_', ' ')}"
+            for name in ("spilled_to_host", "spilled_to_files")
+            if name in entry
         )
+        further = "; ".join(filter(None, [further, *entry.get("moved", [])]))
         elapsed = f"{entry['ms']:.1f}" if "ms" in entry else "-"
         outcome = entry.get("verdict") or entry["error"]
         rows.append((entry["query"], entry["limit"], elapsed, outcome, further))

@@ -245,7 +245,8 @@ class Report:
         self._write()
         factors = sorted({step.scale_factor for step in chosen if step.scale_factor})
         with (
-            tempfile.TemporaryDirectory(prefix="gpuql-report-") as folder,
+            # A compiler that outlives the step that was ended may still write there.
+            tempfile.TemporaryDirectory(prefix="gpuql-report-", ignore_cleanup_errors=True) as folder,
             DataGeneration([] if self._options.data else factors, self._options.threads) as generation,
         ):
             for step in chosen:

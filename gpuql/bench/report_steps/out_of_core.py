@@ -13,6 +13,7 @@ from gpuql.bench.report_steps.contract import StepContext, error_text
 from gpuql.bench.rows import Row, difference
 from gpuql.bench.timing import time_once
 from gpuql.errors import GpuqlError
+from gpuql.execution.metrics import QueryMetrics
 from gpuql.session import connect
 
 #: Queries with a large aggregation, large joins, or both.
@@ -58,15 +59,26 @@ def run(context: StepContext) -> None:
 
 
 def _run_limited(engine: GpuqlEngine, sql: str, expected: Sequence[Row]) -> dict[str, Any]:
-    """One run; further figures of the metrics (such as spilled bytes) come along under their own names."""
+    """One run, with what moved to slower memory meanwhile."""
     try:
         result, elapsed = time_once(partial(engine.execute, sql))
     except GpuqlError as error:
         return {"status": "failed", "error": error_text(error)}
     found = difference(expected, list(engine.rows(result)))
-    spilled: dict[str, int] = {}
-    for pipeline in result.metrics.pipelines:
-        for name, value in vars(pipeline).items():
-            if ("spill" in name or "evict" in name) and isinstance(value, int):
-                spilled[name] = spilled.get(name, 0) + value
-    return {"status": "done", "ms": round(elapsed, 3), "verdict": found or "same rows", **spilled}
+    memory = memory_figures(result.metrics)
+    return {"status": "done", "ms": round(elapsed, 3), "verdict": found or "same rows", **memory}
+
+
+def memory_figures(metrics: QueryMetrics) -> dict[str, Any]:
+    """Bytes that moved, peaks, and pipelines that ran elsewhere than planned; what is zero or empty is left out."""
+    figures: dict[str, Any] = {
+        "spilled_to_files": metrics.memory.spilled_bytes,
+        "host_peak_bytes": metrics.memory.peak_bytes,
+        "partitions": metrics.memory.partitions,
+    }
+    if metrics.device_memory is not None:
+        figures["spilled_to_host"] = metrics.device_memory.spilled_bytes
+        figures["device_peak_bytes"] = metrics.device_memory.peak_bytes
+        figures["partitions"] += metrics.device_memory.partitions
+    figures["moved"] = sorted({pipeline.moved for pipeline in metrics.pipelines if pipeline.moved})
+    return {name: value for name, value in figures.items() if value}

@@ -18,6 +18,7 @@ from gpuql.bench.engines import Engine, GpuqlEngine, open_peers
 from gpuql.bench.queries import load_queries
 from gpuql.bench.report_steps.bandwidth import copy_rate
 from gpuql.bench.report_steps.contract import StepContext, error_text
+from gpuql.bench.report_steps.out_of_core import memory_figures
 from gpuql.bench.rows import Row, difference
 from gpuql.bench.timing import median, time_once
 from gpuql.session import connect
@@ -70,6 +71,7 @@ def _gpuql_details(engine: GpuqlEngine, result: Any) -> dict[str, Any]:
         "bytes": sum(pipeline.num_bytes for pipeline in pipelines),
         "pipelines": len(pipelines),
         "setting": engine.connection.settings.device,
+        **memory_figures(result.metrics),
     }
 
 
