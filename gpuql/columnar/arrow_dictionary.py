@@ -21,6 +21,7 @@ from gpuql.columnar.arrow_strings import (
 )
 from gpuql.columnar.column import StringArray
 from gpuql.columnar.strings import narrow_positions
+from gpuql_planner.errors import InternalError
 from gpuql_planner.types import DataType, TypeId
 
 
@@ -40,6 +41,8 @@ class Dictionary:
     def positions(self, entries: Any) -> Host:
         """Position of each of ``entries``, all of which must be in the dictionary."""
         found = pc.index_in(entries.cast(self.entries.type), self.entries)
+        if found.null_count:
+            raise InternalError(f"strings are not in their dictionary: {found.null_count} of {len(found)}")
         wide = buffer_view(found.buffers()[1], np.int32, 0, len(found))
         positions: Host = narrow_positions(wide, len(self.strings))
         return positions

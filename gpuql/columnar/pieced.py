@@ -185,7 +185,9 @@ def unite(dtype: DataType, contents: Sequence[Column | PiecedColumn], name: str)
         known = content.bounds if isinstance(content, Column) else content.form.bounds
         bounds += [] if known is None else [known]
         if sample.strings is not None:
-            is_plain = is_plain or not sample.strings.unique
+            # Pieces without a dictionary in common may each have one of their own.
+            is_apart = isinstance(content, PiecedColumn) and len(own) > 1 and content.form.dictionary is None
+            is_plain = is_plain or is_apart or not sample.strings.unique
             dictionaries[id(sample.strings)] = sample.strings
     joined = (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else None
     dictionary = None
