@@ -232,7 +232,7 @@ class Connection:
         return self._running.cancel_all()
 
     def close(self) -> None:
-        """Stop all queries and let go of all tables. Closing twice does no harm."""
+        """Stop all queries and let go of all tables, and of rows of results in files. Twice does no harm."""
         with self._lock:
             self._closed = True
             self._running.cancel_all()
@@ -243,6 +243,7 @@ class Connection:
             self._executors.clear()
         for executor in executors:
             executor.close()
+        self._memory.close_results()
 
     def __enter__(self) -> Connection:
         self._check_open()

@@ -106,6 +106,10 @@ class Cursor:
         """All rows as a ``pyarrow.Table``."""
         return self.result.to_arrow()
 
+    def to_arrow_reader(self) -> Any:
+        """All rows as a ``pyarrow.RecordBatchReader``, one batch at a time."""
+        return self.result.to_arrow_reader()
+
     def to_pandas(self) -> Any:
         """All rows as a ``pandas.DataFrame``."""
         return self.result.to_pandas()

@@ -146,8 +146,12 @@ class Result:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Rows as dictionaries."""
+        return list(self.iter_dicts())
+
+    def iter_dicts(self) -> Iterator[dict[str, Any]]:
+        """Rows as dictionaries, one by one."""
         names = distinct_names(self.names)
-        return [dict(zip(names, row, strict=True)) for row in self.iter_rows()]
+        return (dict(zip(names, row, strict=True)) for row in self.iter_rows())
 
     def to_arrow(self) -> Any:
         """A ``pyarrow.Table`` with exact types."""
@@ -182,9 +186,10 @@ class Result:
         from gpuql.columnar.concat import concat_batches
         from gpuql.columnar.construct import null_column
 
-        if not len(self.batches):
+        batches = [batch.select(self.outputs) for batch in self.iter_batches()]
+        if not batches:
             return [null_column(attribute.dtype, 0) for attribute in self.outputs]
-        whole = concat_batches([batch.select(self.outputs) for batch in self.iter_batches()])
+        whole = concat_batches(batches)
         return [whole[attribute] for attribute in self.outputs]
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:

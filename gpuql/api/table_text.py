@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gpuql_planner.logical.expressions import Interval
@@ -62,12 +62,26 @@ def format_table(
     max_cell_width: int = 60,
 ) -> str:
     """A box with a header. ``right_aligned`` says per column which side the values stand on."""
-    cells = [[_fit(cell, max_cell_width) for cell in row] for row in (names, *rows)]
-    widths = [max(display_width(row[i]) for row in cells) for i in range(len(names))]
+    return "\n".join(table_lines(names, lambda: rows, right_aligned, max_cell_width=max_cell_width))
+
+
+def table_lines(
+    names: Sequence[str],
+    read_rows: Callable[[], Iterable[Sequence[str]]],
+    right_aligned: Sequence[bool],
+    *,
+    max_cell_width: int = 60,
+) -> Iterator[str]:
+    """As :func:`format_table`, line by line; rows are read twice, first for their widths, and never held together."""
+    widths = [0] * len(names)
+    for row in itertools.chain([names], read_rows()):
+        for place, cell in enumerate(row):
+            widths[place] = max(widths[place], display_width(_fit(cell, max_cell_width)))
 
     def line(row: Sequence[str]) -> str:
         padded = []
         for cell, width, right in zip(row, widths, right_aligned, strict=True):
+            cell = _fit(cell, max_cell_width)
             blank = " " * (width - display_width(cell))
             padded.append(blank + cell if right else cell + blank)
         return "│ " + " │ ".join(padded) + " │"
@@ -75,22 +89,32 @@ def format_table(
     def rule(left: str, middle: str, right: str) -> str:
         return left + middle.join("─" * (width + 2) for width in widths) + right
 
-    return "\n".join(
-        [rule("┌", "┬", "┐"), line(cells[0]), rule("├", "┼", "┤"), *map(line, cells[1:]), rule("└", "┴", "┘")]
-    )
+    yield rule("┌", "┬", "┐")
+    yield line(names)
+    yield rule("├", "┼", "┤")
+    yield from map(line, read_rows())
+    yield rule("└", "┴", "┘")
 
 
 def format_result(result: Result, *, max_rows: int = 40) -> str:
     """A result as a box, cut after ``max_rows`` rows, with a line that says how many rows there are."""
+    return "\n".join(result_lines(result, max_rows=max_rows))
+
+
+def result_lines(result: Result, *, max_rows: int) -> Iterator[str]:
+    """As :func:`format_result`, line by line: however many rows there are, few are in memory."""
     num_rows = result.num_rows
+    if result.outputs:
+
+        def read_rows() -> Iterator[list[str]]:
+            for row in itertools.islice(result.iter_rows(), max_rows):
+                yield [format_value(value) for value in row]
+
+        right_aligned = [is_right_aligned(dtype) for dtype in result.dtypes]
+        max_cell_width = 60 if len(result.names) > 1 else 200
+        yield from table_lines(result.names, read_rows, right_aligned, max_cell_width=max_cell_width)
     count = f"{num_rows:,} row{'' if num_rows == 1 else 's'}"
-    if not result.outputs:
-        return count
-    shown = list(itertools.islice(result.iter_rows(), max_rows))
-    rows = [[format_value(value) for value in row] for row in shown]
-    right_aligned = [is_right_aligned(dtype) for dtype in result.dtypes]
-    box = format_table(result.names, rows, right_aligned, max_cell_width=60 if len(result.names) > 1 else 200)
-    return f"{box}\n{count}" + (f" ({max_rows} shown)" if num_rows > max_rows else "")
+    yield count + (f" ({max_rows} shown)" if result.outputs and num_rows > max_rows else "")
 
 
 def is_right_aligned(dtype: DataType) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
-from gpuql.api.table_text import format_result, format_value
+from gpuql.api.table_text import format_value, result_lines
 
 if TYPE_CHECKING:
     from gpuql.api.result import Result
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def write_table(result: Result, output: TextIO) -> None:
     """A box; cut after 40 rows on a terminal, whole when it goes to a file or a pipe."""
     rows = 40 if output.isatty() else sys.maxsize
-    output.write(format_result(result, max_rows=rows) + "\n")
+    for line in result_lines(result, max_rows=rows):
+        output.write(line + "\n")
 
 
 def write_csv(result: Result, output: TextIO) -> None:
@@ -40,14 +41,14 @@ def _quoted(value: object) -> str:
 def write_json(result: Result, output: TextIO) -> None:
     """One array of objects."""
     output.write("[")
-    for number, row in enumerate(result.to_dicts()):
+    for number, row in enumerate(result.iter_dicts()):
         output.write(("," if number else "") + "\n" + _json_object(row))
     output.write("\n]\n" if result.num_rows else "]\n")
 
 
 def write_json_lines(result: Result, output: TextIO) -> None:
     """One object per line."""
-    for row in result.to_dicts():
+    for row in result.iter_dicts():
         output.write(_json_object(row) + "\n")
 
 

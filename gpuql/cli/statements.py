@@ -30,7 +30,8 @@ def run_text(connection: Connection, text: str, form: str, *, timer: bool) -> No
         started = time.perf_counter()
         result = connection.run_statement(statement)
         elapsed_ms = (time.perf_counter() - started) * 1000
-        write_result(result, sys.stdout, form)
+        with result:
+            write_result(result, sys.stdout, form)
         if timer:
             print(f"{elapsed_ms:.1f} ms", file=sys.stderr)
 

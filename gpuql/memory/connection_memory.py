@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +43,7 @@ class ConnectionMemory:
         self._space = SpillSpace(Path(), None)
         self._folder: str | None = None
         self.columns = ColumnCache(self.host, lambda: self._space)
+        self._lasting: weakref.WeakSet[QueryMemory] = weakref.WeakSet()
         self.apply(settings)
 
     def apply(self, settings: MemorySettings) -> None:
@@ -61,7 +63,15 @@ class ConnectionMemory:
     def open_query(self, check_cancelled: Callable[[], None], *, running: bool = True) -> QueryMemory:
         """Host memory of one query, or (not ``running``) of what outlives it; ``close`` must follow."""
         self.columns.settle()
-        return host_memory(self.host, self._space, check_cancelled, running=running)
+        opened = host_memory(self.host, self._space, check_cancelled, running=running)
+        if not running:
+            self._lasting.add(opened)
+        return opened
+
+    def close_results(self) -> None:
+        """Let go of the rows in files that results still have; reading them is an error from now on."""
+        for opened in tuple(self._lasting):
+            opened.close()
 
 
 def host_failure(error: MemoryError, memory: ConnectionMemory) -> OutOfMemoryError:

@@ -6,6 +6,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.collect import in_order
 from gpuql.operators.contract import RowsResult, RunContext
+from gpuql.operators.row_copies import without_large_views
 from gpuql_planner.physical.nodes import LimitSink
 
 
@@ -44,7 +45,9 @@ class LimitOperator:
             start = max(self._offset - position, 0)
             stop = batch.num_rows if self._stop is None else min(batch.num_rows, self._stop - position)
             if start < stop:
-                kept.append(batch.slice(start, stop), position)
+                # Few rows of a large batch would keep all of it in memory.
+                rows_kept = without_large_views(batch.slice(start, stop), context.memory.resident)
+                kept.append(rows_kept, position)
             elif not len(kept):
                 kept.append(batch.slice(0, 0), position)  # of no rows, the types are still asked for
             position += batch.num_rows
