@@ -17,6 +17,7 @@ from gpuql.columnar.parts import is_small_dictionary, stored_arrays, with_arrays
 from gpuql.columnar.strings import compact_strings, narrow_positions, take_strings
 from gpuql.memory import faults
 from gpuql.memory.spill_space import SpillFile, SpillSpace
+from gpuql_planner.errors import OutOfMemoryError
 
 #: An array at least this much smaller when compressed is worth the time; otherwise its likes in the next batches are
 #: written as they are. Short ones always are.
@@ -101,7 +102,16 @@ class BlockFile:
         return StoredBatch(batch.num_rows, written, forms)
 
     def get(self, stored: StoredBatch) -> Batch:
-        """Read a batch again. Errors: InputError."""
+        """Read a batch again. Errors: InputError; OutOfMemoryError if the system refuses the memory for it."""
+        try:
+            return self._get(stored)
+        except MemoryError as error:
+            raise OutOfMemoryError(
+                f"the system refuses memory for rows that come back from a file: {error or 'out of memory'}",
+                hint="lower memory_limit: more is then left for the program around it",
+            ) from error
+
+    def _get(self, stored: StoredBatch) -> Batch:
         arrays = iter(stored.arrays)
         columns = {}
         for key, form in stored.forms.items():
