@@ -265,6 +265,10 @@ class ResidentTable:
         handles = (self._columns[name] for name in names)
         return sum(0 if handle.is_here else handle.num_bytes for handle in handles)
 
+    def whole_bytes(self, name: str) -> int:
+        """About what column ``name`` takes in memory as a whole, wherever it is; 0 if that is not known yet."""
+        return self._columns[name].num_bytes
+
     def append(self, columns: Sequence[Column | ColumnHandle], num_rows: int) -> ResidentTable:
         """New version with more rows: ``columns`` in field order, of the fields' types.
 

@@ -8,21 +8,20 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from gpuql.columnar.column import Column
 from gpuql.columnar.table import ResidentTable
 from gpuql_planner.physical.device_costs import DeviceCosts, ScanBytes, estimate_plan
 from gpuql_planner.physical.nodes import PhysicalPlan, Pipeline, TableScan
 from gpuql_planner.physical.placement import DeviceDecision, decide
 
 
-@dataclass(frozen=True)
-class _Held:
-    """Columns of tables that a plan reads: those that were sent to the accelerator before, and those that were not."""
+@dataclass
+class _History:
+    """Columns of one table, by name: those that were sent, and seconds that others would have saved had they been."""
 
-    sent: tuple[Column, ...]
-    missing: tuple[Column, ...]
+    sent: set[str] = field(default_factory=set)
+    saved_s: dict[str, float] = field(default_factory=dict)
 
 
 class DeviceChoice:
@@ -36,15 +35,14 @@ class DeviceChoice:
     def __init__(self, host: DeviceCosts, accelerator: DeviceCosts) -> None:
         self._host = host
         self._accelerator = accelerator
-        self._sent: weakref.WeakSet[Column] = weakref.WeakSet()
-        self._saved_s: weakref.WeakKeyDictionary[Column, float] = weakref.WeakKeyDictionary()
+        self._histories: weakref.WeakKeyDictionary[ResidentTable, _History] = weakref.WeakKeyDictionary()
         self._on_host: dict[int, tuple[weakref.ref[Pipeline], Pipeline]] = {}
         self._lock = threading.Lock()
 
     def explain(self, plan: PhysicalPlan) -> PhysicalPlan:
         """``plan`` on the device where it would run now, each pipeline with both estimates as its reason."""
         with self._lock:
-            decision, _ = self._decide(plan)
+            decision = self._decide(plan, self._missing(plan))
         return replace(
             plan,
             pipelines=tuple(
@@ -60,36 +58,46 @@ class DeviceChoice:
         for it is found again.
         """
         with self._lock:
-            decision, held = self._decide(plan)
+            missing = self._missing(plan)
+            decision = self._decide(plan, missing)
             if decision.device != self._host.name:
-                self._sent.update(held.missing)
+                for table, name in missing:
+                    self._history(table).sent.add(name)
                 return plan
             if decision.saved_s > 0:
-                for column in held.missing:
-                    share = decision.saved_s / len(held.missing)
-                    self._saved_s[column] = self._saved_s.get(column, 0.0) + share
+                for table, name in missing:
+                    saved_s = self._history(table).saved_s
+                    saved_s[name] = saved_s.get(name, 0.0) + decision.saved_s / len(missing)
             return replace(plan, pipelines=tuple(map(self._placed_on_host, plan.pipelines)))
 
-    def _decide(self, plan: PhysicalPlan) -> tuple[DeviceDecision, _Held]:
-        columns = list(_table_columns(plan))
-        held = _Held(
-            tuple(column for column in columns if column in self._sent),
-            tuple(column for column in columns if column not in self._sent),
-        )
-        decision = decide(
+    def _decide(self, plan: PhysicalPlan, missing: list[tuple[ResidentTable, str]]) -> DeviceDecision:
+        return decide(
             (self._host.name, self._accelerator.name),
             estimate_plan(plan, self._host, self._known_bytes),
             estimate_plan(plan, self._accelerator, self._known_bytes),
-            sum(self._saved_s.get(column, 0.0) for column in held.missing),
+            sum(self._history(table).saved_s.get(name, 0.0) for table, name in missing),
         )
-        return decision, held
+
+    def _history(self, table: ResidentTable) -> _History:
+        known = self._histories.get(table)
+        if known is None:
+            known = self._histories[table] = _History()
+        return known
+
+    def _missing(self, plan: PhysicalPlan) -> list[tuple[ResidentTable, str]]:
+        """Columns of resident tables that the plan reads and that were not sent."""
+        columns = dict.fromkeys(_table_columns(plan))
+        return [(table, name) for table, name in columns if name not in self._history(table).sent]
 
     def _known_bytes(self, scan: TableScan) -> ScanBytes | None:
-        if not isinstance(scan.table, ResidentTable):
+        table = scan.table
+        if not isinstance(table, ResidentTable):
             return None
-        columns = [scan.table.column(name) for _, name in scan.columns]
-        missing = sum(_num_bytes(column) for column in columns if column not in self._sent)
-        return ScanBytes(sum(map(_num_bytes, columns)), missing)
+        sizes = {name: table.whole_bytes(name) for _, name in scan.columns}
+        if table.num_rows and not all(sizes.values()):
+            return None  # some column has not been made yet
+        sent = self._history(table).sent
+        return ScanBytes(sum(sizes.values()), sum(size for name, size in sizes.items() if name not in sent))
 
     def _placed_on_host(self, pipeline: Pipeline) -> Pipeline:
         known = self._on_host.get(id(pipeline))
@@ -104,20 +112,8 @@ class DeviceChoice:
         return lambda _: self._on_host.pop(key, None)
 
 
-def _table_columns(plan: PhysicalPlan) -> Iterator[Column]:
-    """Columns of resident tables that the plan reads, each once."""
-    seen: set[int] = set()
+def _table_columns(plan: PhysicalPlan) -> Iterator[tuple[ResidentTable, str]]:
     for pipeline in plan.pipelines:
         scan = pipeline.source
         if isinstance(scan, TableScan) and isinstance(scan.table, ResidentTable):
-            for _, name in scan.columns:
-                column = scan.table.column(name)
-                if id(column) not in seen:
-                    seen.add(id(column))
-                    yield column
-
-
-def _num_bytes(column: Column) -> int:
-    """Bytes of the column and of the strings that it points to."""
-    strings = column.strings
-    return column.nbytes + (0 if strings is None else int(strings.offsets.nbytes + strings.data.nbytes))
+            yield from ((scan.table, name) for _, name in scan.columns)

@@ -13,15 +13,19 @@ import numpy as np
 
 import gpuql
 from gpuql.catalog.catalog import SessionCatalog
+from gpuql.columnar.column import Column
 from gpuql.columnar.table import ResidentTable
 from gpuql.execution.device_choice import DeviceChoice
+from gpuql_planner.catalog import Field
+from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.optimizer import optimize
 from gpuql_planner.physical.device_costs import DeviceCosts
 from gpuql_planner.physical.lower import lower
-from gpuql_planner.physical.nodes import PhysicalPlan
+from gpuql_planner.physical.nodes import CollectSink, PhysicalPlan, Pipeline, TableScan
 from gpuql_planner.sql.bind import bind_statement
 from gpuql_planner.sql.parse import parse_statements
 from gpuql_planner.sql.statements import Query
+from gpuql_planner.types import DOUBLE
 
 HOST = DeviceCosts("cpu", 1e9, 1e6, 1e6, 1e6, 1e-6)
 #: Ten times as fast, but sending a column takes as long as reading it on the host three times.
@@ -88,6 +92,22 @@ def test_pipelines_keep_their_identity() -> None:
     assert choice.place(query) is query
 
 
+def test_choosing_reads_no_column() -> None:
+    made: list[str] = []
+
+    def make() -> Column:
+        made.append("a")
+        return Column(DOUBLE, np.zeros(10))
+
+    frame = ResidentTable("t", [Field("a", DOUBLE)], 10, {"a": make})
+    choice = DeviceChoice(HOST, ACCELERATOR)
+    scan = TableScan(frame, ((Attribute.fresh("a", DOUBLE), "a"),))
+    attributes = scan.outputs
+    pipeline = Pipeline(scan, (), CollectSink(attributes), "gpu", "auto", 10.0)
+    choice.place(PhysicalPlan((pipeline,), attributes, ("a",)))
+    assert made == []
+
+
 def test_nothing_is_kept_alive() -> None:
     choice = DeviceChoice(HOST, ACCELERATOR)
     query = plan(table(1_000_000))
@@ -96,7 +116,7 @@ def test_nothing_is_kept_alive() -> None:
     del query
     gc.collect()
     assert not choice._on_host
-    assert not choice._saved_s
+    assert not choice._histories
 
 
 def test_connections_run_queries_where_they_were_placed() -> None:
