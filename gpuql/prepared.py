@@ -8,15 +8,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuql.api.device_result import DeviceResult
-from gpuql.api.result import Result
+from gpuql.api.result import Result, distinct_names
 from gpuql.columnar.batch import Batch
+from gpuql.columnar.table import ResidentTable
 from gpuql.config import Settings
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
 from gpuql.memory.connection_memory import ConnectionMemory
+from gpuql.memory.table_builder import TableBuilder
 from gpuql.stack_room import room_for_deep_statements
+from gpuql_planner.catalog import Field
 from gpuql_planner.errors import GpuqlError
-from gpuql_planner.logical.nodes import Values
+from gpuql_planner.logical.expressions import Attribute
+from gpuql_planner.logical.nodes import Scan, Values
 from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.physical.instantiate import instantiate
 from gpuql_planner.sql.statements import Query
@@ -142,6 +146,26 @@ class PreparedQuery:
             result.outputs, result.names, there.rows, there.device, there.release, there.metrics
         )
 
+    def kept(self, *, on_device: bool) -> Query:
+        """Run to the end; a query over a table of the rows. Errors: as :meth:`run`, and for lack of device memory."""
+        outputs, names = self.query.plan.outputs, self.query.names
+        fields = tuple(
+            Field(name, output.dtype, nullable=output.nullable)
+            for name, output in zip(distinct_names(names), outputs, strict=True)
+        )
+        columns = self._host.memory.columns
+        with TableBuilder(columns, "cached", fields) as builder:
+            self.run_into(builder)
+            table = ResidentTable("cached", fields, builder.num_rows, builder.finish(), columns.for_table)
+        if on_device:
+            settings = self._host.settings()
+            self._host.executor(settings).keep(table, settings, self._host.memory)
+        scanned = tuple(
+            (Attribute.fresh(field.name, field.dtype, nullable=field.nullable), field.name)
+            for field in fields
+        )
+        return Query(Scan(table, scanned), names)
+
     def _run(self, settings: Settings, into: TableRows | RowsThere | None = None) -> Result:
         plan = self.physical_plan(settings)
         choice = self._host.device_choice(settings)
@@ -215,6 +239,10 @@ class FinishedQuery:
         columns = dict(zip((a.id for a in self._result.outputs), self._result.whole_columns(), strict=True))
         rows = Batch(columns, self._result.num_rows)
         return DeviceResult(self._result.outputs, self._result.names, rows, "cpu", lambda: None)
+
+    def kept(self, *, on_device: bool) -> Query:
+        """The rows as constants, which are nowhere but on the host."""
+        return self.query
 
     def explain(self, mode: str) -> str:
         """Says that nothing is left to run."""

@@ -44,6 +44,9 @@ class RunnableQuery(Protocol):
     def run_on_device(self) -> DeviceResult:
         """Run it; the rows stay where they were made."""
 
+    def kept(self, *, on_device: bool) -> Query:
+        """Run it; a query over a table of its rows."""
+
     def explain(self, mode: str) -> str:
         """Plan as text; ``mode`` is plan, analyze or codegen."""
 
@@ -306,6 +309,14 @@ class DataFrame:
     def to_numpy(self) -> dict[str, Any]:
         """Run the query; a NumPy array by column name."""
         return self.collect().to_numpy()
+
+    def cache(self, *, on_device: bool = False) -> DataFrame:
+        """Run the query now; a frame over its rows, which are kept as those of a table are, as long as it lives.
+
+        With ``on_device`` the columns are copied to the GPU at once (on the CPU this means nothing); like those of all
+        tables they are let go there if memory runs short, and copied again when they are read.
+        """
+        return DataFrame(self._prepare(self._prepared.kept(on_device=on_device)), self._prepare)
 
     def to_device(self) -> DeviceResult:
         """Run the query; its columns stay where it ran, on a GPU as arrays of the GPU (see :class:`DeviceResult`).

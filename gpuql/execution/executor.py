@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
+from gpuql.columnar.table import ResidentTable
 from gpuql.config import parse_bytes
 from gpuql.device import Device
 from gpuql.execution.cancellation import CancelToken
@@ -231,6 +232,27 @@ class Executor:
             if self._host_lane is None:
                 self._host_lane = _Lane(Device("cpu", "GPU memory ran out"), self.threads)
             return self._host_lane
+
+    def keep(self, table: ResidentTable, settings: ExecutionSettings, memory: ConnectionMemory) -> None:
+        """Copy the columns of a table to the device, where queries will look for them; nothing to do on the CPU.
+
+        Errors: OutOfMemoryError, DeviceError.
+        """
+        if self._device_memory is None:
+            return
+        host = memory.open_query(lambda: None)
+        try:
+            self._device_memory.limit(memory, parse_bytes(settings.gpu_memory_limit))
+            columns, num_rows = table.read([field.name for field in table.fields])
+            with self._device_memory.running_query(host, lambda: None) as device:
+                device.keep(Batch(dict(enumerate(columns.values())), num_rows))
+        except Exception as error:
+            failure = device_failure(error)
+            if failure is None:
+                raise
+            raise failure from error
+        finally:
+            host.close()
 
     def foresee(self, plan: PhysicalPlan, settings: ExecutionSettings) -> list[PipelineMetrics]:
         """Tier and reason of each pipeline, found by running the plan on no rows.

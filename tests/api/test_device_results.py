@@ -1,4 +1,4 @@
-"""Columns of a result as arrays where the query ran: here the CPU; ``tests/memory/simulated_device.py`` has the rest."""
+"""Columns of a result as arrays where the query ran: here the CPU; ``tests/memory`` has a device."""
 
 from __future__ import annotations
 
@@ -60,3 +60,13 @@ def test_repeated_names_and_results_of_commands(connection: gpuql.Connection) ->
     made = connection.sql("CREATE TABLE t AS SELECT 7 AS a").to_device()
     assert made.device == "cpu"
     assert connection.sql("SELECT a FROM t WHERE a > 7").to_device()["a"].values.tolist() == []
+
+
+def test_a_cached_frame_is_a_table_of_its_rows(connection: gpuql.Connection) -> None:
+    frame = connection.sql("SELECT range AS a, range * 2 AS r, 'x' AS a FROM range(5)")
+    cached = frame.cache(on_device=True)
+    assert cached.columns == ["a", "r", "a"]
+    assert cached.fetchall() == frame.fetchall()
+    assert "Scan cached" in cached.explain()
+    assert cached.filter(gpuql.col("r") >= 4).collect().num_rows == 3
+    assert connection.sql("CREATE TABLE t AS SELECT 7 AS a").cache().fetchall()

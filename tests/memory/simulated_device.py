@@ -69,6 +69,7 @@ def main(spill_folder: str) -> dict[str, Any]:
             if beyond_columns or memory.columns.reclaimable_bytes != memory.columns.used_bytes:
                 report["wrong"].append([name, gpu_limit, limit, "left behind", beyond_columns])
     report["on_device"] = stays_on_device(connection, memory, expected)
+    report["cached"] = cached(connection, memory)
     report["to_files"] = through_all_tiers(connection, memory, expected)
     report["explained"] = explained(connection)
     report["refused"] = refused(connection)
@@ -112,6 +113,17 @@ def stays_on_device(connection: gpuql.Connection, memory: Any, expected: dict[st
     del result
     gc.collect()
     found["left"] = memory.budget.used_bytes - memory.columns.used_bytes
+    return found
+
+
+def cached(connection: gpuql.Connection, memory: Any) -> dict[str, Any]:
+    """Rows of a query that are kept, and copied to the device before they are read."""
+    memory.columns.clear()
+    frame = connection.sql("SELECT a, count(*) AS c FROM t GROUP BY a").cache(on_device=True)
+    copied = memory.columns.used_bytes
+    rows = frame.group_by().agg(gpuql.col("c").sum()).fetchall()
+    found = {"copied": copied, "rows": rows, "more": memory.columns.used_bytes - copied}
+    del frame
     return found
 
 

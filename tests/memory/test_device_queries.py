@@ -84,6 +84,12 @@ def test_a_result_can_stay_on_the_device(report: dict[str, Any]) -> None:
     assert found["nulls"] > 0
 
 
+def test_a_cached_frame_is_on_the_device_before_it_is_read(report: dict[str, Any]) -> None:
+    assert report["cached"]["copied"] > 0
+    assert report["cached"]["more"] == 0
+    assert report["cached"]["rows"] == [[2000]]
+
+
 def test_rows_go_through_the_host_to_files(report: dict[str, Any]) -> None:
     assert report["to_files"] > 0
 
