@@ -26,6 +26,8 @@ from gpuql_kernels.tasks import serially
 from gpuql_planner.errors import OutOfMemoryError
 from gpuql_planner.types import BIGINT
 
+#: Strings are copied for rows that are fewer than one in this many of them.
+_SPARSE_RATIO = 4
 #: What messages call the owner of these rows.
 OWNER = "aggregation"
 #: Column that holds the place of a row in the source, where that matters.
@@ -113,6 +115,8 @@ class GroupRows:
 
     def keep(self, rows: Batch, sequence: int) -> None:
         """Keep rows; ``sequence`` is their place in the source order."""
+        if any(_is_sparse(column, self._context) for column in rows.columns.values()):
+            rows = with_own_strings(rows, self._context)
         self._waiting.append(rows, sequence)
         self.num_batches += 1
         size = batch_size(rows)
@@ -141,6 +145,7 @@ class GroupRows:
         before = self._waiting.num_rows
         merged = _merged(self._waiting, self.num_bytes, self._form, self._context)
         if merged is None:
+            self._merge_rows = 2 * before
             return False
         self._waiting = merged
         self._merge_rows = max(_MERGE_ROWS, 2 * merged.num_rows)
@@ -195,9 +200,13 @@ class GroupRows:
 
 
 def _merged(rows: RowStore, num_bytes: int, form: RowForm, context: RunContext) -> RowStore | None:
-    """The rows merged, in a store of their own; None if there is no room to do it. ``rows`` is closed if done."""
+    """The rows merged, in a store of their own; None if there is no room to do it. ``rows`` is closed if done.
+
+    Merging saves room later, so nothing is moved to slower memory for it.
+    """
     memory = context.memory
-    reservation = memory.try_reserve(work_bytes(num_bytes, rows.num_rows, form), OWNER)
+    need = work_bytes(num_bytes, rows.num_rows, form)
+    reservation = memory.try_reserve(need, OWNER) if need <= memory.budget.free_bytes else None
     if reservation is None:
         return None
     with reservation:
@@ -273,6 +282,16 @@ def split_store(
 def is_resident(strings: StringArray, context: RunContext) -> bool:
     """Whether a table accounts for the strings."""
     return id(root_of(strings.offsets)) in context.memory.resident
+
+
+def _is_sparse(column: Column, context: RunContext) -> bool:
+    """Whether a few rows, such as one minimum, would keep the strings of very many others in memory."""
+    strings = column.strings
+    return (
+        strings is not None
+        and len(strings) > _SPARSE_RATIO * len(column)
+        and not _is_shared(strings, context)
+    )
 
 
 def _is_shared(strings: StringArray | None, context: RunContext) -> bool:

@@ -28,6 +28,8 @@ _GROWTH = 8
 _SPARE_ROWS = 1 << 10
 #: Rows are sorted to a run once that takes this share of the budget: the next part of the source stands beside it.
 _RUN_SHARE = 0.75
+#: Where there is less room than that, runs become shorter, but for this many rows memory has to have room.
+_FEWEST_RUN_ROWS = 1 << 12
 
 
 @dataclass(eq=False)
@@ -283,16 +285,22 @@ class SortOperator:
 
             def sort(batches: list[Batch]) -> None:
                 needed = sum(self._sort_bytes(batch, context) for batch in batches)
-                if reservation.try_resize(needed) or len(batches) == 1:
-                    reservation.resize(needed)
-                    self._make_run(runs, batches, states, context)
-                    reservation.resize(0)
-                else:
+                num_rows = batches[0].num_rows
+                if not reservation.try_resize(needed) and (len(batches) > 1 or num_rows > _FEWEST_RUN_ROWS):
+                    if len(batches) == 1:
+                        batches[:] = [
+                            batches[0].slice(0, num_rows // 2),
+                            batches[0].slice(num_rows // 2, num_rows),
+                        ]
                     half = len(batches) // 2
                     later = batches[half:]
                     del batches[half:]
                     sort(batches)
                     sort(later)
+                    return
+                reservation.resize(needed)
+                self._make_run(runs, batches, states, context)
+                reservation.resize(0)
 
             for rows in self._slices(kept.drain(reservation), most_bytes, context):
                 context.check_cancelled()
