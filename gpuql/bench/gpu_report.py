@@ -76,6 +76,7 @@ def report_steps(scale_factors: Sequence[float]) -> tuple[Step, ...]:
     if first is not None:
         steps.append(Step("out-of-core", "out_of_core:run", 10, 60, (rest or [first])[0]))
     steps.append(Step("micro", "micro:run", 15, 90, quiet=True))
+    steps.append(Step("calibration", "calibration:run", 10, 60, quiet=True))
     steps.append(Step("compile-times", "compile_times:run", 15, 60, tiny, quiet=True))
     for factor in rest[1:]:
         steps += [_tpch(factor), _tpch(factor, "duckdb")]
@@ -253,7 +254,8 @@ class Report:
                 self._take(step, Path(folder), generation)
         self.document["complete"] = True
         self._write()
-        print("\n".join(summary_lines(self.document)))
+        for line in summary_lines(self.document):
+            print(line)
         print(f"{self.document['elapsed_s']:.0f} s; written to {self._output}", flush=True)
         return 0 if any(step["status"] == "done" for step in self.document["steps"].values()) else 1
 

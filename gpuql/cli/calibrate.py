@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import statistics
-import time
 
-import numpy as np
-
+from gpuql.bench.pipeline_cost import pipeline_seconds
 from gpuql.config import available_threads
-from gpuql.device import open_device
 from gpuql.device.calibration import (
     Calibration,
     calibration_file,
@@ -20,11 +16,6 @@ from gpuql.device.calibration import (
     save_calibration,
 )
 from gpuql.device.probe import cuda_support
-from gpuql.session import connect
-
-#: A query of few rows and several pipelines: its time is almost only what pipelines cost however little they read.
-_FIXED_COST_QUERY = "SELECT g, count(*), sum(a) FROM small JOIN other USING (a) GROUP BY g ORDER BY g"
-_FIXED_COST_RUNS = 50
 
 
 def run_calibrate(*, show: bool, device: str, threads: int | None, folder: str | None) -> int:
@@ -50,22 +41,6 @@ def run_calibrate(*, show: bool, device: str, threads: int | None, folder: str |
     path = save_calibration(measured, datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
     _print(load_calibration(path))
     return 0
-
-
-def pipeline_seconds(device: str, threads: int) -> float:
-    """Seconds that one pipeline of a query over few rows takes on a device, once everything is compiled."""
-    numbers = np.arange(1000)
-    with connect(open_device(device).name, threads) as connection:
-        connection.register("small", {"a": numbers, "g": numbers % 7})
-        connection.register("other", {"a": numbers})
-        frame = connection.sql(_FIXED_COST_QUERY)
-        times = []
-        for _ in range(_FIXED_COST_RUNS):
-            started = time.perf_counter()
-            result = frame.collect()
-            times.append(time.perf_counter() - started)
-        assert result.metrics is not None, "a query that ran was measured"
-        return statistics.median(times) / len(result.metrics.pipelines)
 
 
 def _print(calibration: Calibration) -> None:

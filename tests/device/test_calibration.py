@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gpuql
-from gpuql.cli.calibrate import pipeline_seconds
+from gpuql.bench.pipeline_cost import pipeline_seconds
 from gpuql.cli.main import main
 from gpuql.device import measure_host, open_device
 from gpuql.device.calibration import (
