@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +19,10 @@ from gpuql.columnar.arrow_import import column_from_arrow
 from gpuql.columnar.arrow_types import type_to_arrow, unique_names
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
-from gpuql.columnar.read_ahead import TryReserve
-from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
+from gpuql.columnar.construct import null_column
+from gpuql.columnar.read_ahead import TryReserve, read_ahead
+from gpuql.columnar.steady_forms import SteadyForms
+from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading, unpacked_bytes
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
 from gpuql_planner.errors import BinderError, ConversionError, InputError, did_you_mean
@@ -46,6 +50,11 @@ _SNIFF_BYTES = 256 * 1024
 #: Types are found in this much of the beginning of the first file; a later value that does not fit is an
 #: error.
 _INFER_BYTES = 32 * 1024 * 1024
+#: Bounds of the text parsed at a time, which must hold a whole row.
+_LEAST_BLOCK_BYTES = 1 << 20
+_MOST_BLOCK_BYTES = 1 << 30
+#: Text, parsed values of their natural width and columns stand side by side.
+_PARSING_SHARE = 3
 _HUGE_INTEGER = r"^[+-]?\d{1,38}$"
 _ANY_INTEGER = r"^[+-]?\d+$"
 _COLUMN_TYPES: dict[Any, DataType] = {
@@ -75,6 +84,7 @@ class CsvTable:
         self.fields = tuple(fields)
         self.identities = tuple(identities)
         self.layouts = tuple(layouts)
+        self._forms = SteadyForms()
 
     def __repr__(self) -> str:
         return f"CsvTable({self.name!r}, {len(self.identities)} files)"
@@ -114,8 +124,26 @@ class CsvTable:
         part_bytes: int,
         try_reserve: TryReserve | None = None,
     ) -> Iterator[tuple[dict[str, Column], int]]:
-        """One part; see ``ReadableTable.read_parts``."""
-        yield self.read(names, predicates, attribute_names)
+        """Blocks of the files; see ``ReadableTable.read_parts``. Columns are as wide as those of all parts so far."""
+        check_unchanged(self.identities)
+        reserved = partial(try_reserve, _PARSING_SHARE * part_bytes) if try_reserve else None
+        yield from read_ahead(self._parts(names, part_bytes), reserved)
+        check_unchanged(self.identities)
+
+    def _parts(self, names: Sequence[str], part_bytes: int) -> Generator[tuple[dict[str, Column], int]]:
+        wanted = list(names) or [self.fields[0].name]
+        dtypes = {field.name: field.dtype for field in self.fields}
+        empty = True
+        for layout, identity in zip(self.layouts, self.identities, strict=True):
+            for batch in layout.blocks(identity.path, dtypes, wanted, part_bytes):
+                columns = {}
+                for name in names:
+                    array = batch.column(batch.schema.get_field_index(name))
+                    columns[name] = self._forms.steady(name, _column(array, name, dtypes[name]))
+                yield columns, batch.num_rows
+                empty = False
+        if empty:
+            yield {name: null_column(dtypes[name], 0) for name in names}, 0
 
     def check_unchanged(self) -> None:
         """See ``FileTable``."""
@@ -128,8 +156,8 @@ class CsvTable:
         return 1.0
 
     def estimated_bytes(self, names: Sequence[str]) -> int:
-        """The size of the files."""
-        return sum(identity.size_bytes for identity in self.identities)
+        """The size of the files, unpacked."""
+        return sum(unpacked_bytes(identity) for identity in self.identities)
 
 
 @dataclass(frozen=True)
@@ -155,9 +183,40 @@ class CsvLayout:
         prefix: bytes | None = None,
     ) -> Any:
         """Arrow table of the columns ``wanted`` of a file (or its ``prefix``); types are found if not given."""
-        column_types = {} if dtypes is None else {name: _arrow_type(dtypes[name]) for name in wanted}
+        read, parse, convert = self._options(dtypes, wanted, None)
+        with self._reading(path):
+            try:
+                source = path if prefix is None else io.BytesIO(prefix)
+                return pacsv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+            except pa.ArrowInvalid as error:
+                if _is_less_than_a_row(error):
+                    return _no_rows(wanted, convert.column_types)
+                raise
+
+    def blocks(
+        self, path: str, dtypes: Mapping[str, DataType], wanted: Sequence[str], block_bytes: int
+    ) -> Iterator[Any]:
+        """Arrow record batches of the columns ``wanted``, each of about ``block_bytes`` of text."""
+        block_bytes = max(_LEAST_BLOCK_BYTES, min(block_bytes, _MOST_BLOCK_BYTES))
+        read, parse, convert = self._options(dtypes, wanted, block_bytes)
+        with self._reading(path):
+            try:
+                reader = pacsv.open_csv(path, read_options=read, parse_options=parse, convert_options=convert)
+            except pa.ArrowInvalid as error:
+                if _is_less_than_a_row(error):
+                    return
+                raise
+            with reader:
+                for batch in reader:
+                    if batch.num_rows:
+                        yield batch
+
+    def _options(
+        self, dtypes: Mapping[str, DataType] | None, wanted: Sequence[str], block_bytes: int | None
+    ) -> tuple[Any, Any, Any]:
+        """How pyarrow is to read, to parse and to convert."""
         convert = pacsv.ConvertOptions(
-            column_types=column_types,
+            column_types={} if dtypes is None else {name: _arrow_type(dtypes[name]) for name in wanted},
             include_columns=list(wanted),
             null_values=self.null_strings,
             strings_can_be_null=True,
@@ -177,22 +236,30 @@ class CsvLayout:
             invalid_row_handler=(lambda _: "skip") if self.ignore_errors else None,
         )
         read = pacsv.ReadOptions(
-            column_names=self.names, skip_rows_after_names=0, skip_rows=self.skip + int(self.header)
+            column_names=self.names,
+            skip_rows_after_names=0,
+            skip_rows=self.skip + int(self.header),
+            block_size=block_bytes,
         )
+        return read, parse, convert
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
         with reading(path):
             try:
-                source = path if prefix is None else io.BytesIO(prefix)
-                return pacsv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+                yield
             except pa.ArrowInvalid as error:
-                # Less than a whole row: nothing at all, or a header whose line has no end.
-                if "Empty CSV" in str(error) or "Could not skip initial" in str(error):
-                    return _no_rows(wanted, column_types)
                 if "onversion error" in str(error) or "invalid UTF8" in str(error):
                     raise ConversionError(
                         f"value does not fit its column: {path}: {' '.join(str(error).split())}",
                         hint=f"types were found in the first {_INFER_BYTES // 2**20} MiB; try all_varchar = true",
                     ) from error
                 raise
+
+
+def _is_less_than_a_row(error: Exception) -> bool:
+    """Whether the text was nothing at all, or a header whose line has no end."""
+    return "Empty CSV" in str(error) or "Could not skip initial" in str(error)
 
 
 def open_csv(

@@ -34,6 +34,16 @@ def identify(path: str) -> FileIdentity:
     return FileIdentity(path, status.st_size, status.st_mtime_ns)
 
 
+def unpacked_bytes(identity: FileIdentity) -> int:
+    """Bytes of a file's content: for gzip what its end says, which is right below 4 GiB."""
+    if not identity.path.endswith(".gz"):
+        return identity.size_bytes
+    with reading(identity.path), open(identity.path, "rb") as file:
+        file.seek(-min(4, identity.size_bytes), os.SEEK_END)
+        told = int.from_bytes(file.read(), "little")
+    return max(told, identity.size_bytes)
+
+
 def expand(patterns: Sequence[str], extensions: Sequence[str]) -> list[str]:
     """Files named by paths, globs (``**`` too) and directories, in sorted order for each pattern.
 

@@ -6,7 +6,8 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +20,9 @@ from gpuql.columnar.arrow_types import type_from_arrow, type_to_arrow, unique_na
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.construct import null_column
-from gpuql.columnar.read_ahead import TryReserve
-from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading
+from gpuql.columnar.read_ahead import TryReserve, read_ahead
+from gpuql.columnar.steady_forms import SteadyForms
+from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading, unpacked_bytes
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
 from gpuql_planner.errors import BinderError, ConversionError, InputError
@@ -28,20 +30,35 @@ from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.types import DataType, common_type
 
 EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
+#: Text parsed at a time where nothing says how much may be.
+_BLOCK_BYTES = 32 << 20
+#: Text, parsed values of their natural width and columns stand side by side.
+_PARSING_SHARE = 3
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class JsonTable:
-    """JSON files of one schema, which was found by reading all of them once when opened."""
+    """JSON files of one schema, which was found by reading all of them once when opened.
+
+    ``schemas`` has the Arrow types of the keys of each file, by path.
+    """
 
     def __init__(
-        self, name: str, fields: Sequence[Field], identities: Sequence[FileIdentity], num_rows: int, form: str
+        self,
+        name: str,
+        fields: Sequence[Field],
+        identities: Sequence[FileIdentity],
+        num_rows: int,
+        form: str,
+        schemas: Mapping[str, Any],
     ) -> None:
         self.name = name
         self.fields = tuple(fields)
         self.identities = tuple(identities)
         self.num_rows = num_rows
         self.form = form
+        self.schemas = schemas
+        self._steady = SteadyForms()
 
     def __repr__(self) -> str:
         return f"JsonTable({self.name!r}, {len(self.identities)} files, {self.num_rows} rows)"
@@ -58,7 +75,11 @@ class JsonTable:
     ) -> tuple[dict[str, Column], int]:
         """All rows; see ``ReadableTable.read``."""
         check_unchanged(self.identities)
-        tables = [_parse(identity.path, self.form) for identity in self.identities]
+        tables = [
+            table
+            for identity in self.identities
+            for table in _tables(identity.path, self.form, _BLOCK_BYTES, self.schemas[identity.path])
+        ]
         check_unchanged(self.identities)
         dtypes = {field.name: field.dtype for field in self.fields}
         columns = {
@@ -75,8 +96,20 @@ class JsonTable:
         part_bytes: int,
         try_reserve: TryReserve | None = None,
     ) -> Iterator[tuple[dict[str, Column], int]]:
-        """One part; see ``ReadableTable.read_parts``."""
-        yield self.read(names, predicates, attribute_names)
+        """Blocks of lines; see ``ReadableTable.read_parts``. An array of objects is one part."""
+        check_unchanged(self.identities)
+        reserved = partial(try_reserve, _PARSING_SHARE * part_bytes) if try_reserve else None
+        yield from read_ahead(self._parts(names, part_bytes), reserved)
+        check_unchanged(self.identities)
+
+    def _parts(self, names: Sequence[str], part_bytes: int) -> Generator[tuple[dict[str, Column], int]]:
+        dtypes = {field.name: field.dtype for field in self.fields}
+        for identity in self.identities:
+            for table in _tables(identity.path, self.form, part_bytes, self.schemas[identity.path]):
+                columns = {
+                    name: self._steady.steady(name, _column(table, name, dtypes[name])) for name in names
+                }
+                yield columns, table.num_rows
 
     def check_unchanged(self) -> None:
         """See ``FileTable``."""
@@ -89,8 +122,8 @@ class JsonTable:
         return 1.0
 
     def estimated_bytes(self, names: Sequence[str]) -> int:
-        """The size of the files."""
-        return sum(identity.size_bytes for identity in self.identities)
+        """The size of the files, unpacked."""
+        return sum(unpacked_bytes(identity) for identity in self.identities)
 
 
 def open_json(
@@ -111,43 +144,127 @@ def open_json(
         raise BinderError(f"unknown JSON format: {format} (auto, newline_delimited, array)")
     paths = expand(patterns, EXTENSIONS)
     identities = [identify(path) for path in paths]
-    tables = [_parse(path, format) for path in paths]
+    schemas: dict[str, Any] = {}
     dtypes: dict[str, DataType] = {}
-    for table, path in zip(tables, paths, strict=True):
-        if not union_by_name and dtypes and set(table.column_names) != set(dtypes):
+    num_rows = 0
+    for path in paths:
+        found = _Keys(path)
+        for table in _tables(path, format, _BLOCK_BYTES, None):
+            found.add(table)
+            num_rows += table.num_rows
+        if not union_by_name and dtypes and set(found.arrow_types) != set(dtypes):
             raise InputError(f"keys differ from those of the first file: {path}")
-        for key in table.column_names:
-            found = _type_of(table.column(key), key)
-            joined = common_type(dtypes.get(key, types.NULL), found)
-            if joined is None:
-                raise ConversionError(
-                    f"key has types that do not fit together in several files: {key} ({path})"
-                )
-            dtypes[key] = joined
+        schemas[path] = found.schema
+        for key, dtype in found.dtypes().items():
+            dtypes[key] = _common(dtypes.get(key, types.NULL), dtype, key, path)
     # A key that is NULL everywhere says nothing of its type.
     fields = [Field(key, types.VARCHAR if dtype == types.NULL else dtype) for key, dtype in dtypes.items()]
     if not fields:
         raise InputError(f"file has no columns: {paths[0]}")
     shown = patterns[0] if len(patterns) == 1 else f"{patterns[0]} and {len(patterns) - 1} more"
-    num_rows = sum(table.num_rows for table in tables)
-    return JsonTable(name or shown, fields, identities, num_rows, format)
+    return JsonTable(name or shown, fields, identities, num_rows, format, schemas)
 
 
-def _parse(path: str, form: str) -> Any:
-    """Arrow table of one file, with distinct column names and no columns of nested values refused yet."""
-    with reading(path):
-        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
-            data = file.read()
-        start = data.lstrip()[:1]
+class _Keys:
+    """Keys of one file and the types of their values, found block by block."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.arrow_types: dict[str, Any] = {}
+        self._only_dates: dict[str, bool] = {}
+
+    def add(self, table: Any) -> None:
+        """Take the keys of a block. Errors: ConversionError if types do not fit together."""
+        for key in table.column_names:
+            array = table.column(key)
+            self.arrow_types[key] = _joined_type(
+                self.arrow_types.get(key, pa.null()), array.type, key, self._path
+            )
+            if pat.is_timestamp(array.type):
+                self._only_dates[key] = self._only_dates.get(key, True) and _all_dates(array)
+
+    @property
+    def schema(self) -> Any:
+        """Arrow type by key, as the values are to be read."""
+        return pa.schema(
+            [(key, pa.string() if pat.is_null(known) else known) for key, known in self.arrow_types.items()]
+        )
+
+    def dtypes(self) -> dict[str, DataType]:
+        """SQL type by key. Errors: NotSupportedError for nested values."""
+        return {
+            key: types.DATE
+            if pat.is_timestamp(known) and self._only_dates[key]
+            else types.TIMESTAMP
+            if pat.is_timestamp(known)
+            else type_from_arrow(known, key)
+            for key, known in self.arrow_types.items()
+        }
+
+
+def _common(known: DataType, found: DataType, key: str, path: str) -> DataType:
+    joined = common_type(known, found)
+    if joined is None:
+        raise ConversionError(f"key has types that do not fit together in several files: {key} ({path})")
+    return joined
+
+
+def _joined_type(known: Any, found: Any, key: str, path: str) -> Any:
+    """The type that values of both types are read as."""
+    if known == found or pat.is_null(found):
+        return known
+    if pat.is_null(known):
+        return found
+    numbers = {pa.int64(), pa.float64()}
+    if {known, found} == numbers:
+        return pa.float64()
+    texts = [pat.is_timestamp(one) or pat.is_string(one) for one in (known, found)]
+    if all(texts):
+        return pa.string() if pa.string() in (known, found) else pa.timestamp("ns")
+    raise ConversionError(
+        f"key has values of types that do not fit together: {key} ({path}: {known}, {found})"
+    )
+
+
+def _tables(path: str, form: str, block_bytes: int, schema: Any) -> Iterator[Any]:
+    """Arrow tables of one file, at least one, each of about ``block_bytes`` of text, with distinct column names.
+
+    ``schema`` has the types of the keys; None finds them in each block.
+    """
+    with reading(path), gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+        block = file.read(block_bytes)
+        start = block.lstrip()[:1]
+        if not start:
+            block += file.read()
+            start = block.lstrip()[:1]
         if not start:
             raise InputError(f"file is empty: {path}")
         if form == "array" or (form == "auto" and start == b"["):
-            data = _lines_of_array(data, path)
-            if not data:
+            lines = _lines_of_array(block + file.read(), path)
+            if not lines:
                 raise InputError(f"file has no columns: {path}")
-        # A block must hold a whole object; one block of the file's size takes any.
-        block = pajson.ReadOptions(block_size=max(1 << 20, min(len(data) + 1, 2**31 - 1)), use_threads=True)
-        table = pajson.read_json(io.BytesIO(data), read_options=block)
+            yield _parsed(lines, schema)
+            return
+        while block:
+            # A block ends with a line: the rest begins the next one.
+            end = block.rfind(b"\n") + 1
+            more = file.read(block_bytes)
+            if more and not end:
+                block += more
+                continue
+            end = end if more else len(block)
+            if block[:end].strip():
+                yield _parsed(block[:end], schema)
+            block = block[end:] + more
+
+
+def _parsed(lines: bytes, schema: Any) -> Any:
+    # One block of pyarrow's takes any object.
+    read = pajson.ReadOptions(block_size=max(1 << 20, min(len(lines) + 1, 2**31 - 1)), use_threads=True)
+    parse = None
+    if schema is not None:
+        parse = pajson.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    table = pajson.read_json(io.BytesIO(lines), read_options=read, parse_options=parse)
     return table.rename_columns(unique_names(table.column_names))
 
 
@@ -159,12 +276,6 @@ def _lines_of_array(data: bytes, path: str) -> bytes:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"file is not an array of objects: {path}")
     return "\n".join(json.dumps(row) for row in rows).encode("utf-8")
-
-
-def _type_of(array: Any, key: str) -> DataType:
-    if pat.is_timestamp(array.type):
-        return types.DATE if _all_dates(array) else types.TIMESTAMP
-    return type_from_arrow(array.type, key)
 
 
 def _all_dates(array: Any) -> bool:

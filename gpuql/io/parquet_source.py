@@ -94,14 +94,13 @@ class SourceReaders:
         """Arrow arrays of at most ``num_rows`` rows each of a column of one row group. Errors: InputError."""
         path = source.identity.path
         done = 0
-        with reading(path):
-            with _open(source, name, coded=coded, buffer_bytes=_READ_AHEAD_BYTES) as file:
-                batches = file.reader.iter_batches(
-                    num_rows, row_groups=[group], column_indices=[source.leaf_of[name]], use_threads=False
-                )
-                for batch in batches:
-                    done += batch.num_rows
-                    yield batch.column(0)
+        with reading(path), _open(source, name, coded=coded, buffer_bytes=_READ_AHEAD_BYTES) as file:
+            batches = file.reader.iter_batches(
+                num_rows, row_groups=[group], column_indices=[source.leaf_of[name]], use_threads=False
+            )
+            for batch in batches:
+                done += batch.num_rows
+                yield batch.column(0)
         if done != source.rows_in([group]):
             raise InputError(f"file is damaged: a column has too few rows: {path} (column {name})")
 

@@ -86,8 +86,8 @@ def settled_bytes(connection: gpuql.Connection) -> int:
 
 @pytest.mark.parametrize("tier", ["interpreted", "auto"])
 def test_a_table_larger_than_the_limit(connect: Connect, tier: str) -> None:
-    rows = 200_000
-    connection = connect("4MB", tier=tier)
+    rows = 120_000
+    connection = connect("3MB", tier=tier)
     wide_table(connection, rows)
     table = resident(connection, "t")
     total = sum(handle(connection, "t", field.name).num_bytes for field in table.fields)
@@ -165,13 +165,8 @@ def test_a_scan_that_happens_once_does_not_drive_out_what_is_in_use(connect: Con
     for _ in range(3):
         connection.sql("SELECT sum(a) FROM hot WHERE b < 3").fetchall()
     assert handle(connection, "hot", "a").is_here
-    expected = [
-        (
-            duckdb.sql("SELECT sum((a * 7919) % 1000003) FROM range(1000000) r(a), range(3) s(b)").fetchone()
-            or [0]
-        )[0]
-    ]
-    assert connection.sql("SELECT sum(c) FROM cold").fetchall() == [tuple(expected)]
+    expected = duckdb.sql("SELECT sum((a * 7919) % 1000003) FROM range(1000000) r(a), range(3) s(b)").fetchall()
+    assert connection.sql("SELECT sum(c) FROM cold").fetchall() == expected
     assert handle(connection, "hot", "a").is_here
     assert not handle(connection, "cold", "c").is_here
 
