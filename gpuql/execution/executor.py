@@ -23,6 +23,7 @@ from gpuql.execution.pipeline_run import ExecutionSettings, PipelineRunner
 from gpuql.memory.connection_memory import ConnectionMemory, host_failure, unlimited_memory
 from gpuql.memory.device_errors import device_failure, is_device_memory_error
 from gpuql.memory.device_memory import DeviceQuery, device_memory
+from gpuql.memory.faults import passing_launch
 from gpuql.memory.query_memory import QueryMemory
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import RowsResult, RunContext
@@ -348,7 +349,9 @@ def _lasting(memory: ConnectionMemory) -> QueryMemory:
 def _driver(device: Device, workers: Workers) -> FusedDriver:
     if device.launches_kernels:
         from gpuql.execution.fused.run_cuda import GridDriver
+        from gpuql_kernels.grid.gpu import call_before_launch
 
+        call_before_launch(passing_launch)
         return GridDriver()
     from gpuql.execution.fused.run_cpu import MorselDriver
 

@@ -55,6 +55,11 @@ def passing(point: str) -> None:
         _active.passing(point)
 
 
+def passing_launch() -> None:
+    """Say that a kernel is launched next."""
+    passing(KERNEL_LAUNCH)
+
+
 @contextmanager
 def injected(fault: Fault) -> Iterator[Fault]:
     """Make ``fault`` happen inside the block, in the whole process; one at a time."""

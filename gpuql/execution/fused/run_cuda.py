@@ -67,7 +67,6 @@ def _launch(
 ) -> tuple[int, int]:
     """Run the kernel; returns the status code and the count in ``status[1]``."""
     context.check_cancelled()
-    faults.passing(faults.KERNEL_LAUNCH)
     num_rows = inputs.batch.num_rows
     launch(compiled.kernel, num_rows, status, capacity, fused.fanout, *state, *fused.arguments(inputs))
     code, count = (int(value) for value in status[:2].tolist())

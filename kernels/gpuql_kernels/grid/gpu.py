@@ -63,11 +63,23 @@ def launch(dispatcher: Any, num_positions: int, *arguments: Any) -> None:
     """
     if num_positions == 0:
         return
+    for call in _before_launch:
+        call()
     if SIMULATED:
         _simulate(dispatcher, num_positions, arguments)
         return
     blocks = min(_MAX_BLOCKS, -(-num_positions // _THREADS_PER_BLOCK))
     _launcher().launch(dispatcher, blocks, _THREADS_PER_BLOCK, (num_positions, *arguments))
+
+
+#: Functions that are called before each launch.
+_before_launch: list[Callable[[], None]] = []
+
+
+def call_before_launch(call: Callable[[], None]) -> None:
+    """Call a function before each launch, on the launching thread; what it raises is raised there. Once is enough."""
+    if call not in _before_launch:
+        _before_launch.append(call)
 
 
 def launch_refusal() -> str:
