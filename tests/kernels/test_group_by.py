@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gpuql_kernels.group_by import cpu
+from gpuql_kernels.group_table import cpu as group_table
 from gpuql_kernels.int128 import words
+from gpuql_kernels.scalar.hashing import salt_of, table_code
 
 SIZES = (1, 31, 33, 4095, 4096, 9000)
 
@@ -65,3 +67,21 @@ def test_folds() -> None:
     assert cpu.combine("bit_or", values, groups, 2).tolist() == [7, 13]
     assert cpu.combine("bit_xor", values, groups, 2).tolist() == [5, 9]
     assert cpu.combine("product", values, groups, 2).tolist() == [18.0, 60.0]
+
+
+def test_keys_in_the_order_of_another_table() -> None:
+    """What leaves one table in the order of its slots must not crowd a part of the next one."""
+    keys = np.random.default_rng(3).integers(0, 2**62, 1 << 16)
+    bits = 17
+    table, status = np.full((1 << bits, 2), -1, np.int64), np.array([0, 0, table_code(bits, 5)], np.int64)
+    group_table.insert(table, status, keys)
+    ordered = table[table[:, 0] >= 0, 0]
+    for salt, most in ((7, 200), (5, 1 << 15)):
+        other, status = np.full((1 << 15, 2), -1, np.int64), np.array([0, 0, table_code(15, salt)], np.int64)
+        slots = np.sort(group_table.insert(other, status, ordered[: 1 << 14].copy()))
+        ends = np.flatnonzero(np.concatenate(([True], np.diff(slots) > 1, [True])))
+        assert np.diff(ends).max() < most
+    assert salt_of(table_code(15, 5)) == 5
+    codes, first = cpu.factorize(ordered)
+    assert (codes == np.arange(len(keys))).all()
+    assert len(first) == len(keys)

@@ -23,6 +23,7 @@ from gpuql.memory import faults
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
+from gpuql_kernels.scalar.hashing import salt_of, table_code
 from gpuql_kernels.thresholds import CHUNK_ROWS
 
 #: Group tables start no larger than this, as estimates are often too high; growing fourfold moves few groups.
@@ -290,7 +291,7 @@ def _dense_result(
 
 @dataclass(eq=False)
 class _HashTable:
-    """Groups of one worker. ``status`` is int64 (3,): status code, groups held, hash shift."""
+    """Groups of one worker. ``status`` is int64 (3,): status code, groups held, how it hashes (``table_code``)."""
 
     status: Array
     states: States
@@ -317,12 +318,14 @@ def _run_hash(
     memory: StateMemory,
 ) -> RowsResult:
     tables: list[_HashTable] = []
+    # Groups of one aggregation may be the rows of the next.
+    salt = fused.group_keys[0].attribute.id & 0xFFFF
     lock = threading.Lock()
 
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
         slots = max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_SLOTS))
-        table = _new_table(sink, slots, memory)
+        table = _new_table(sink, slots, memory, salt)
         for morsel in morsels:
             context.check_cancelled()
             start = morsel.start
@@ -353,18 +356,18 @@ def _run_hash(
     return kept_result([result_batch(fused, inputs, keys, states, np)], context)
 
 
-def _new_table(sink: ir.GroupHash, at_least_slots: int, memory: StateMemory) -> _HashTable:
+def _new_table(sink: ir.GroupHash, at_least_slots: int, memory: StateMemory, salt: int) -> _HashTable:
     faults.passing(faults.ALLOCATION)
     bits = max(10, (at_least_slots - 1).bit_length())
     memory.take(8 * (1 + len(sink.accumulators)) << bits)
-    return _HashTable(np.array([0, 0, 64 - bits], np.int64), new_states(sink, 1 << bits, np))
+    return _HashTable(np.array([0, 0, table_code(bits, salt)], np.int64), new_states(sink, 1 << bits, np))
 
 
 def _grown(
     sink: ir.GroupHash, table: _HashTable, slots: int, context: RunContext, memory: StateMemory
 ) -> _HashTable:
     """The same groups in a table of ``slots`` slots."""
-    larger = _new_table(sink, slots, memory)
+    larger = _new_table(sink, slots, memory, salt_of(int(table.status[2])))
     _insert(sink, larger, table, context)
     _drop(table, memory)
     return larger

@@ -9,10 +9,14 @@ from numba import njit
 
 Array = Any
 
+#: Not that of group and join tables (``scalar.hashing``): keys that leave one of those in the order of its slots would
+#: crowd a part of the table here.
+_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def factorize(keys: Array) -> Any:
-    """Number distinct keys, in an open-addressing table that doubles when half full."""
+    """Number distinct keys, in an open-addressing table that grows when half full."""
     total = len(keys)
     codes = np.empty(total, np.int64)
     bits = 12
@@ -20,12 +24,11 @@ def factorize(keys: Array) -> Any:
     table_keys = np.empty(1 << bits, np.int64)
     first = np.empty(min(total, 2048) + 1, np.int64)
     count = 0
-    multiplier = np.uint64(0x9E3779B97F4A7C15)
     shift = np.uint64(64 - bits)
     mask = np.int64((1 << bits) - 1)
     for i in range(total):
         key = keys[i]
-        slot = np.int64((np.uint64(key) * multiplier) >> shift)
+        slot = np.int64((np.uint64(key) * _MULTIPLIER) >> shift)
         while table_codes[slot] >= 0 and table_keys[slot] != key:
             slot = (slot + 1) & mask
         code = np.int64(table_codes[slot])
@@ -48,7 +51,7 @@ def factorize(keys: Array) -> Any:
                 table_keys = np.empty(1 << bits, np.int64)
                 for entry in range(count):
                     old = keys[first[entry]]
-                    slot = np.int64((np.uint64(old) * multiplier) >> shift)
+                    slot = np.int64((np.uint64(old) * _MULTIPLIER) >> shift)
                     while table_codes[slot] >= 0:
                         slot = (slot + 1) & mask
                     table_codes[slot] = entry

@@ -15,5 +15,5 @@ class GroupTableKernels(Protocol):
 
         ``table`` is int64 (slots, words): column 0 holds the keys, -1 for empty; its length is a power of two and
         more than the groups it will hold. ``status`` is int64: ``status[1]`` counts groups, ``status[2]`` is
-        ``64 - log2(len(table))``.
+        ``scalar.hashing.table_code`` of the table.
         """

@@ -13,7 +13,7 @@ Array = Any
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def insert(table: Array, status: Array, keys: Array, slots: Array) -> None:
-    """Slot of each key, in order."""
+    """Slot of each key, in order; as ``group_slot`` finds it for the size of the table."""
     for i in range(len(keys)):
         slots[i] = group_slot(table, status, 0, keys[i])
 

@@ -14,7 +14,7 @@ from numba import cuda as _cuda
 from gpuql_kernels.codegen.program import STATUS_FULL
 from gpuql_kernels.scalar import arithmetic, hashing
 from gpuql_kernels.scalar.arithmetic import MAX_INT64, MIN_INT64, NAN, NEGATIVE_INFINITY
-from gpuql_kernels.scalar.hashing import HASH_MULTIPLIER, Array, Scalar
+from gpuql_kernels.scalar.hashing import HASH_MULTIPLIER, TABLE_STEP, Array, Scalar
 
 cuda: Any = _cuda
 numba_config: Any = _numba_config
@@ -57,7 +57,9 @@ def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Sc
     As ``hashing.group_slot``; a slot is claimed by compare-and-swap, so every key ends in exactly one slot.
     """
     mask = np.int64(len(table) - 1)
-    position = np.int64((np.uint64(key) * HASH_MULTIPLIER) >> np.uint64(status[2]))
+    code = np.uint64(status[2])
+    shift = code & np.uint64(63)
+    position = np.int64((np.uint64(key) * (HASH_MULTIPLIER + code * TABLE_STEP)) >> shift)
     while True:
         found = table[position, 0]
         if found == -1:

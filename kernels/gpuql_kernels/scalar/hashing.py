@@ -11,6 +11,20 @@ Array = Any
 
 #: 2**64 divided by the golden ratio (Knuth, TAOCP 3, 6.4: multiplicative hashing).
 HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+#: Added to the multiplier of a group table as often as its ``status[2]`` says (even: multipliers stay odd). Tables hash
+#: differently, for groups that leave one table in the order of its slots would otherwise crowd a part of the next one
+#: and find ever longer runs of used slots there.
+TABLE_STEP = np.uint64(0xD6E8FEB86659FD92)
+
+
+def table_code(num_bits: int, salt: int = 0) -> int:
+    """How a group table of ``2**num_bits`` slots hashes: tables of different ``salt`` (below 2**32) do differently."""
+    return 64 - num_bits + 64 * salt
+
+
+def salt_of(code: int) -> int:
+    """The ``salt`` of a :func:`table_code`."""
+    return code >> 6
 
 
 def find_slot(slot_keys: Array, slot_used: Array, mask: Scalar, shift: Scalar, key: Scalar) -> Scalar:
@@ -27,11 +41,13 @@ def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Sc
     """Slot of group ``key`` (>= 0), inserted if new; one thread owns the table.
 
     ``table`` is int64 of two dimensions; column 0 holds the keys, -1 for empty; its length is a power of two.
-    ``status[1]`` counts the groups and ``status[2]`` is ``64 - log2(len(table))``. The caller keeps the table at
-    most half full.
+    ``status[1]`` counts the groups and ``status[2]`` is :func:`table_code`. The caller keeps the table at most half
+    full.
     """
     mask = np.int64(len(table) - 1)
-    position = np.int64((np.uint64(key) * HASH_MULTIPLIER) >> np.uint64(status[2]))
+    code = np.uint64(status[2])
+    shift = code & np.uint64(63)
+    position = np.int64((np.uint64(key) * (HASH_MULTIPLIER + code * TABLE_STEP)) >> shift)
     while True:
         found = table[position, 0]
         if found == key:
