@@ -27,7 +27,7 @@ QUERIES: dict[str, str] = {
     "(SELECT k, s, count(*) c, sum(d) m FROM l GROUP BY k, s) t",
     "distinct and median": "SELECT count(DISTINCT s), median(k), sum(DISTINCT g) FROM l",
     "sort": "SELECT s, k, d FROM l ORDER BY s DESC, k",
-    "set operation": "SELECT count(*), sum(k) FROM (SELECT k, s FROM l EXCEPT SELECT k, s FROM r) t",
+    "set operation": "SELECT count(*), sum(k) FROM (SELECT k FROM l EXCEPT SELECT k FROM r) t",
     "cte": "WITH t AS MATERIALIZED (SELECT k, k % 97 AS m, s FROM l WHERE d > 5) "
     "SELECT a.m, count(*), min(b.s) FROM t a JOIN t b ON a.k = b.k GROUP BY a.m ORDER BY a.m",
     "top": "SELECT k, s FROM l ORDER BY d, k LIMIT 500 OFFSET 300",
