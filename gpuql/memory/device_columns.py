@@ -30,15 +30,23 @@ _DECODED_ROWS = 1 << 22
 
 
 class _SharedCache(dict[Any, Any]):
-    """Results of functions over a string array: complete on the device before another query's stream can see them."""
+    """Results of functions over a string array, which queries on several streams share.
 
-    def __init__(self, finish: Callable[[], None]) -> None:
+    They are complete before others can see them, and read to the end before they are let go.
+    """
+
+    def __init__(self, link: DeviceLink) -> None:
         super().__init__()
-        self._finish = finish
+        self._link = link
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._finish()
+        self._link.finish()
         super().__setitem__(key, value)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """As a dictionary's."""
+        self._link.finish_all()
+        return super().pop(key, *default)
 
 
 @dataclass(eq=False)
@@ -372,7 +380,7 @@ class DeviceColumns:
         if found is not None:
             return found
         offsets, data = self._link.upload(strings.offsets), self._link.upload(strings.data)
-        cache = _SharedCache(self._link.finish)
+        cache = _SharedCache(self._link)
         copied = StringArray(offsets, data, strings.unique, strings.sorted, cache)
         with self._lock:
             self._on_device[strings] = weakref.ref(copied)

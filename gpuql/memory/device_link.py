@@ -65,6 +65,9 @@ class DeviceLink(Protocol):
     def finish(self) -> None:
         """Wait for what the calling thread's stream has to do."""
 
+    def finish_all(self) -> None:
+        """Wait for what all streams have to do."""
+
     def free_bytes(self) -> int | None:
         """Bytes that nobody has allocated on the device; None where the host's memory is the device's."""
 
@@ -105,6 +108,9 @@ class SimulatedLink:
 
     def finish(self) -> None:
         """See ``DeviceLink``: everything is done when it returns."""
+
+    def finish_all(self) -> None:
+        """See ``DeviceLink``."""
 
     def free_bytes(self) -> int | None:
         """See ``DeviceLink``."""
@@ -226,6 +232,10 @@ class CudaLink:
     def finish(self) -> None:
         """See ``DeviceLink``."""
         self._cupy.cuda.get_current_stream().synchronize()
+
+    def finish_all(self) -> None:
+        """See ``DeviceLink``."""
+        self._cupy.cuda.Device(self._ordinal).synchronize()
 
     def free_bytes(self) -> int | None:
         """See ``DeviceLink``."""
