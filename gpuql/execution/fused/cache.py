@@ -110,10 +110,14 @@ class LoweringCache:
 
     def _lower(self, pipeline: Pipeline, inputs: Inputs, context: RunContext) -> Lowered:
         named = tuple(map(weakref.ref, named_objects(pipeline, inputs)))
+        lowering = PipelineLowering(pipeline, inputs, context, on_grid=self._driver.on_grid)
         try:
-            fused = PipelineLowering(pipeline, inputs, context, on_grid=self._driver.on_grid).lower()
+            fused = lowering.lower()
         except NotFusible as refusal:
             return Lowered(None, None, str(refusal), named)
+        finally:
+            # What it defined refers to it, and it to the rows: they would stay until the garbage collector comes.
+            lowering.expressions.forget()
         probes = sum(isinstance(transform, HashJoinProbe) for transform in pipeline.transforms)
         try:
             compiled = self._driver.compile(fused.program)
