@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from gpuql import __version__
 from gpuql.bench.rows import Row
+from gpuql.config import parse_bytes
 from gpuql.errors import BinderError
 from gpuql.session import Connection
 
@@ -61,14 +63,32 @@ class GpuqlEngine:
 
 
 class DuckDbEngine:
-    """DuckDB, in memory."""
+    """DuckDB, in memory; with a limit its tables are in a compressed database file, so that it can hold them.
+
+    Parameters
+    ----------
+    memory_limit : what DuckDB may take, in the spelling of ours, or None.
+    folder : for the database file and DuckDB's temporary files, which are gone when the process is.
+    """
 
     name = "duckdb"
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, memory_limit: str | None = None, folder: str | None = None) -> None:
         duckdb = importlib.import_module("duckdb")
         self.version = str(duckdb.__version__)
-        self._connection = duckdb.connect(config={"threads": threads})
+        if memory_limit is None:
+            self._connection = duckdb.connect(config={"threads": threads})
+            return
+        self._folder = tempfile.TemporaryDirectory(prefix="gpuql-bench-duckdb-", dir=folder)
+        num_bytes = parse_bytes(memory_limit)
+        self._connection = duckdb.connect(
+            str(Path(self._folder.name) / "tables.duckdb"),
+            config={
+                "threads": threads,
+                "memory_limit": f"{num_bytes}B",
+                "temp_directory": str(Path(self._folder.name) / "spill"),
+            },
+        )
 
     def load(self, files: Mapping[str, Path], *, resident: bool) -> None:
         """Tables or views."""
@@ -116,13 +136,20 @@ class PolarsEngine:
         return rows
 
 
-def open_peers(names: str, threads: int) -> list[Engine]:
-    """Engines of a list such as ``"duckdb,polars"``; ``"none"`` gives none."""
+def open_peers(
+    names: str, threads: int, memory_limit: str | None = None, folder: str | None = None
+) -> list[Engine]:
+    """Engines of a list such as ``"duckdb,polars"``; ``"none"`` gives none.
+
+    Errors: BinderError for an engine that is not known, or that cannot keep to ``memory_limit``.
+    """
     peers: list[Engine] = []
     for name in filter(None, (name.strip().lower() for name in names.split(","))):
         match name:
             case "duckdb":
-                peers.append(DuckDbEngine(threads))
+                peers.append(DuckDbEngine(threads, memory_limit, folder))
+            case "polars" if memory_limit is not None:
+                raise BinderError("polars has no memory limit", hint="compare with duckdb")
             case "polars":
                 peers.append(PolarsEngine(threads))
             case "none":

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gpuql.bench.data import tpch_files
+from gpuql.bench.data import cache_folder, tpch_files
 from gpuql.bench.engines import Engine, GpuqlEngine, open_peers
 from gpuql.bench.machine import describe_machine, peak_resident_bytes
 from gpuql.bench.queries import load_queries
@@ -50,11 +50,15 @@ def run_tpch(options: argparse.Namespace, settings: dict[str, str]) -> int:
     """Run the suite; 1 if some query failed or gave other rows than the first peer."""
     queries = load_queries("tpch", options.queries)
     files = tpch_files(options.sf, options.data)
+    limit: str | None = options.memory_limit
+    if limit is not None:
+        settings = {**settings, "memory_limit": limit}
     with connect(
         options.device, options.threads, on_unsupported=options.on_unsupported, **settings
     ) as connection:
         engine = GpuqlEngine(connection)
-        peers = open_peers(options.compare, connection.settings.threads)
+        folder = settings.get("temp_directory", str(cache_folder()))
+        peers = open_peers(options.compare, connection.settings.threads, limit, folder)
         load_ms = {}
         for contender in (engine, *peers):
             load = partial(contender.load, files, resident=options.source == "memory")
@@ -180,6 +184,13 @@ def _heading(
         f"{engine.connection.settings.threads} threads each, median of {options.runs} runs",
         "loaded in " + ", ".join(f"{name} {elapsed / 1000:.1f} s" for name, elapsed in load_ms.items()),
     ]
+    if options.memory_limit is not None:
+        lines.append(
+            f"memory limit {options.memory_limit} for each engine; what does not fit is in temporary files, "
+            "and DuckDB's tables are in a database file, compressed"
+        )
+    elif options.source == "parquet":
+        lines.append("decoded columns stay in memory between queries, as long as the files do not change")
     header = ["  Q", f"{'rows':>8}", f"{'gpuql ms':>10} {'first':>10}"]
     for peer in peers:
         header += [f"{peer.name + ' ms':>10} {'first':>10}", f"{'faster':>7}"]

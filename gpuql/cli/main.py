@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from gpuql import __version__
 from gpuql.cli.formats import FORMATS
-from gpuql.config import SETTINGS
+from gpuql.config import SETTINGS, parse_bytes
 from gpuql.errors import GpuqlError, InterruptError
 
 DEVICES = ("auto", "cpu", "gpu", "cudasim")
@@ -166,6 +166,16 @@ def _above_zero(text: str) -> float:
     return number
 
 
+def _size(text: str) -> str:
+    try:
+        known = parse_bytes(text) is not None
+    except ValueError:
+        known = False
+    if not known:
+        raise argparse.ArgumentTypeError(f"a size such as 4GB or 512MiB is needed: {text!r}")
+    return text
+
+
 def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     bench = commands.add_parser("bench", help="compare with other engines: rows first, then times")
     suites = bench.add_subparsers(title="suites", metavar="SUITE", required=True)
@@ -191,6 +201,12 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=("memory", "parquet"),
         default="memory",
         help="tables loaded before timing, or read from Parquet by every query (default: memory)",
+    )
+    tpch.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        type=_size,
+        help="what every engine may take, such as 4GB (default: all)",
     )
     _add_bench_arguments(tpch)
     tpch.set_defaults(run=_run_tpch)
