@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
@@ -50,7 +50,6 @@ class ColumnHandle(Protocol):
         """All rows, where they are."""
 
 
-@runtime_checkable
 class PinnableTable(Protocol):
     """A table whose columns are in memory, or may come to be."""
 

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 
+from gpuql.catalog.kept_files import KeptFileTable
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.construct import column_from_python, null_column
 from gpuql.columnar.parts import batch_size
-from gpuql.columnar.table import PinnableTable, ReadableTable, ResidentTable
+from gpuql.columnar.table import ReadableTable, ResidentTable
 from gpuql.memory.query_memory import QueryMemory
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import MATCHED, JoinTable, PartitionedBuild, RowsResult, RunContext
@@ -71,7 +72,7 @@ def _scan(source: TableScan, context: RunContext) -> Iterator[Batch]:
     memory = context.host_memory
     pinned = None
     # What goes into a table is read once, and in parts, so that encoding one and reading the next go on side by side.
-    if isinstance(table, PinnableTable) and not memory.reads_in_parts and context.collector is None:
+    if isinstance(table, ResidentTable | KeptFileTable) and not memory.reads_in_parts and context.collector is None:
         pinned = table.pin(names, memory.account.number, source.predicates, attribute_names)
     parts: Iterable[tuple[dict[str, Any], int]]
     if pinned is not None:
