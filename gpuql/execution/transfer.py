@@ -51,6 +51,7 @@ class HostRows:
         for part in parts:
             with context.memory.reserve(batch_size(part, context.memory.resident).row_bytes, "scan"):
                 yield part
+            del part  # else it would stay while the next one is read
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +119,7 @@ def _cut(batches: Iterator[Batch], context: RunContext) -> Iterator[Batch]:
             yield batch
         else:
             yield from _slices(batch, context.memory.part_bytes)
+        del batch  # else it would stay while the next one is read
 
 
 def _slices(batch: Batch, part_bytes: int) -> Iterator[Batch]:

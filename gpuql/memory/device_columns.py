@@ -413,22 +413,24 @@ class DeviceColumns:
         return copied
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ArrivingBatch:
-    """A batch on its way to the device."""
+    """A batch on its way to the device. The host's is let go of when it has arrived."""
 
-    _host: Batch
+    _host: Batch | None
     _arrays: ArrivingArrays
     _strings: Sequence[StringArray | None]
 
     def wait(self) -> Batch:
-        """The batch on the device, complete."""
+        """The batch on the device, complete; to be called once."""
         arrays = iter(self._arrays.wait())
+        host, self._host = self._host, None
+        assert host is not None, "a batch arrives once"
         columns = {}
-        for (key, column), strings in zip(self._host.columns.items(), self._strings, strict=True):
+        for (key, column), strings in zip(host.columns.items(), self._strings, strict=True):
             own = [next(arrays) for _ in stored_arrays(column)]
             columns[key] = with_arrays(column, own, strings)
-        return Batch(columns, self._host.num_rows)
+        return Batch(columns, host.num_rows)
 
     def settle(self) -> None:
         """Wait until nothing is written to the arrays any more, whether the copy succeeded or not."""
