@@ -17,7 +17,22 @@ def explain_plan(plan: PhysicalPlan, foreseen: Sequence[PipelineMetrics]) -> str
 def explain_analyze(plan: PhysicalPlan, metrics: QueryMetrics) -> str:
     """The plan with each pipeline's tier, rows and time as one run had them, and the whole time."""
     annotations = {index: measured_lines(measured) for index, measured in enumerate(metrics.pipelines)}
-    return f"{format_plan(plan, annotations)}\ntotal {format_duration(metrics.elapsed_ns)}"
+    lines = [format_plan(plan, annotations), *memory_lines(metrics)]
+    return "\n".join([*lines, f"total {format_duration(metrics.elapsed_ns)}"])
+
+
+def memory_lines(metrics: QueryMetrics) -> list[str]:
+    """What a run held and moved, one line for each memory that had no room for all of it."""
+    memories = [
+        ("host memory", "files", metrics.memory),
+        ("GPU memory", "host memory", metrics.device_memory),
+    ]
+    return [
+        f"{memory}: at most {measured.peak_bytes:,} bytes held; {measured.spilled_bytes:,} moved to {below}, "
+        f"{measured.read_bytes:,} read again"
+        for memory, below, measured in memories
+        if measured is not None and measured.spilled_bytes
+    ]
 
 
 def explain_codegen(metrics: QueryMetrics) -> str:

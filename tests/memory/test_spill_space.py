@@ -6,6 +6,7 @@ import errno
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -248,6 +249,21 @@ def test_limits_reach_the_user(tmp_path: Path) -> None:
         assert len(connection.sql("SELECT a * 7919 % 1000003 AS b FROM t").collect()) == 1_000_000
         with pytest.raises(BinderError, match="memory_limit"):
             connection.set_variable("memory_limit", "lots")
+
+
+def test_explain_analyze_tells_what_moved(tmp_path: Path) -> None:
+    sql = "SELECT a * 7919 % 1000003 AS b, a FROM t ORDER BY b"
+    with gpuql.connect(
+        device="cpu", threads=1, memory_limit="4MB", temp_directory=str(tmp_path)
+    ) as connection:
+        connection.register("t", pa.table({"a": range(1_000_000)}))
+        text = connection.explain(sql, analyze=True)
+        assert re.search(
+            r"host memory: at most [\d,]+ bytes held; [\d,]{9,} moved to files, [\d,]+ read again", text
+        )
+        assert re.search(r" in \d+ parts; spilled [\d,]{9,} bytes;", text)
+        connection.set_variable("memory_limit", "1GB")
+        assert "moved to files" not in connection.explain(sql, analyze=True)
 
 
 def test_the_folder_may_change_between_queries(tmp_path: Path) -> None:
