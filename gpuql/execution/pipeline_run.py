@@ -158,12 +158,9 @@ class PipelineRunner:
         inputs, lowered = self._inputs(pipeline, source, context, settings, measured)
         if lowered is not None and lowered.fused is not None and lowered.fused.aggregates is not None:
             try:
-                with np.errstate(
-                    all="ignore"
-                ):  # partial sums of infinities may merge to NaN, which is no error
+                with np.errstate(all="ignore"):  # sums of infinities may merge to NaN, which is no error
                     return self._driver.run_aggregate(lowered.fused, lowered.compiled, inputs, context)
             except StatesDoNotFit:
-                measured.num_parts = measured.num_source_rows = measured.num_bytes = 0
                 sink = SinkRun(pipeline.sink, context)
                 self._run_smaller_parts(pipeline, source, sink, 0, settings, measured)
                 return sink.result()
@@ -215,6 +212,9 @@ class PipelineRunner:
         if size >= source.num_rows:
             inputs = Inputs(source, context.results, partial(self._evaluate, context))
             return self._feed(pipeline, inputs, None, sink, sequence, context, settings)
+        measured.num_parts -= 1  # its rows come again
+        measured.num_source_rows -= source.num_rows
+        measured.num_bytes -= sum(column.nbytes for column in source.columns.values())
         for start in range(0, source.num_rows, size):
             part = source.slice(start, start + size)
             sequence = self.run_part(pipeline, part, sink, sequence, settings, measured)

@@ -126,3 +126,39 @@ def test_a_text_longer_than_memory_is_refused(limited: gpuql.Connection) -> None
         limited.sql("SELECT string_agg(text_key, ',' ORDER BY id) FROM t").collect()
     assert limited.memory.host.available_bytes == limited.memory.host.limit_bytes
     assert limited.memory.space.used_bytes == 0
+
+
+@pytest.mark.parametrize("tier", ["interpreted", "compiled"])
+def test_groups_of_a_table_in_memory(tier: str, data: Any, tmp_path: Path) -> None:
+    """States of generated code that the budget refuses: the rows are aggregated in parts instead."""
+    with gpuql.connect(
+        device="cpu", threads=2, tier=tier, memory_limit="1GB", temp_directory=str(tmp_path)
+    ) as engine:
+        oracle = duckdb.connect()
+        engine.register("t", oracle.sql(f"SELECT * FROM '{data[0]}'").to_arrow_table())
+        query = "SELECT k, count(*), sum(amount), avg(f), max(d), any_value(k % 7), min(b) FROM t GROUP BY k"
+        whole = engine.sql(query).collect()
+        engine.set_variable("memory_limit", f"{engine.memory.host.used_bytes + (4 << 20)}")
+        result = engine.sql(query).collect()
+        assert rows(result.fetchall()) == rows(whole.fetchall())
+        assert len(set(result.schema.values()) - set(whole.schema.values())) == 0
+        aggregation = result.metrics.pipelines[0]
+        assert aggregation.num_source_rows == ROWS
+        assert aggregation.tier == ("fused" if tier == "compiled" else "interpreted")
+        assert (aggregation.num_parts > 1) == (tier == "compiled")
+        assert result.metrics.memory.partitions > 1
+
+
+@pytest.mark.parametrize("batch_rows", ["1000", "131072"])
+def test_rows_meet_ordered_aggregates_in_source_order(batch_rows: str, data: Any, tmp_path: Path) -> None:
+    query = "SELECT first(id), last(id), string_agg((id // 20 % 7)::VARCHAR, '') FROM t WHERE id % 20 = 3"
+    text = "".join(str(number // 20 % 7) for number in range(3, ROWS, 20))
+    expected = [(3, ROWS - 17, text)]
+    for tier in ("interpreted", "compiled"):
+        for limit in ("3MB", "1GB"):
+            with gpuql.connect(
+                device="cpu", threads=2, tier=tier, memory_limit=limit, temp_directory=str(tmp_path)
+            ) as engine:
+                engine.execute(f"SET batch_rows = {batch_rows}")
+                engine.execute(f"CREATE VIEW t AS SELECT * FROM '{data[0]}'")
+                assert engine.sql(query).fetchall() == expected, (tier, limit)
