@@ -222,7 +222,7 @@ class SortOperator:
         words, bits = keys.encode()
         sort = context.kernels.sort
         if not self._takes_few_of(num_rows):
-            return sort.order(words, bits, later=keys.later(), run_tasks=context.run_tasks)
+            return sort.order(words, bits, later=keys.later(), run_tasks=context.run_tasks, consume=True)
         assert self._stop is not None, "only a limit takes few"
         candidates = sort.smallest(words[0], self._stop)
         order = sort.order(
