@@ -196,14 +196,16 @@ class KeptColumn:
         """The column, after it was made or read and if it stays in memory."""
         if self._make is not None:
             content = self._make()
-            self._make = None
             rows = len(content)
             if rows != self._num_rows:
                 raise InternalError(f"column length differs from the table's: {rows} rows")
             if isinstance(content, Column):
                 self._take_over(content)
+            else:
+                self._take_over_pieces(content)
+            self._make = None  # not before: without room in files it has to be made again
+            if self._column is not None:
                 return self._column
-            self._take_over_pieces(content)
         if self._pieces is None:
             return None
         num_bytes = self._pieces.num_bytes
