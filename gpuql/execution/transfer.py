@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
+from gpuql.columnar.compressed import RunLengthColumn
 from gpuql.columnar.parts import batch_size, string_bytes
 from gpuql.execution.sources import open_source
 from gpuql.memory.budget import Reservation
@@ -93,10 +94,12 @@ class DeviceRows:
         try:
             while True:
                 while len(pending) < 2 and not ended:
-                    waiting = next(parts, None) if waiting is None else waiting
                     if waiting is None:
-                        ended = True
-                        break
+                        waiting = next(parts, None)
+                        if waiting is None:
+                            ended = True
+                            break
+                        waiting = _without_runs(waiting)
                     held = _try_reserve(waiting, context) if pending else _reserve(waiting, context)
                     if held is None:
                         break
@@ -120,6 +123,17 @@ def _cut(batches: Iterator[Batch], context: RunContext) -> Iterator[Batch]:
         else:
             yield from _slices(batch, context.memory.part_bytes)
         del batch  # else it would stay while the next one is read
+
+
+def _without_runs(part: Batch) -> Batch:
+    """The part as arrays of one element for each row, as which it is to arrive."""
+    if not any(isinstance(column, RunLengthColumn) for column in part.columns.values()):
+        return part
+    columns = {
+        key: column.slice(0, len(column)) if isinstance(column, RunLengthColumn) else column
+        for key, column in part.columns.items()
+    }
+    return Batch(columns, part.num_rows)
 
 
 def _slices(batch: Batch, part_bytes: int) -> Iterator[Batch]:

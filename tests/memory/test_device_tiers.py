@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,20 @@ import pytest
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
+from gpuql.columnar.compressed import FrameOfReferenceColumn, RunLengthColumn
 from gpuql.columnar.construct import column_from_python, column_to_python
+from gpuql.columnar.encodings import encode_column
 from gpuql.device import Device
 from gpuql.errors import OutOfMemoryError
+from gpuql.execution.transfer import DeviceRows
+from gpuql.memory import faults
 from gpuql.memory.budget import Budget
 from gpuql.memory.device_memory import DeviceMemory, DeviceQuery
 from gpuql.memory.query_memory import QueryMemory, host_memory
 from gpuql.memory.row_store import RowStore
 from gpuql.memory.spill_space import SpillSpace
+from gpuql.operators.contract import RunContext
+from gpuql_planner.physical.nodes import ValuesSource
 from gpuql_planner.types import BIGINT, VARCHAR
 
 ROWS = 400
@@ -112,3 +119,46 @@ def test_memory_that_ran_out_in_spite_of_the_budget_is_won_back(
         assert [int(one.columns[1].values[0]) for one in store] == [0, 1]
         assert device.reclaim(1 << 30) > 0
         assert device.reclaim(1) == 0
+
+
+def parts_of(columns: list[Column], query: DeviceQuery) -> list[Batch]:
+    """Host columns that arrive on the device as parts, one after the other."""
+    context = RunContext(np, None, lambda: None, memory=query.memory, device=query)
+    source = ValuesSource((), ())
+    parts = iter([Batch({1: column}, len(column)) for column in columns])
+    found = []
+    with closing(DeviceRows().arriving(parts, source, context)) as arriving:
+        for part in arriving:
+            assert query.memory.account.held_bytes >= part.columns[1].nbytes
+            found.append(part)
+    assert query.memory.account.held_bytes == 0
+    assert query.host.account.held_bytes == 0
+    return found
+
+
+def test_parts_arrive_in_order_and_without_runs(query: DeviceQuery) -> None:
+    columns = [encode_column(Column(BIGINT, np.full(300, number) + 10**12)) for number in range(5)]
+    columns += [encode_column(Column(BIGINT, 10**15 + np.arange(200) % 100))]
+    assert isinstance(columns[0], RunLengthColumn)
+    assert isinstance(columns[-1], FrameOfReferenceColumn)
+    found = parts_of(columns, query)
+    assert [type(part.columns[1]) for part in found] == [Column] * 5 + [FrameOfReferenceColumn]
+    for part, column in zip(found, columns, strict=True):
+        np.testing.assert_array_equal(part.columns[1].values, column.values)
+
+
+def test_a_part_without_room_gives_back_what_was_reserved(query: DeviceQuery) -> None:
+    columns = [Column(BIGINT, np.arange(400)), Column(BIGINT, np.arange(4000))]
+    with pytest.raises(OutOfMemoryError, match="scan needs more GPU memory"):
+        parts_of(columns, query)
+    assert query.memory.account.held_bytes == 0
+    assert query.host.account.held_bytes == 0
+
+
+def test_a_failed_copy_of_a_part_gives_back_what_was_reserved(query: DeviceQuery) -> None:
+    for number in (1, 2):
+        fault = faults.Fault(faults.ALLOCATION, number, lambda: MemoryError("no"))
+        with faults.injected(fault), pytest.raises(MemoryError, match="no"):
+            parts_of([Column(BIGINT, np.arange(400)) for _ in range(3)], query)
+        assert query.memory.account.held_bytes == 0
+        assert query.host.account.held_bytes == 0
