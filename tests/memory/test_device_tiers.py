@@ -148,7 +148,7 @@ def test_parts_arrive_in_order_and_without_runs(query: DeviceQuery) -> None:
 
 
 def test_a_part_without_room_gives_back_what_was_reserved(query: DeviceQuery) -> None:
-    columns = [Column(BIGINT, np.arange(400)), Column(BIGINT, np.arange(4000))]
+    columns = [Column(BIGINT, np.arange(400)), Column(BIGINT, np.arange(2000))]
     with pytest.raises(OutOfMemoryError, match="scan needs more GPU memory"):
         parts_of(columns, query)
     assert query.memory.account.held_bytes == 0
