@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,14 +81,17 @@ class DuckDbEngine:
         if memory_limit is None:
             self._connection = duckdb.connect(config={"threads": threads})
             return
-        self._folder = tempfile.TemporaryDirectory(prefix="gpuql-bench-duckdb-", dir=folder)
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        own = Path(tempfile.mkdtemp(prefix="gpuql-bench-duckdb-", dir=folder))
+        weakref.finalize(self, shutil.rmtree, own, ignore_errors=True)
         num_bytes = parse_bytes(memory_limit)
         self._connection = duckdb.connect(
-            str(Path(self._folder.name) / "tables.duckdb"),
+            str(own / "tables.duckdb"),
             config={
                 "threads": threads,
                 "memory_limit": f"{num_bytes}B",
-                "temp_directory": str(Path(self._folder.name) / "spill"),
+                "temp_directory": str(own / "spill"),
             },
         )
 

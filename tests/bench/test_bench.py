@@ -128,6 +128,27 @@ def test_whole_run(source: str, folder: Path, tmp_path: Path, capsys: pytest.Cap
     assert document["settings"]["threads"] == 1
 
 
+def test_a_run_within_a_memory_limit(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.json"
+    arguments = ["--data", str(folder), "--queries", "1,3", "--runs", "1", "--memory-limit", "64MB"]
+    arguments += ["--set", f"temp_directory={tmp_path / 'spill'}", "--device", "cpu", "--json", str(report)]
+    assert main(["bench", "tpch", *arguments]) == 0
+    output = capsys.readouterr().out
+    assert "2 of 2 queries: same rows" in output
+    assert "memory limit 64MB for each engine" in output
+    assert json.loads(report.read_text())["settings"]["memory_limit"] == "64MB"
+    assert not list((tmp_path / "spill").glob("gpuql-spill-*"))
+    engine = open_peers("duckdb", 1, "64MB", str(tmp_path))[0]
+    [(limit,)] = engine.rows(engine.execute("SELECT current_setting('memory_limit')"))
+    assert str(limit).startswith("61.0 MiB")
+    with pytest.raises(BinderError, match="polars has no memory limit"):
+        open_peers("polars", 1, "64MB")
+    with pytest.raises(SystemExit):
+        main(["bench", "tpch", "--memory-limit", "much"])
+
+
 def test_other_rows_are_not_timed(folder: Path) -> None:
     with gpuql.connect(device="cpu", threads=1) as connection:
         engine, peers = GpuqlEngine(connection), open_peers("duckdb", 1)
