@@ -36,7 +36,8 @@ RIGHT_ROWS = f"""
 """
 #: Half of all rows have one key, of which the product would be large: only some rows of the left table.
 HOT_LEFT = f"""
-    SELECT r AS id, CASE WHEN r % 2 = 0 THEN 77 ELSE r END AS i, 'no' || r % 7 AS s, r % 1000 AS x FROM range({ROWS}) t(r)
+    SELECT r AS id, CASE WHEN r % 2 = 0 THEN 77 ELSE r END AS i, 'no' || r % 7 AS s, r % 1000 AS x
+    FROM range({ROWS}) t(r)
 """
 HOT_RIGHT = f"""
     SELECT r AS id, CASE WHEN r % 2 = 0 THEN 77 ELSE r * 2 END AS i, 'no' AS s, r % 9 AS x FROM range({ROWS}) t(r)

@@ -53,6 +53,8 @@ SMALL_DOMAIN = 1 << 12
 DENSE_BYTES_PER_ROW = 32
 #: A join that can give more rows than this for one input row is left to the interpreter, which works in chunks.
 MAX_FANOUT = 1 << 20
+#: Likewise if the matches of one row, put out together, took more than a part of the source at so many bytes each.
+_MATCH_BYTES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +237,7 @@ class PipelineLowering:
         if node.kind is JoinKind.MARK and not mark_follows_from_presence(node, table, keys):
             raise NotFusible("MARK join whose NULL depends on pairs of rows")
         fanout = self.fanout * probe_fanout(table, node)
-        if fanout > MAX_FANOUT:
+        if fanout > min(MAX_FANOUT, self.context.memory.part_bytes // _MATCH_BYTES):
             raise NotFusible("one row may match very many")
         step = len(self.steps)
         for attribute in build_attributes(node):

@@ -128,7 +128,9 @@ def _run_emit(
     make_call = _calls(fused, compiled, inputs)
     num_rows = inputs.batch.num_rows
     # Without output columns rows are only counted, and a buffer of nothing is never full.
-    capacity = max(fused.fanout, min(1 << 17, max(num_rows, 1))) if fused.outputs else 1 << 62
+    row_bytes = sum(np.dtype(output.dtype).itemsize + 1 for output in fused.outputs)
+    room = max(1024, context.memory.part_bytes // max(row_bytes, 1))
+    capacity = max(fused.fanout, min(1 << 17, max(num_rows, 1), room)) if fused.outputs else 1 << 62
 
     def work(morsels: Iterator[Morsel]) -> None:
         call, consume = make_call(), new_consumer()
