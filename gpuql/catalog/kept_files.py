@@ -138,7 +138,9 @@ class KeptFileTable:
     ) -> dict[str, Column]:
         """Columns read from the files, kept and pinned; nothing if there is no room."""
         sizes = {name: self._table.estimated_bytes([name]) for name in missing}
-        if not self._cache.may_pin(sum(sizes.values())):
+        if any(self._handle(name).is_here for name in missing) or not self._cache.may_pin(
+            sum(sizes.values())
+        ):
             return {}
         room: dict[str, int] = {}
         try:

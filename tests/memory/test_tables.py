@@ -165,7 +165,9 @@ def test_a_scan_that_happens_once_does_not_drive_out_what_is_in_use(connect: Con
     for _ in range(3):
         connection.sql("SELECT sum(a) FROM hot WHERE b < 3").fetchall()
     assert handle(connection, "hot", "a").is_here
-    expected = duckdb.sql("SELECT sum((a * 7919) % 1000003) FROM range(1000000) r(a), range(3) s(b)").fetchall()
+    expected = duckdb.sql(
+        "SELECT sum((a * 7919) % 1000003) FROM range(1000000) r(a), range(3) s(b)"
+    ).fetchall()
     assert connection.sql("SELECT sum(c) FROM cold").fetchall() == expected
     assert handle(connection, "hot", "a").is_here
     assert not handle(connection, "cold", "c").is_here
@@ -287,6 +289,22 @@ def test_decoded_columns_of_files_are_kept_while_the_file_stays(connect: Connect
     assert connection.sql(query).fetchall() == [(2 * 49_999 * 25_000, 100)]
     gc.collect()
     assert settled_bytes(connection) <= held + 4 * 50_000  # what was read of the old file is gone
+
+
+def test_columns_of_files_beyond_what_may_be_pinned(connect: Connect, tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.parquet", 100_000)
+    connection = connect("2MB")
+    columns = connection.memory.columns
+    assert connection.sql(f"SELECT sum(k) FROM '{path}'").fetchall() == [(99_999 * 50_000,)]
+    held = settled_bytes(connection)
+    assert held == 400_000
+    columns.note_pinned(900_000)  # as if other queries had much in their hands
+    for _ in range(3):
+        assert connection.sql(f"SELECT sum(k) FROM '{path}'").fetchall() == [(99_999 * 50_000,)]
+    columns.note_pinned(-900_000)
+    assert settled_bytes(connection) == held
+    columns.reclaim(1 << 40)
+    assert settled_bytes(connection) == 0
 
 
 def test_a_file_larger_than_the_limit(connect: Connect, tmp_path: Path) -> None:
