@@ -9,9 +9,9 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.construct import null_column
 from gpuql.columnar.parts import batch_size
 from gpuql.expressions.selection import children
-from gpuql.operators.aggregate_slots import make_slots
 from gpuql.operators.collected_rows import CollectedRows
 from gpuql.operators.contract import RowsResult, RunContext
+from gpuql.operators.holistic import HOLISTIC
 from gpuql.operators.large_groups import finished_apart
 from gpuql.operators.partial_rows import PartialRows
 from gpuql.operators.partitioned_groups import OWNER, Finisher, GroupRows
@@ -118,8 +118,7 @@ class AggregateOperator:
 def collects_rows(node: AggregateSink) -> bool:
     """Whether some aggregate needs all rows of a group at once."""
     return any(
-        slot.accumulator is None or slot.call.distinct or bool(slot.call.order_by)
-        for slot in make_slots(node)
+        call.function in HOLISTIC or call.distinct or bool(call.order_by) for _, call in node.aggregates
     )
 
 
