@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gpuql.config import parse_bytes
+from gpuql.memory.allocator import return_freed_memory
 from gpuql.memory.budget import Budget, format_bytes
 from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.query_memory import QueryMemory, host_memory
@@ -50,6 +51,8 @@ class ConnectionMemory:
         """Follow changed settings. Files that are open stay where they are."""
         limit = parse_bytes(settings.memory_limit)
         self.host.limit_bytes = default_limit_bytes() if limit is None else limit
+        if limit is not None and limit < default_limit_bytes():
+            return_freed_memory(limit)
         if settings.temp_directory != self._folder:
             self._folder = settings.temp_directory
             self._space = SpillSpace(_folder(settings.temp_directory), None)

@@ -161,7 +161,7 @@ class QueryMemory:
 
     @property
     def reachable_bytes(self) -> int:
-        """Bytes that this query could get now: free ones, those of caches, and those that its own stores can move away."""
+        """Bytes that this query could get now: free ones, those of caches, and those that its stores can move away."""
         stores = tuple(self.account.stores.values())
         return self.budget.available_bytes + sum(store.reclaimable_bytes for store in stores)
 

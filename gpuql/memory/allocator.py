@@ -1,0 +1,39 @@
+"""What the C library and Arrow keep of freed memory, which a limit on memory has to count in.
+
+Left alone, glibc raises the size from which blocks are mappings of their own, and returned when freed, as it meets such
+blocks, up to 32 MiB; it keeps the rest in a heap for each thread, and Arrow keeps freed pages too. That is fast, and
+can take as much again as a small limit allows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+#: ``malloc.h``: parameters of mallopt.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+#: Blocks of at least this fraction of the limit are returned when freed, but none smaller than the C library's default.
+_BLOCKS_IN_LIMIT = 1024
+_LEAST_MAPPED_BYTES = 128 << 10
+#: With less memory than this, threads share one heap.
+_SHARED_HEAP_LIMIT_BYTES = 1 << 30
+
+
+def return_freed_memory(limit_bytes: int) -> None:
+    """Make allocators give freed memory back to the system, as befits a limit; from now on, for the whole process.
+
+    Without effect on C libraries that have no ``mallopt``.
+    """
+    mapped_bytes = max(_LEAST_MAPPED_BYTES, limit_bytes // _BLOCKS_IN_LIMIT)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, mapped_bytes)
+        mallopt(_TRIM_THRESHOLD, mapped_bytes)
+        if limit_bytes < _SHARED_HEAP_LIMIT_BYTES:
+            mallopt(_ARENA_MAX, 1)
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is None:
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    else:
+        pyarrow.set_memory_pool(pyarrow.system_memory_pool())
