@@ -3,9 +3,9 @@
 import pytest
 
 from gpuql.execution.executor import Executor
-from gpuql.execution.pipeline_run import PipelineRunner
 from gpuql.execution.fused.lower import PipelineLowering
 from gpuql.execution.fused.refusal import NotFusible
+from gpuql.execution.pipeline_run import PipelineRunner
 
 pytest.importorskip("numba_cuda", reason="compiling for CUDA takes the package numba-cuda")
 
