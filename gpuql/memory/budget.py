@@ -13,15 +13,19 @@ from types import TracebackType
 from typing import Protocol
 
 from gpuql.memory import faults
+from gpuql.thresholds import (
+    MEMORY_GRACE_S as _GRACE_S,
+)
+from gpuql.thresholds import (
+    MEMORY_PATIENCE_S as _PATIENCE_S,
+)
+from gpuql.thresholds import (
+    MEMORY_POLL_S as _POLL_S,
+)
+from gpuql.thresholds import (
+    SIBLING_PATIENCE_S as _SIBLING_PATIENCE_S,
+)
 from gpuql_planner.errors import OutOfMemoryError
-
-#: How long a query that is short of memory waits for a sign of life of the queries that hold it, in seconds, when all
-#: of them wait too; when one of its own threads works, which may take long; and when nobody seems to hold what could be
-#: given back, which passes if rows are just changing hands.
-_PATIENCE_S = 5.0
-_SIBLING_PATIENCE_S = 60.0
-_GRACE_S = 0.1
-_POLL_S = 0.05
 
 #: Threads that wait for other threads of their query, so that what they hold will not be given back before those end.
 _resting_threads: set[int] = set()
@@ -155,8 +159,10 @@ class Budget:
             return True
 
     def take_anyway(self, account: Account, num_bytes: int) -> None:
-        """Count bytes that are in use already, whatever the limit says."""
+        """Count bytes that are in use already, whatever the limit says; a closed account counts none."""
         with self._changed:
+            if not account.is_open:
+                return
             self._used_bytes += num_bytes
             self._peak_bytes = max(self._peak_bytes, self._used_bytes)
             account.held_bytes += num_bytes
