@@ -17,6 +17,7 @@ from gpuql.interrupts import RunningQueries, cancelled_by_control_c
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.memory.table_builder import TableBuilder
 from gpuql.stack_room import room_for_deep_statements
+from gpuql.thresholds import TEMPLATE_PLANS
 from gpuql_planner.catalog import Field
 from gpuql_planner.errors import GpuqlError
 from gpuql_planner.logical.expressions import Attribute
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from gpuql.execution.device_choice import DeviceChoice
     from gpuql.execution.executor import Executor, RowsThere, TableRows
     from gpuql_planner.physical.nodes import PhysicalPlan
-
-
-#: Settings for which a template keeps a plan.
-_TEMPLATE_PLANS = 4
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class QueryTemplate:
                     plan = lower(self._query)
                 except GpuqlError:
                     return None
-                if len(self._plans) == _TEMPLATE_PLANS:
+                if len(self._plans) == TEMPLATE_PLANS:
                     self._plans.clear()
                 self._plans[settings] = plan
             if not self._trace.holds(values):

@@ -23,6 +23,7 @@ from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
 from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, QueryTemplate
 from gpuql.stack_room import room_for_deep_statements
+from gpuql.thresholds import PLAN_CACHE_CAPACITY, TEMPLATE_VARIANTS
 from gpuql_planner.catalog import Table, View
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     from gpuql.execution.device_choice import DeviceChoice
     from gpuql.execution.executor import Executor, TableRows
 
-#: Statements whose plans a connection keeps, and shapes of statements.
-PLAN_CACHE_CAPACITY = 512
-#: Plans kept for statements of one shape whose constants ask for different plans.
-TEMPLATE_VARIANTS = 8
 
 _OUR_PACKAGES = ("gpuql", "gpuql_planner", "sqlglot")
 

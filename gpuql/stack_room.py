@@ -8,10 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gpuql.errors import ProgrammingError
-
-#: Python frames allowed while a statement is worked on. Parsing takes up to 25 of them per level of nesting, so
-#: Python's usual 1,000 would end at 40 nested calls. What the frames need of a thread's stack stays below 8 MiB.
-_DEEPEST_FRAMES = 5000
+from gpuql.thresholds import DEEPEST_FRAMES
 
 
 class _StackRoom:
@@ -26,7 +23,7 @@ class _StackRoom:
         with self._lock:
             if self._inside == 0:
                 self._usual = sys.getrecursionlimit()
-                sys.setrecursionlimit(max(self._usual, _DEEPEST_FRAMES))
+                sys.setrecursionlimit(max(self._usual, DEEPEST_FRAMES))
             self._inside += 1
 
     def leave(self) -> None:

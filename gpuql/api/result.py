@@ -12,16 +12,12 @@ from typing import Any
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
 from gpuql.memory.row_store import RowStore
+from gpuql.thresholds import FIRST_PYTHON_ROWS, MOST_PYTHON_ROWS
 from gpuql_planner.errors import InterfaceError, ProgrammingError
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.types import DataType
 
 Row = tuple[Any, ...]
-
-#: Rows made into Python objects, which take many times their bytes, at a time; fewer at first, as most results are
-#: short or are looked at from the beginning.
-_FIRST_ROWS = 1 << 8
-_MOST_ROWS = 1 << 14
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
@@ -112,7 +108,7 @@ class Result:
         """Rows as tuples of Python values: int, float, Decimal, str, bytes, date, time, datetime, Interval, None."""
         from gpuql.columnar.construct import column_to_python
 
-        size = _FIRST_ROWS
+        size = FIRST_PYTHON_ROWS
         for batch in self.iter_batches():
             start = 0
             while start < batch.num_rows:
@@ -122,7 +118,7 @@ class Result:
                 else:
                     yield from (() for _ in range(part.num_rows))
                 start += size
-                size = min(2 * size, _MOST_ROWS)
+                size = min(2 * size, MOST_PYTHON_ROWS)
 
     def iter_batches(self) -> Iterator[Batch]:
         """The batches, those in files one at a time. Errors: InterfaceError if the result is closed."""

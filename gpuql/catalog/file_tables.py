@@ -13,10 +13,8 @@ from typing import Any
 from gpuql.catalog.kept_files import KeptFileTable
 from gpuql.columnar.table import FileTable
 from gpuql.memory.column_cache import ColumnCache
+from gpuql.thresholds import MOST_OPEN_FILE_TABLES
 from gpuql_planner.errors import BinderError, InputError, did_you_mean
-
-#: Opened file tables kept; the one unused for longest goes first.
-_MOST_OPEN = 256
 
 _FORMAT_OF_EXTENSION = {
     ".parquet": "parquet",
@@ -88,7 +86,7 @@ class FileTables:
                 opened = _open(kind, patterns, dict(options))
                 known = opened if self._cache is None else KeptFileTable(opened, self._cache)
             self._opened[key] = known
-            while len(self._opened) > _MOST_OPEN:
+            while len(self._opened) > MOST_OPEN_FILE_TABLES:
                 del self._opened[next(iter(self._opened))]
             return known
 

@@ -12,11 +12,9 @@ from gpuql.columnar.read_ahead import TryReserve
 from gpuql.columnar.table import FileTable, PinnedColumns
 from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.kept_column import KeptColumn
+from gpuql.thresholds import KEPT_COLUMN_SHARE
 from gpuql_planner.catalog import ColumnStatistics, Field
 from gpuql_planner.logical.expressions import Expression
-
-#: Columns are read whole, to be kept, only if predicates leave at least this share of the rows.
-_MOST_ROWS = 0.5
 
 
 class KeptFileTable:
@@ -118,7 +116,7 @@ class KeptFileTable:
                     if column is not None:
                         pinned[name], columns[name] = handle, column
                 missing = [name for name in names if name not in columns]
-                if missing and self._table.share_of_rows(predicates, attribute_names) >= _MOST_ROWS:
+                if missing and self._table.share_of_rows(predicates, attribute_names) >= KEPT_COLUMN_SHARE:
                     columns |= self._brought(missing, query, pinned)
         except BaseException:
             _unpin(pinned)

@@ -110,6 +110,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--temp", metavar="DIR", help="folder whose disk is measured (default: the temporary folder)"
     )
     calibrate.set_defaults(run=_run_calibrate)
+    knobs = commands.add_parser("knobs", help="list the numbers that gpuql chose by itself, and why")
+    knobs.set_defaults(run=_run_knobs)
     warmup = commands.add_parser(
         "warmup", help="compile the static kernels now, so that no query waits for them"
     )
@@ -283,6 +285,12 @@ def _run_calibrate(options: argparse.Namespace) -> int:
     return run_calibrate(
         show=options.show, device=options.device, threads=options.threads, folder=options.temp
     )
+
+
+def _run_knobs(options: argparse.Namespace) -> int:
+    from gpuql.cli.knobs import run_knobs
+
+    return run_knobs()
 
 
 def _run_warmup(options: argparse.Namespace) -> int:

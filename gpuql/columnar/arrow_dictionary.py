@@ -13,14 +13,13 @@ import pyarrow.compute as pc
 
 from gpuql.columnar.arrow_buffers import Host, buffer_view
 from gpuql.columnar.arrow_strings import (
-    DICTIONARY_BYTES,
-    SMALL_DICTIONARY_ENTRIES,
     check_utf8_entries,
     string_array_from_arrow,
     string_array_to_arrow,
 )
 from gpuql.columnar.column import StringArray
 from gpuql.columnar.strings import narrow_positions
+from gpuql.thresholds import MAX_DICTIONARY_BYTES, SMALL_DICTIONARY_ENTRIES
 from gpuql_planner.errors import InternalError
 from gpuql_planner.types import DataType, TypeId
 
@@ -84,7 +83,7 @@ class GrowingDictionary:
             joined = fresh if known is None else [*fresh, known.entries]
             distinct = pa.chunked_array(joined, type=self._arrow_type).unique()
             too_many = len(distinct) > max(SMALL_DICTIONARY_ENTRIES, num_rows // 4)
-            if too_many or distinct.nbytes > DICTIONARY_BYTES:
+            if too_many or distinct.nbytes > MAX_DICTIONARY_BYTES:
                 self._refused, self._known = True, None
                 return None
             ordered = distinct.take(pc.array_sort_indices(distinct))

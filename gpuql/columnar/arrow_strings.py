@@ -13,18 +13,16 @@ from gpuql.columnar.arrow_buffers import buffer_view, chunks_of, validity_buffer
 from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.statistics import estimate_distinct
 from gpuql.columnar.strings import narrow_positions, on_host
+from gpuql.thresholds import (
+    DICTIONARY_SAMPLE_ROWS,
+    DICTIONARY_SAMPLE_SLICES,
+    MAX_DICTIONARY_BYTES,
+    ROWS_PER_DICTIONARY_ENTRY,
+    SMALL_DICTIONARY_ENTRIES,
+)
 from gpuql_planner.errors import ConversionError
 from gpuql_planner.types import DataType, TypeId
 
-#: Columns with no more distinct strings than this always get a dictionary; larger ones if entries repeat
-#: enough.
-SMALL_DICTIONARY_ENTRIES = 65_536
-#: A large dictionary must have at least this many rows for each entry.
-ROWS_PER_ENTRY = 4
-#: A dictionary holds at most this many bytes of strings.
-DICTIONARY_BYTES = 256 * 1024 * 1024
-_SAMPLE_ROWS = 65_536
-_SAMPLE_SLICES = 16
 _NOT_UTF8_HINT = "convert it to UTF-8, or hand over the bytes as a binary column (BLOB)"
 
 
@@ -46,7 +44,7 @@ def strings_from_arrow(array: Any, dtype: DataType) -> Column:
     dictionary = chunks[0].dictionary
     if dictionary.null_count or any(len(c.dictionary) != len(dictionary) for c in chunks):
         return strings_from_arrow(encoded.cast(array.type.value_type), dtype)
-    too_large = len(dictionary) > max(SMALL_DICTIONARY_ENTRIES, len(array) // ROWS_PER_ENTRY)
+    too_large = len(dictionary) > max(SMALL_DICTIONARY_ENTRIES, len(array) // ROWS_PER_DICTIONARY_ENTRY)
     if too_large and not pat.is_dictionary(array.type):
         return _plain(array, dtype)
     return _dictionary(chunks, dictionary, dtype)
@@ -90,19 +88,19 @@ def check_utf8_entries(entries: Any, name: str) -> None:
 def worth_a_dictionary(array: Any) -> bool:
     """Judge by a sample whether distinct strings are few (see the limits of this module)."""
     num_rows = len(array)
-    if num_rows <= _SAMPLE_ROWS:
-        return int(array.nbytes) <= DICTIONARY_BYTES
-    step = num_rows // _SAMPLE_SLICES
-    length = _SAMPLE_ROWS // _SAMPLE_SLICES
-    slices = [array.slice(i * step, length) for i in range(_SAMPLE_SLICES)]
+    if num_rows <= DICTIONARY_SAMPLE_ROWS:
+        return int(array.nbytes) <= MAX_DICTIONARY_BYTES
+    step = num_rows // DICTIONARY_SAMPLE_SLICES
+    length = DICTIONARY_SAMPLE_ROWS // DICTIONARY_SAMPLE_SLICES
+    slices = [array.slice(i * step, length) for i in range(DICTIONARY_SAMPLE_SLICES)]
     parts = [chunk for part in slices for chunk in chunks_of(part)]
     sample = _large(pa.chunked_array(parts, type=array.type))
     counts = pc.value_counts(sample).field("counts").to_numpy()
     distinct = estimate_distinct(counts, num_rows)
     average_bytes = sum(part.nbytes for part in slices) / len(sample)
-    if distinct * average_bytes > DICTIONARY_BYTES:
+    if distinct * average_bytes > MAX_DICTIONARY_BYTES:
         return False
-    return distinct <= max(SMALL_DICTIONARY_ENTRIES, num_rows // ROWS_PER_ENTRY)
+    return distinct <= max(SMALL_DICTIONARY_ENTRIES, num_rows // ROWS_PER_DICTIONARY_ENTRY)
 
 
 def string_array_from_arrow(array: Any) -> StringArray:

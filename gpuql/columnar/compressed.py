@@ -13,12 +13,8 @@ import numpy as np
 
 from gpuql.columnar.column import Array, Column, Form, StringArray
 from gpuql.columnar.construct import narrowest_dtype
+from gpuql.thresholds import MAX_RUN_SHARE, RUN_SAMPLE_ROWS
 from gpuql_planner.types import DataType
-
-#: Runs are kept if they take at most this share of the plain column, as decoding them costs a pass over the rows.
-MAX_RUN_SHARE = 0.25
-#: Runs shorter than this on average cannot be smaller; looking at a sample tells.
-_SAMPLE_ROWS = 1 << 12
 
 
 class FrameOfReferenceColumn(Column):
@@ -153,7 +149,7 @@ def compress_column(column: Column) -> Column:
 def _run_length(column: Column) -> RunLengthColumn | None:
     values = column.values
     most_runs = MAX_RUN_SHARE * values.nbytes / (values.itemsize + 8)
-    sample = values[:_SAMPLE_ROWS]
+    sample = values[:RUN_SAMPLE_ROWS]
     if np.count_nonzero(sample[1:] != sample[:-1]) + 1 > max(1.0, most_runs * len(sample) / len(values) * 2):
         return None
     changes = np.flatnonzero(values[1:] != values[:-1]) + 1

@@ -11,12 +11,12 @@ from gpuql.columnar import two_words
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.strings import (
-    MERGE_LIMIT_ENTRIES,
     compact_strings,
     concat_string_arrays,
     merge_dictionaries,
     narrow_positions,
 )
+from gpuql.thresholds import MERGED_DICTIONARY_ENTRIES
 
 
 def concat_batches(batches: Sequence[Batch], *, xp: Any = np) -> Batch:
@@ -87,7 +87,7 @@ def _concat_strings(columns: Sequence[Column], xp: Any) -> tuple[Array, StringAr
         distinct.setdefault(id(column.strings), column.strings)
     arrays = list(distinct.values())
     num_entries = sum(len(strings) for strings in arrays)
-    if num_entries <= MERGE_LIMIT_ENTRIES and all(strings.unique for strings in arrays):
+    if num_entries <= MERGED_DICTIONARY_ENTRIES and all(strings.unique for strings in arrays):
         merged, new_positions = merge_dictionaries(arrays)
         moved = {key: xp.asarray(positions) for key, positions in zip(distinct, new_positions, strict=True)}
         # Positions in an empty StringArray belong to NULL rows and may be anything.

@@ -9,9 +9,7 @@ from typing import Any
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.compressed import FrameOfReferenceColumn, RunLengthColumn
-
-#: A dictionary up to this size is moved to slower memory once, whole, for all rows that point into it.
-_SMALL_DICTIONARY_BYTES = 1 << 18
+from gpuql.thresholds import SPILLED_DICTIONARY_BYTES
 
 
 def stored_arrays(column: Column) -> list[Array]:
@@ -80,4 +78,4 @@ def string_bytes(strings: StringArray) -> int:
 
 def is_small_dictionary(strings: StringArray) -> bool:
     """Whether a string array is a dictionary so small that rows which point into it may share it when they move."""
-    return strings.unique and string_bytes(strings) <= _SMALL_DICTIONARY_BYTES
+    return strings.unique and string_bytes(strings) <= SPILLED_DICTIONARY_BYTES

@@ -15,23 +15,23 @@ from gpuql.columnar.compressed import RunLengthColumn
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.pieced import PiecedColumn
 from gpuql.columnar.strings import on_host, take_strings
+from gpuql.thresholds import (
+    BITMAP_PLACES_PER_ROW,
+    FEW_BITMAP_PLACES,
+    MOST_BITMAP_PLACES,
+    PROVE_UNIQUE_ROWS,
+    STATISTICS_BLOCK_BYTES,
+    STATISTICS_BLOCK_ROWS,
+    STATISTICS_SAMPLE_ROWS,
+    STATISTICS_SAMPLE_STRINGS,
+)
 from gpuql_planner.catalog import ColumnStatistics
 from gpuql_planner.types import TypeId
 
 Host = np.ndarray[Any, Any]
 
-#: A bitmap over the domain of a column has at most this many places for each row, plus a few.
-PLACES_PER_ROW = 4
-_FEW_PLACES = 1 << 20
-_MOST_PLACES = 1 << 30
-_BLOCK_ROWS = 1 << 20
-_BLOCK_BYTES = 4 << 20
 #: Most places of the bitmap over the domain of a column that is not in memory, which are bytes too.
-_MOST_PIECED_PLACES = 64 * _BLOCK_ROWS
-_SAMPLE_ROWS = 32_768
-_SAMPLE_STRINGS = 8_192
-#: Columns that look unique are sorted to prove it up to this many rows.
-_PROVE_UNIQUE_ROWS = 100_000_000
+_MOST_PIECED_PLACES = 64 * STATISTICS_BLOCK_ROWS
 
 
 def column_statistics(column: Column) -> ColumnStatistics:
@@ -75,7 +75,7 @@ def pieced_statistics(column: PiecedColumn) -> ColumnStatistics:
     """
     gathered = _Gathered(column)
     row_bytes = max(1, column.num_bytes // max(1, len(column)))
-    for block in column.parts(max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // row_bytes))):
+    for block in column.parts(max(1, min(STATISTICS_BLOCK_ROWS, STATISTICS_BLOCK_BYTES // row_bytes))):
         gathered.add(block)
     return gathered.statistics()
 
@@ -95,14 +95,16 @@ class _Gathered:
         self.low = 0 if bounds is None else bounds[0]
         if bounds is not None and column.form.dtype.id is not TypeId.NULL:
             places = bounds[1] - bounds[0] + 1
-            if places <= min(max(PLACES_PER_ROW * self.num_rows, _FEW_PLACES), _MOST_PIECED_PLACES):
+            if places <= min(
+                max(BITMAP_PLACES_PER_ROW * self.num_rows, FEW_BITMAP_PLACES), _MOST_PIECED_PLACES
+            ):
                 self.seen = np.zeros(places, dtype=np.bool_)
 
     def add(self, block: Column) -> None:
         """Take the next rows."""
         self.parts.append(column_statistics(block))
         # One row is drawn from each of equal stretches, as in a sample of the whole column.
-        share = max(1, len(block) * _SAMPLE_ROWS // max(1, self.num_rows))
+        share = max(1, len(block) * STATISTICS_SAMPLE_ROWS // max(1, self.num_rows))
         rows = np.sort(np.random.default_rng(len(self.parts)).integers(0, max(1, len(block)), share))
         self.samples.append(_copied(block.take(rows)))
         if block.validity is not None or block.values.ndim != 1 or block.bounds is None:
@@ -215,8 +217,8 @@ def _of_strings(column: Column, positions: Host, null_count: int) -> ColumnStati
     average = float(on_host(strings.offsets)[-1]) / max(1, len(strings))
     if not strings.unique:
         sample = _sample(positions)
-        if len(sample) == _SAMPLE_ROWS:
-            sample = sample[:: _SAMPLE_ROWS // _SAMPLE_STRINGS]
+        if len(sample) == STATISTICS_SAMPLE_ROWS:
+            sample = sample[:: STATISTICS_SAMPLE_ROWS // STATISTICS_SAMPLE_STRINGS]
         counts = Counter(_entries(strings, sample))
         distinct = int(estimate_distinct(np.array(list(counts.values())), len(positions)))
         return ColumnStatistics(null_count=null_count, distinct_count=distinct, average_bytes=average)
@@ -238,7 +240,7 @@ def _entries(strings: StringArray, positions: Host) -> Iterator[bytes]:
 def _distinct_in_domain(valid: Host, low: int, high: int) -> int | None:
     """Exact number of distinct integers by a bitmap, or None if their domain is too wide for one."""
     places = high - low + 1
-    if places > min(_MOST_PLACES, max(PLACES_PER_ROW * len(valid), _FEW_PLACES)):
+    if places > min(MOST_BITMAP_PLACES, max(BITMAP_PLACES_PER_ROW * len(valid), FEW_BITMAP_PLACES)):
         return None
     return _count_occupied(valid, low, places)
 
@@ -260,8 +262,8 @@ def _count_occupied(valid: Host, low: int, places: int) -> int:
 
 def _occupied(valid: Host, low: int, places: int) -> Host:
     occupied = np.zeros(places, dtype=np.bool_)
-    for start in range(0, len(valid), _BLOCK_ROWS):
-        occupied[_above(valid[start : start + _BLOCK_ROWS], low)] = True
+    for start in range(0, len(valid), STATISTICS_BLOCK_ROWS):
+        occupied[_above(valid[start : start + STATISTICS_BLOCK_ROWS], low)] = True
     return occupied
 
 
@@ -276,27 +278,27 @@ def _above(values: Host, low: int) -> Host:
 
 
 def _is_sorted(valid: Host) -> bool:
-    for start in range(0, len(valid), _BLOCK_ROWS):
-        block = valid[start : start + _BLOCK_ROWS + 1]
+    for start in range(0, len(valid), STATISTICS_BLOCK_ROWS):
+        block = valid[start : start + STATISTICS_BLOCK_ROWS + 1]
         if not (block[1:] >= block[:-1]).all():
             return False
     return True
 
 
 def _is_unique(valid: Host, *, presorted: bool) -> bool:
-    if not presorted and len(valid) > _PROVE_UNIQUE_ROWS:
+    if not presorted and len(valid) > PROVE_UNIQUE_ROWS:
         return False
     ordered = valid if presorted else np.sort(valid)
     return bool((ordered[1:] != ordered[:-1]).all())
 
 
 def _sample(valid: Host) -> Host:
-    if len(valid) <= 2 * _SAMPLE_ROWS:
+    if len(valid) <= 2 * STATISTICS_SAMPLE_ROWS:
         return valid
     # Rows with repeats would feign duplicates, so one row is drawn from each of equal stretches.
-    stretch = len(valid) // _SAMPLE_ROWS
-    inside = np.random.default_rng(0).integers(0, stretch, _SAMPLE_ROWS)
-    return np.asarray(valid[np.arange(_SAMPLE_ROWS) * stretch + inside])
+    stretch = len(valid) // STATISTICS_SAMPLE_ROWS
+    inside = np.random.default_rng(0).integers(0, stretch, STATISTICS_SAMPLE_ROWS)
+    return np.asarray(valid[np.arange(STATISTICS_SAMPLE_ROWS) * stretch + inside])
 
 
 def _distinct_of_sample(valid: Host, axis: int | None = None) -> int:

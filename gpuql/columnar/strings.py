@@ -10,9 +10,6 @@ import numpy as np
 
 from gpuql.columnar.column import Array, Column, StringArray
 
-#: Joined dictionaries with no more entries than this are sorted and deduplicated again.
-MERGE_LIMIT_ENTRIES = 4096
-
 
 def string_array(entries: Iterable[bytes], *, unique: bool = False, sorted: bool = False) -> StringArray:
     """Entries in the given order; the flags are promises of the caller."""

@@ -14,6 +14,7 @@ from gpuql.columnar.encodings import encode_column
 from gpuql.columnar.pieced import MemoryPiece, PiecedColumn, unite
 from gpuql.columnar.read_ahead import TryReserve, read_ahead
 from gpuql.columnar.statistics import column_statistics, pieced_statistics
+from gpuql.thresholds import BACKGROUND_STATISTICS_ROWS
 from gpuql_planner.catalog import ColumnStatistics, Field, Table
 from gpuql_planner.errors import IntegrityError, InternalError
 from gpuql_planner.logical.expressions import Expression
@@ -126,9 +127,6 @@ class FileTable(ReadableTable, Protocol):
         """Share of the rows that :meth:`read` would read with these predicates."""
 
 
-#: With fewer rows statistics cost less than a thread.
-_MANY_ROWS = 10_000
-
 #: What a column is made of, at once or at first use.
 Content = Column | PiecedColumn | Callable[[], Column | PiecedColumn]
 #: Takes charge of a column of so many rows.
@@ -200,7 +198,7 @@ class ResidentTable:
 
     def gather_in_background(self) -> None:
         """Begin to gather the statistics of all columns, so that the first plan need not wait for them."""
-        if self.num_rows >= _MANY_ROWS:
+        if self.num_rows >= BACKGROUND_STATISTICS_ROWS:
             threading.Thread(target=self._gather, name="gpuql-statistics", daemon=True).start()
 
     def _gather(self) -> None:

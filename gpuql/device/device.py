@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpuql.device.probe import cuda_support
+from gpuql.thresholds import LOAD_AHEAD_ROWS
 from gpuql_planner.errors import DeviceError
 
 if TYPE_CHECKING:
     from gpuql_kernels.families import KernelFamilies
-
-#: Tables with fewer rows are queried without compiled code.
-LARGE_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Device:
 
         Few rows need nothing, and only the first call does anything.
         """
-        if num_rows >= LARGE_ROWS and not self.launches_kernels:
+        if num_rows >= LOAD_AHEAD_ROWS and not self.launches_kernels:
             from gpuql_kernels.static_kernels import load_in_background
 
             load_in_background()

@@ -31,18 +31,8 @@ from gpuql.operators.limit import LimitOperator
 from gpuql.operators.project import ProjectOperator
 from gpuql.operators.repeat import RepeatOperator
 from gpuql.operators.sort import SortOperator
+from gpuql.thresholds import BATCH_ROWS, MAX_BATCH_PAIRS, PAIR_BYTES, SHARED_PARTIAL_ROWS
 from gpuql_planner.physical import nodes
-
-#: Rows of a batch: intermediate arrays of the interpreter stay in the second-level cache.
-BATCH_ROWS = 1 << 17
-
-#: Pairs that the probes of one batch may give: smaller batches bound the memory of joins that multiply rows.
-MAX_PAIRS = 1 << 22
-#: What a pair takes of the memory for a part of the source; a guess, as only the operators know what they gather.
-_PAIR_BYTES = 16
-
-#: Partial rows for each worker below which more workers do not pay.
-_SHARED_ROWS = 1 << 14
 
 _TRANSFORMS: dict[type, Callable[[Any], TransformOperator]] = {
     nodes.ProjectExec: ProjectOperator,
@@ -60,7 +50,7 @@ _SINKS: dict[type, Callable[[Any], SinkOperator]] = {
 
 def max_pairs(context: RunContext) -> int:
     """Pairs that the probes of one batch may give."""
-    return min(MAX_PAIRS, context.memory.part_bytes // _PAIR_BYTES)
+    return min(MAX_BATCH_PAIRS, context.memory.part_bytes // PAIR_BYTES)
 
 
 def transform_operators(transforms: Sequence[nodes.Transform], sink: nodes.Sink) -> list[TransformOperator]:
@@ -115,7 +105,7 @@ class SinkRun:
         """Give an aggregation rows that are partial results already, when no worker runs; all workers share them."""
         operator, context = self.operator, self.context
         assert isinstance(operator, AggregateOperator), "others have no partial results"
-        shares = max(1, min(context.workers, partial.num_rows // _SHARED_ROWS))
+        shares = max(1, min(context.workers, partial.num_rows // SHARED_PARTIAL_ROWS))
         while len(self.states) < shares:
             self.states.append(operator.new_state(context))
         self._idle = list(self.states)

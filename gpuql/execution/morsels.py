@@ -8,11 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from gpuql.memory.budget import resting
-
-#: Bounds of a morsel in rows: large enough to hide the cost of a call, small enough to share work evenly.
-MIN_MORSEL_ROWS = 1 << 14
-MAX_MORSEL_ROWS = 1 << 20
-_MORSELS_PER_WORKER = 8
+from gpuql.thresholds import MAX_MORSEL_ROWS, MIN_MORSEL_ROWS, MORSELS_PER_WORKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class Morsel:
 
 def cut(num_rows: int, workers: int, *, max_rows: int = MAX_MORSEL_ROWS) -> list[Morsel]:
     """Morsels of about equal size, several per worker. No rows give one empty morsel, so that sinks see the types."""
-    size = -(-num_rows // max(1, workers * _MORSELS_PER_WORKER))
+    size = -(-num_rows // max(1, workers * MORSELS_PER_WORKER))
     size = max(1, min(max(size, min(MIN_MORSEL_ROWS, max_rows)), max_rows))
     starts = range(0, max(num_rows, 1), size)
     return [Morsel(i, start, min(start + size, num_rows)) for i, start in enumerate(starts)]

@@ -52,16 +52,13 @@ from gpuql.operators.row_partitions import (
     merged,
     with_own_strings,
 )
+from gpuql.thresholds import INDIVISIBLE_SHARE, MAX_JOIN_SPLITS
 from gpuql_planner.errors import InternalError
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import JoinKind
 from gpuql_planner.physical.nodes import HashJoinBuild, HashJoinProbe, Pipeline, ResultScan
 from gpuql_planner.types import BIGINT, BOOLEAN
 
-#: Rows that so many splits have left together are taken in blocks.
-_MAX_LEVEL = 6
-#: A split that leaves more than this share of the rows in one partition has met rows that belong together.
-_INDIVISIBLE_SHARE = 0.9
 #: Under this id (no attribute has it) stands which probe row a row is, while blocks of build rows meet them.
 _NUMBER = -1_001
 
@@ -286,8 +283,8 @@ class _PartitionedJoin:
         table = stored.try_table(self._context, keep=self._keeps(level))
         if table is not None:
             self._probe_table(table, probe_rows)
-        elif level >= _MAX_LEVEL or (
-            split_rows is not None and build_rows.num_rows > _INDIVISIBLE_SHARE * split_rows
+        elif level >= MAX_JOIN_SPLITS or (
+            split_rows is not None and build_rows.num_rows > INDIVISIBLE_SHARE * split_rows
         ):
             self._join_blocks(build_rows, probe_rows, level)
         else:

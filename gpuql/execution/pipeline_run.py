@@ -19,14 +19,12 @@ from gpuql.execution.fused.cache import Lowered, LoweringCache
 from gpuql.execution.fused.driver import FusedDriver
 from gpuql.execution.fused.refusal import StatesDoNotFit
 from gpuql.execution.interpreted import (
-    BATCH_ROWS,
-    MAX_PAIRS,
     SinkRun,
     run_interpreted,
     transform_operators,
 )
 from gpuql.execution.metrics import PipelineMetrics
-from gpuql.execution.morsels import MIN_MORSEL_ROWS, Morsel, Workers, cut
+from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.execution.partial_aggregates import PartialAggregations
 from gpuql.execution.partitioned_probe import probes_partitions, run_partitioned
 from gpuql.execution.sources import empty_source, known_rows
@@ -36,16 +34,17 @@ from gpuql.memory.device_memory import device_memory
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.aggregate import AggregateOperator, depends_on_order
 from gpuql.operators.contract import RunContext, SinkResult
+from gpuql.thresholds import (
+    BATCH_ROWS,
+    GROUP_BYTES,
+    MAX_BATCH_PAIRS,
+    MIN_MORSEL_ROWS,
+    SMALL_SOURCE_ROWS,
+    WAIT_FOR_COMPILER_ROWS,
+)
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.physical.nodes import AggregateSink, CollectSink, LimitSink, Pipeline
-
-#: Fewer source rows than this are interpreted unless their generated code is loaded already.
-SMALL_SOURCE_ROWS = 2048
-#: About what a group takes: rows that are aggregated at a time may all be groups.
-_GROUP_BYTES = 64
-#: With more source rows than this, interpreting takes longer than compiling first.
-WAIT_FOR_COMPILER_ROWS = 50_000_000
 
 
 class ExecutionSettings(Protocol):
@@ -208,7 +207,7 @@ class PipelineRunner:
     ) -> int:
         """Feed rows whose groups do not fit in parts of fewer rows, interpreted if they are few already."""
         context = sink.context
-        size = max(MIN_MORSEL_ROWS, min(source.num_rows // 4, context.memory.part_bytes // _GROUP_BYTES))
+        size = max(MIN_MORSEL_ROWS, min(source.num_rows // 4, context.memory.part_bytes // GROUP_BYTES))
         if size >= source.num_rows:
             inputs = Inputs(source, context.results, partial(self._evaluate, context))
             return self._feed(pipeline, inputs, None, sink, sequence, context, settings)
@@ -315,7 +314,7 @@ class PipelineRunner:
     def _batch_rows(self, settings: ExecutionSettings) -> int:
         """A device has no cache to stay in, and each kernel of a small batch costs a launch."""
         if self._driver.on_grid and settings.batch_rows == BATCH_ROWS:
-            return MAX_PAIRS
+            return MAX_BATCH_PAIRS
         return settings.batch_rows
 
     def _is_small(self, num_rows: int) -> bool:

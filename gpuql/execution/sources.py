@@ -17,11 +17,9 @@ from gpuql.columnar.table import ReadableTable, ResidentTable
 from gpuql.memory.query_memory import QueryMemory
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import MATCHED, JoinTable, PartitionedBuild, RowsResult, RunContext
+from gpuql.thresholds import INTO_TABLE_PART_BYTES
 from gpuql_planner.errors import InternalError
 from gpuql_planner.physical.nodes import BuildScan, ResultScan, Source, TableScan, ValuesSource
-
-#: What goes into a table is read in parts of at most so many bytes: more make nothing faster.
-_INTO_TABLE_BYTES = 32 << 20
 
 
 def open_source(source: Source, context: RunContext) -> Iterator[Batch]:
@@ -72,7 +70,11 @@ def _scan(source: TableScan, context: RunContext) -> Iterator[Batch]:
     memory = context.host_memory
     pinned = None
     # What goes into a table is read once, and in parts, so that encoding one and reading the next go on side by side.
-    if isinstance(table, ResidentTable | KeptFileTable) and not memory.reads_in_parts and context.collector is None:
+    if (
+        isinstance(table, ResidentTable | KeptFileTable)
+        and not memory.reads_in_parts
+        and context.collector is None
+    ):
         pinned = table.pin(names, memory.account.number, source.predicates, attribute_names)
     parts: Iterable[tuple[dict[str, Any], int]]
     if pinned is not None:
@@ -106,7 +108,7 @@ def _reads_whole(table: ReadableTable, num_bytes: int, context: RunContext) -> b
 
 def _into_table_bytes(memory: QueryMemory) -> int:
     """Bytes of a part of what goes into a table."""
-    return min(memory.part_bytes, _INTO_TABLE_BYTES)
+    return min(memory.part_bytes, INTO_TABLE_PART_BYTES)
 
 
 def _results(source: ResultScan, context: RunContext) -> Iterator[Batch]:

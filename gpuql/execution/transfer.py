@@ -17,10 +17,8 @@ from gpuql.memory.budget import Reservation
 from gpuql.memory.device_columns import ArrivingBatch, encoded_slice, plain_bytes
 from gpuql.memory.device_memory import DeviceQuery
 from gpuql.operators.contract import RunContext
+from gpuql.thresholds import WHOLE_STRINGS_SHARE
 from gpuql_planner.physical.nodes import Source, TableScan, ValuesSource
-
-#: Strings up to this share of a part's bytes go to the device as a whole; of more, those that the part's rows use.
-_WHOLE_STRINGS_SHARE = 0.25
 
 
 class SourceRows(Protocol):
@@ -137,7 +135,7 @@ def _without_runs(part: Batch) -> Batch:
 
 
 def _slices(batch: Batch, part_bytes: int) -> Iterator[Batch]:
-    most_string_bytes = int(_WHOLE_STRINGS_SHARE * part_bytes)
+    most_string_bytes = int(WHOLE_STRINGS_SHARE * part_bytes)
     row_bytes = sum(plain_bytes(column) for column in batch.columns.values()) / batch.num_rows
     row_bytes += sum(_gathered_bytes(column, most_string_bytes) for column in batch.columns.values())
     step = max(1, int(part_bytes / max(row_bytes, 1e-9)))

@@ -8,6 +8,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions import evaluate as evaluation
 from gpuql.expressions.vectors import EvaluationContext, expand
+from gpuql.thresholds import GATHER_BELOW
 from gpuql_planner.errors import DataError
 from gpuql_planner.logical.expressions import (
     AttributeRef,
@@ -17,9 +18,6 @@ from gpuql_planner.logical.expressions import (
     Expression,
     InList,
 )
-
-#: Rows are gathered before an expression is evaluated when fewer than one in this many is needed.
-_GATHER_BELOW = 8
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:
@@ -65,7 +63,7 @@ def evaluate_where(expression: Expression, batch: Batch, mask: Array, context: E
     needed = int(xp.count_nonzero(mask))
     if needed == batch.num_rows:
         return evaluation.evaluate_operand(expression, batch, context)
-    if needed * _GATHER_BELOW >= batch.num_rows:
+    if needed * GATHER_BELOW >= batch.num_rows:
         try:
             return evaluation.evaluate_operand(expression, batch, context)
         except DataError:
@@ -129,7 +127,7 @@ def select_rows(predicates: Sequence[Expression], batch: Batch, context: Evaluat
             mask = None
             continue
         rest = pending[index + 1 :]
-        if rest and kept * _GATHER_BELOW < current.num_rows:
+        if rest and kept * GATHER_BELOW < current.num_rows:
             chosen = xp.flatnonzero(mask)
             rows = chosen if rows is None else rows[chosen]
             current = gather(current, chosen, rest)

@@ -7,10 +7,7 @@ from typing import Any
 
 from gpuql.columnar.column import Array, Column, StringArray
 from gpuql.columnar.strings import on_host
-
-#: A result over all entries of a shared dictionary is kept if it has at most this many entries per row asked for.
-_ENTRIES_PER_ROW = 16
-_CACHED_RESULTS = 64
+from gpuql.thresholds import KEPT_DICTIONARY_RESULTS, KEPT_ENTRIES_PER_ROW
 
 
 def constant_bytes(column: Column) -> bytes:
@@ -47,7 +44,7 @@ def per_row(
     cached = strings.cache.get(key)
     if cached is not None:
         return cached[column.values]
-    if strings.unique and len(strings) <= _ENTRIES_PER_ROW * max(num_rows, 1):
+    if strings.unique and len(strings) <= KEPT_ENTRIES_PER_ROW * max(num_rows, 1):
         result = compute(strings, None)
         remember(strings, key, result)
         return result[column.values]
@@ -57,9 +54,9 @@ def per_row(
 def remember(strings: StringArray, key: Hashable, result: Any) -> None:
     """Keep a result over all entries; the oldest ones make room."""
     cache = strings.cache
-    if len(cache) >= _CACHED_RESULTS:
+    if len(cache) >= KEPT_DICTIONARY_RESULTS:
         # list() copies the keys in one step, so workers that drop entries at the same time do no harm.
-        for oldest in list(cache)[: _CACHED_RESULTS // 4]:
+        for oldest in list(cache)[: KEPT_DICTIONARY_RESULTS // 4]:
             cache.pop(oldest, None)
     cache[key] = result
 
@@ -81,7 +78,7 @@ def map_strings(
         return column
     num_rows = len(column.values)
     cached = strings.cache.get(key)
-    if cached is None and strings.unique and len(strings) <= _ENTRIES_PER_ROW * max(num_rows, 1):
+    if cached is None and strings.unique and len(strings) <= KEPT_ENTRIES_PER_ROW * max(num_rows, 1):
         cached = compute(strings, None)
         remember(strings, key, cached)
     if cached is not None:

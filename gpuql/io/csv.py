@@ -23,6 +23,13 @@ from gpuql.columnar.construct import null_column
 from gpuql.columnar.read_ahead import TryReserve, read_ahead
 from gpuql.columnar.steady_forms import SteadyForms
 from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading, unpacked_bytes
+from gpuql.thresholds import (
+    CSV_INFER_BYTES,
+    CSV_PARSING_COPIES,
+    CSV_SNIFF_BYTES,
+    LEAST_CSV_BLOCK_BYTES,
+    MOST_CSV_BLOCK_BYTES,
+)
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
 from gpuql_planner.errors import BinderError, ConversionError, InputError, did_you_mean
@@ -46,15 +53,6 @@ CSV_OPTIONS: Mapping[str, type | tuple[type, ...]] = {
     "ignore_errors": bool,
 }
 _DELIMITERS = (",", "|", ";", "\t")
-_SNIFF_BYTES = 256 * 1024
-#: Types are found in this much of the beginning of the first file; a later value that does not fit is an
-#: error.
-_INFER_BYTES = 32 * 1024 * 1024
-#: Bounds of the text parsed at a time, which must hold a whole row.
-_LEAST_BLOCK_BYTES = 1 << 20
-_MOST_BLOCK_BYTES = 1 << 30
-#: Text, parsed values of their natural width and columns stand side by side.
-_PARSING_SHARE = 3
 _HUGE_INTEGER = r"^[+-]?\d{1,38}$"
 _ANY_INTEGER = r"^[+-]?\d+$"
 _COLUMN_TYPES: dict[Any, DataType] = {
@@ -126,7 +124,7 @@ class CsvTable:
     ) -> Iterator[tuple[dict[str, Column], int]]:
         """Blocks of the files; see ``ReadableTable.read_parts``. Columns are as wide as those of all parts so far."""
         check_unchanged(self.identities)
-        reserved = partial(try_reserve, _PARSING_SHARE * part_bytes) if try_reserve else None
+        reserved = partial(try_reserve, CSV_PARSING_COPIES * part_bytes) if try_reserve else None
         yield from read_ahead(self._parts(names, part_bytes), reserved)
         check_unchanged(self.identities)
 
@@ -197,7 +195,7 @@ class CsvLayout:
         self, path: str, dtypes: Mapping[str, DataType], wanted: Sequence[str], block_bytes: int
     ) -> Iterator[Any]:
         """Arrow record batches of the columns ``wanted``, each of about ``block_bytes`` of text."""
-        block_bytes = max(_LEAST_BLOCK_BYTES, min(block_bytes, _MOST_BLOCK_BYTES))
+        block_bytes = max(LEAST_CSV_BLOCK_BYTES, min(block_bytes, MOST_CSV_BLOCK_BYTES))
         read, parse, convert = self._options(dtypes, wanted, block_bytes)
         with self._reading(path):
             try:
@@ -252,7 +250,7 @@ class CsvLayout:
                 if "onversion error" in str(error) or "invalid UTF8" in str(error):
                     raise ConversionError(
                         f"value does not fit its column: {path}: {' '.join(str(error).split())}",
-                        hint=f"types were found in the first {_INFER_BYTES // 2**20} MiB; try all_varchar = true",
+                        hint=f"types were found in the first {CSV_INFER_BYTES // 2**20} MiB; try all_varchar = true",
                     ) from error
                 raise
 
@@ -289,10 +287,10 @@ def open_csv(
     paths = expand(patterns, EXTENSIONS)
     identities = [identify(path) for path in paths]
     first = paths[0]
-    text, whole = _beginning(first, _INFER_BYTES)
+    text, whole = _beginning(first, CSV_INFER_BYTES)
     if not text.strip():
         raise InputError(f"file is empty: {first}")
-    rows_text = text[:_SNIFF_BYTES]
+    rows_text = text[:CSV_SNIFF_BYTES]
     delimiter = delim or sep or _sniff_delimiter(rows_text, quote, skip)
     if len(delimiter) != 1 or len(quote) > 1 or (escape is not None and len(escape) > 1):
         raise BinderError("delimiter, quote and escape of CSV must be single characters")
@@ -300,7 +298,9 @@ def open_csv(
         raise BinderError("delimiter, quote and escape of CSV must be ASCII characters")
     if quote == delimiter:
         raise BinderError(f"quote and delimiter of CSV must differ: {quote}")
-    rows = _rows(rows_text, delimiter, quote, skip, limit=1000, complete=whole and len(text) <= _SNIFF_BYTES)
+    rows = _rows(
+        rows_text, delimiter, quote, skip, limit=1000, complete=whole and len(text) <= CSV_SNIFF_BYTES
+    )
     if not rows:
         raise InputError(f"file is empty: {first}")
     null_strings = [nullstr] if isinstance(nullstr, str) else list(nullstr)
@@ -337,7 +337,7 @@ def _layout_of_another(layout: CsvLayout, first_path: str, path: str) -> CsvLayo
     """Layout of a later file: its columns are found by name where it has a header, and may be in another order."""
     if not layout.header:
         return layout
-    text, _ = _beginning(path, _SNIFF_BYTES)
+    text, _ = _beginning(path, CSV_SNIFF_BYTES)
     rows = _rows(text, layout.delimiter, layout.quote, layout.skip, limit=1, complete=True)
     if not rows:
         return layout

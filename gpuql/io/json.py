@@ -23,6 +23,7 @@ from gpuql.columnar.construct import null_column
 from gpuql.columnar.read_ahead import TryReserve, read_ahead
 from gpuql.columnar.steady_forms import SteadyForms
 from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, reading, unpacked_bytes
+from gpuql.thresholds import JSON_BLOCK_BYTES, JSON_PARSING_COPIES
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
 from gpuql_planner.errors import BinderError, ConversionError, InputError
@@ -30,10 +31,6 @@ from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.types import DataType, common_type
 
 EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
-#: Text parsed at a time where nothing says how much may be.
-_BLOCK_BYTES = 32 << 20
-#: Text, parsed values of their natural width and columns stand side by side.
-_PARSING_SHARE = 3
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -78,7 +75,7 @@ class JsonTable:
         tables = [
             table
             for identity in self.identities
-            for table in _tables(identity.path, self.form, _BLOCK_BYTES, self.schemas[identity.path])
+            for table in _tables(identity.path, self.form, JSON_BLOCK_BYTES, self.schemas[identity.path])
         ]
         check_unchanged(self.identities)
         dtypes = {field.name: field.dtype for field in self.fields}
@@ -98,7 +95,7 @@ class JsonTable:
     ) -> Iterator[tuple[dict[str, Column], int]]:
         """Blocks of lines; see ``ReadableTable.read_parts``. An array of objects is one part."""
         check_unchanged(self.identities)
-        reserved = partial(try_reserve, _PARSING_SHARE * part_bytes) if try_reserve else None
+        reserved = partial(try_reserve, JSON_PARSING_COPIES * part_bytes) if try_reserve else None
         yield from read_ahead(self._parts(names, part_bytes), reserved)
         check_unchanged(self.identities)
 
@@ -149,7 +146,7 @@ def open_json(
     num_rows = 0
     for path in paths:
         found = _Keys(path)
-        for table in _tables(path, format, _BLOCK_BYTES, None):
+        for table in _tables(path, format, JSON_BLOCK_BYTES, None):
             found.add(table)
             num_rows += table.num_rows
         if not union_by_name and dtypes and set(found.arrow_types) != set(dtypes):

@@ -23,6 +23,7 @@ from gpuql.io.parquet_decode import ColumnForm, Span, decode, spans_of, stream_s
 from gpuql.io.parquet_footer import chunk_range, combined, dictionary_entries
 from gpuql.io.parquet_source import ParquetSource, SourceReaders, source_readers
 from gpuql.io.pruning import ValueRange, cannot_match
+from gpuql.thresholds import PARQUET_DECODING_COPIES
 from gpuql_planner.catalog import ColumnStatistics, Field
 from gpuql_planner.errors import InputError, did_you_mean
 from gpuql_planner.logical.expressions import Expression
@@ -33,8 +34,6 @@ _MAGIC_ENCRYPTED = b"PARE"
 EXTENSIONS = (".parquet", ".parq", ".pq")
 #: A string that is no dictionary code takes a position and the end of its bytes.
 _POSITION_BYTES = 12
-#: Decoding a part takes so many times its bytes: pages, Arrow arrays of their natural width, and the part itself.
-_DECODING_SHARE = 2
 
 
 class ParquetTable:
@@ -117,7 +116,7 @@ class ParquetTable:
         row_bytes = max(1, self.estimated_bytes(names)) / max(1, self.num_rows)
         kept = self._kept(predicates, attribute_names)
         parts = _decoded_parts(forms, kept, max(1, int(part_bytes / row_bytes)))
-        reserved = partial(try_reserve, _DECODING_SHARE * part_bytes) if try_reserve else None
+        reserved = partial(try_reserve, PARQUET_DECODING_COPIES * part_bytes) if try_reserve else None
         yield from read_ahead(parts, reserved)
         check_unchanged(self.identities)
 

@@ -18,11 +18,9 @@ from gpuql.columnar.assembly import ColumnAssembly
 from gpuql.columnar.column import Column
 from gpuql.columnar.construct import literal_column, null_column
 from gpuql.io.parquet_source import ParquetSource, SourceReaders
+from gpuql.thresholds import PARQUET_SPAN_ROWS
 from gpuql_planner.errors import ConversionError
 from gpuql_planner.types import DataType, TypeId
-
-#: Row groups smaller than this are read several at a time: decoded values of a column stay in the cache.
-_SPAN_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +57,7 @@ def spans_of(kept: Sequence[tuple[ParquetSource, Sequence[int]]]) -> list[Span]:
         for group in groups:
             taken.append(group)
             num_rows += source.rows_in([group])
-            if num_rows >= _SPAN_ROWS:
+            if num_rows >= PARQUET_SPAN_ROWS:
                 spans.append(Span(source, tuple(taken), num_rows))
                 taken, num_rows = [], 0
         if taken:

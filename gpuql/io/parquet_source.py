@@ -15,14 +15,11 @@ import pyarrow.parquet as pq
 import pyarrow.types as pat
 
 from gpuql.io.files import FileIdentity, reading
+from gpuql.thresholds import CODED_STRING_BYTES, PARQUET_READ_AHEAD_BYTES
 from gpuql_planner.errors import InputError
 
-#: Strings stored in fewer bytes for each value than this are dictionary codes throughout the file.
-_DICTIONARY_BYTES_PER_VALUE = 3.0
 #: Key in the footer under which writers keep the Arrow schema, and another of the same length.
 _ARROW_SCHEMA_KEY, _OTHER_KEY = b"ARROW:schema", b"ARROW_schema"
-#: Compressed bytes that are read at a time of a row group that is decoded in pieces.
-_READ_AHEAD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +53,7 @@ class ParquetSource:
         arrow_type = self.arrow_types.get(name)
         if arrow_type is None or not _is_text(arrow_type) or self.metadata.num_rows == 0:
             return False
-        return bool(self.stored_bytes(name) / self.metadata.num_rows < _DICTIONARY_BYTES_PER_VALUE)
+        return bool(self.stored_bytes(name) / self.metadata.num_rows < CODED_STRING_BYTES)
 
     @cached_property
     def plain_metadata(self) -> Any:
@@ -94,7 +91,7 @@ class SourceReaders:
         """Arrow arrays of at most ``num_rows`` rows each of a column of one row group. Errors: InputError."""
         path = source.identity.path
         done = 0
-        with reading(path), _open(source, name, coded=coded, buffer_bytes=_READ_AHEAD_BYTES) as file:
+        with reading(path), _open(source, name, coded=coded, buffer_bytes=PARQUET_READ_AHEAD_BYTES) as file:
             batches = file.reader.iter_batches(
                 num_rows, row_groups=[group], column_indices=[source.leaf_of[name]], use_threads=False
             )

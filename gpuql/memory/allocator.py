@@ -11,13 +11,10 @@ import ctypes
 import os
 import sys
 
+from gpuql.thresholds import BLOCKS_IN_LIMIT, LEAST_MAPPED_BYTES, SHARED_HEAP_LIMIT_BYTES
+
 #: ``malloc.h``: parameters of mallopt.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-#: Blocks of at least this fraction of the limit are returned when freed, but none smaller than the C library's default.
-_BLOCKS_IN_LIMIT = 1024
-_LEAST_MAPPED_BYTES = 128 << 10
-#: With less memory than this, threads share one heap.
-_SHARED_HEAP_LIMIT_BYTES = 1 << 30
 
 
 def return_freed_memory(limit_bytes: int) -> None:
@@ -25,12 +22,12 @@ def return_freed_memory(limit_bytes: int) -> None:
 
     Without effect on C libraries that have no ``mallopt``.
     """
-    mapped_bytes = max(_LEAST_MAPPED_BYTES, limit_bytes // _BLOCKS_IN_LIMIT)
+    mapped_bytes = max(LEAST_MAPPED_BYTES, limit_bytes // BLOCKS_IN_LIMIT)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, mapped_bytes)
         mallopt(_TRIM_THRESHOLD, mapped_bytes)
-        if limit_bytes < _SHARED_HEAP_LIMIT_BYTES:
+        if limit_bytes < SHARED_HEAP_LIMIT_BYTES:
             mallopt(_ARENA_MAX, 1)
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is None:

@@ -17,13 +17,8 @@ from gpuql.columnar.parts import is_small_dictionary, stored_arrays, with_arrays
 from gpuql.columnar.strings import compact_strings, narrow_positions, take_strings
 from gpuql.memory import faults
 from gpuql.memory.spill_space import SpillFile, SpillSpace
+from gpuql.thresholds import BATCHES_BETWEEN_COMPRESSIONS, COMPRESSED_SHARE, MIN_COMPRESSED_BYTES
 from gpuql_planner.errors import OutOfMemoryError
-
-#: An array at least this much smaller when compressed is worth the time; otherwise its likes in the next batches are
-#: written as they are. Short ones always are.
-_WORTHWHILE_SHARE = 0.8
-_BATCHES_BETWEEN_TRIALS = 16
-_MIN_COMPRESSED_BYTES = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +193,14 @@ class BlockFile:
         contiguous = np.ascontiguousarray(array)
         content = contiguous.reshape(-1).view(np.uint8)
         is_compressed = False
-        if contiguous.nbytes >= _MIN_COMPRESSED_BYTES and self._is_trial(position):
+        if contiguous.nbytes >= MIN_COMPRESSED_BYTES and self._is_trial(position):
             from gpuql.columnar.arrow_blocks import compressed
 
             packed = compressed(contiguous)
-            if packed.nbytes <= _WORTHWHILE_SHARE * contiguous.nbytes:
+            if packed.nbytes <= COMPRESSED_SHARE * contiguous.nbytes:
                 content, is_compressed = packed, True
             else:
-                self._plain_batches[position] = _BATCHES_BETWEEN_TRIALS
+                self._plain_batches[position] = BATCHES_BETWEEN_COMPRESSIONS
         start = self._opened().write(content) if content.nbytes else 0
         return _StoredArray(contiguous.dtype, array.shape, start, content.nbytes, is_compressed)
 

@@ -13,18 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from gpuql.memory import faults
-from gpuql.thresholds import (
-    MEMORY_GRACE_S as _GRACE_S,
-)
-from gpuql.thresholds import (
-    MEMORY_PATIENCE_S as _PATIENCE_S,
-)
-from gpuql.thresholds import (
-    MEMORY_POLL_S as _POLL_S,
-)
-from gpuql.thresholds import (
-    SIBLING_PATIENCE_S as _SIBLING_PATIENCE_S,
-)
+from gpuql.thresholds import MEMORY_GRACE_S, MEMORY_PATIENCE_S, MEMORY_POLL_S, SIBLING_PATIENCE_S
 from gpuql_planner.errors import OutOfMemoryError
 
 #: Threads that wait for other threads of their query, so that what they hold will not be given back before those end.
@@ -249,22 +238,22 @@ class Budget:
         thread = threading.get_ident()
         account.waiting.add(thread)
         try:
-            self._changed.wait(_POLL_S)
+            self._changed.wait(MEMORY_POLL_S)
         finally:
             account.waiting.discard(thread)
 
     def _patience_s(self, account: Account) -> float:
         """How long nothing may move before ``account`` gives up, in seconds."""
         if _works(account):
-            return _SIBLING_PATIENCE_S
+            return SIBLING_PATIENCE_S
         others = [other for other in self._accounts if other is not account and other.running]
         if not others:
-            return _GRACE_S
+            return MEMORY_GRACE_S
         if any(not other.waiting or _works(other) for other in others):
             return math.inf
         # All wait for each other: the latest to come gives way.
         is_latest = all(account.number > other.number for other in others)
-        return _PATIENCE_S if is_latest else math.inf
+        return MEMORY_PATIENCE_S if is_latest else math.inf
 
     def give(self, account: Account, num_bytes: int) -> None:
         """Give bytes back."""

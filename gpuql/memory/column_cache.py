@@ -23,12 +23,8 @@ from gpuql.columnar.column import Array
 from gpuql.memory.budget import Budget
 from gpuql.memory.kept_column import NEVER, Content, FileGroup, KeptColumn, Maker
 from gpuql.memory.spill_space import SpillSpace
+from gpuql.thresholds import PINNED_SHARE, REMAKE_OVER_READ
 from gpuql_planner.errors import OutOfMemoryError
-
-#: Share of the budget that running queries may have in their hands: operators need the rest.
-_PINNED_SHARE = 0.5
-#: A column made anew faster than this many times the reading of its bytes from a file is not written to one.
-_REMAKE_OVER_READ = 2.0
 
 
 class ColumnCache:
@@ -191,7 +187,7 @@ class ColumnCache:
 
     def may_pin(self, num_bytes: int) -> bool:
         """Whether running queries may have so many more bytes in their hands."""
-        return self._pinned_bytes + num_bytes <= _PINNED_SHARE * self.budget.limit_bytes
+        return self._pinned_bytes + num_bytes <= PINNED_SHARE * self.budget.limit_bytes
 
     def note_pinned(self, num_bytes: int) -> None:
         """Say that queries have more bytes (or, negative, fewer) in their hands."""
@@ -207,4 +203,4 @@ class ColumnCache:
         """Whether a column that can be made again should rather be read from a file."""
         with self._lock:
             done_bytes, elapsed_s = self._read
-        return done_bytes > 0 and made_in_s > _REMAKE_OVER_READ * num_bytes * elapsed_s / done_bytes
+        return done_bytes > 0 and made_in_s > REMAKE_OVER_READ * num_bytes * elapsed_s / done_bytes

@@ -13,9 +13,7 @@ from gpuql.columnar.compressed import RunLengthColumn
 from gpuql.columnar.parts import stored_arrays, string_bytes, with_arrays
 from gpuql.columnar.strings import is_row_by_row, take_strings
 from gpuql.memory.spill_space import SpillFile
-
-#: Dictionaries up to this size stay in memory when the rows that point into them do not.
-_KEPT_DICTIONARY_BYTES = 1 << 18
+from gpuql.thresholds import KEPT_DICTIONARY_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +114,7 @@ def write_column(file: SpillFile, column: Column) -> FilePiece:
     are_rows = strings is not None and not strings.unique and not isinstance(column, RunLengthColumn)
     if strings is not None and are_rows and not is_row_by_row(column):
         strings = take_strings(strings, column.values.astype(np.int64))
-    if strings is not None and (not strings.unique or string_bytes(strings) > _KEPT_DICTIONARY_BYTES):
+    if strings is not None and (not strings.unique or string_bytes(strings) > KEPT_DICTIONARY_BYTES):
         stored_strings = write_array(file, strings.offsets), write_array(file, strings.data)
     written = tuple(write_array(file, array) for array in (arrays[1:] if are_rows else arrays))
     kept = strings if stored_strings is None or strings is None else _without_entries(strings)

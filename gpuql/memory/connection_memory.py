@@ -14,10 +14,8 @@ from gpuql.memory.budget import Budget, format_bytes
 from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.query_memory import QueryMemory, host_memory
 from gpuql.memory.spill_space import SpillSpace
+from gpuql.thresholds import DEFAULT_MEMORY_SHARE
 from gpuql_planner.errors import OutOfMemoryError
-
-#: Share of the machine's memory that queries and tables may take by default: the rest is for the program around them.
-_DEFAULT_SHARE = 0.8
 
 
 class MemorySettings(Protocol):
@@ -88,7 +86,7 @@ def host_failure(error: MemoryError, memory: ConnectionMemory) -> OutOfMemoryErr
 
 def default_limit_bytes() -> int:
     """Most of the memory that this process may use: the machine's, or its container's if that is less."""
-    return int(_DEFAULT_SHARE * machine_memory_bytes())
+    return int(DEFAULT_MEMORY_SHARE * machine_memory_bytes())
 
 
 def machine_memory_bytes() -> int:

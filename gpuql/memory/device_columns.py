@@ -22,11 +22,7 @@ from gpuql.columnar.parts import mapped, stored_arrays, string_bytes, with_array
 from gpuql.columnar.strings import narrow_positions, take_strings
 from gpuql.memory.budget import Account, Budget
 from gpuql.memory.device_link import ArrivingArrays, DeviceLink
-
-#: A column's temperature halves while this many other columns are asked for.
-_HALF_LIFE_USES = 256
-#: Runs are decoded on the device so many rows at a time.
-_DECODED_ROWS = 1 << 22
+from gpuql.thresholds import DECODED_RUN_ROWS, TEMPERATURE_HALF_LIFE_USES
 
 
 class _SharedCache(dict[Any, Any]):
@@ -73,7 +69,7 @@ class _HeldColumn:
 
     def temperature_at(self, use: int) -> float:
         """Temperature when so many columns have been asked for."""
-        return float(self.temperature * 0.5 ** ((use - self.last_use) / _HALF_LIFE_USES))
+        return float(self.temperature * 0.5 ** ((use - self.last_use) / TEMPERATURE_HALF_LIFE_USES))
 
 
 class ColumnPins:
@@ -367,8 +363,8 @@ class DeviceColumns:
         if len(run_values) == 1:
             values[...] = run_values[0]
             return values
-        for start in range(0, len(values), _DECODED_ROWS):
-            rows = xp.arange(start, min(start + _DECODED_ROWS, len(values)), dtype=run_ends.dtype)
+        for start in range(0, len(values), DECODED_RUN_ROWS):
+            rows = xp.arange(start, min(start + DECODED_RUN_ROWS, len(values)), dtype=run_ends.dtype)
             values[start : start + len(rows)] = run_values[xp.searchsorted(run_ends, rows, side="right")]
         return values
 

@@ -20,11 +20,7 @@ from gpuql.columnar.column import Array
 from gpuql.device import Device
 from gpuql.memory import faults
 from gpuql.memory.pool import open_pool
-
-#: Bytes sent at a time: long enough to hide the cost of starting a copy, short enough to begin early.
-CHUNK_BYTES = 8 << 20
-#: Smaller arrays are sent in one piece.
-SMALL_BYTES = 1 << 20
+from gpuql.thresholds import SENT_CHUNK_BYTES, SENT_WHOLE_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +120,7 @@ class _StagingBuffer:
         import cupy
         import cupyx
 
-        self.host = cupyx.empty_pinned(CHUNK_BYTES, np.uint8)
+        self.host = cupyx.empty_pinned(SENT_CHUNK_BYTES, np.uint8)
         self.sent = cupy.cuda.Event(disable_timing=True)
 
 
@@ -177,16 +173,16 @@ class CudaLink:
 
     def _copy(self, target: Array, source: Array, stream: Any) -> None:
         """Send contiguous ``source`` to ``target`` on ``stream``; ``source`` may change afterwards."""
-        if source.nbytes <= SMALL_BYTES:
+        if source.nbytes <= SENT_WHOLE_BYTES:
             target.set(
                 source, stream=stream
             )  # pageable memory: the driver has taken the bytes when this returns
             return
         octets = source.reshape(-1).view(np.uint8)
         with self._staging() as buffers:
-            for number, start in enumerate(range(0, len(octets), CHUNK_BYTES)):
+            for number, start in enumerate(range(0, len(octets), SENT_CHUNK_BYTES)):
                 buffer = buffers[number % len(buffers)]
-                chunk = octets[start : start + CHUNK_BYTES]
+                chunk = octets[start : start + SENT_CHUNK_BYTES]
                 buffer.sent.synchronize()
                 buffer.host[: len(chunk)] = chunk
                 (target.data + start).copy_from_host_async(buffer.host.ctypes.data, len(chunk), stream)

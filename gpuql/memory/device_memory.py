@@ -20,11 +20,7 @@ from gpuql.memory.device_errors import DEVICE_TIER
 from gpuql.memory.device_link import DeviceLink, open_link
 from gpuql.memory.host_tier import HostTier
 from gpuql.memory.query_memory import QueryMemory
-
-#: Share of the free memory of a GPU that queries and columns may take by default: kernels and the driver need some.
-_DEFAULT_SHARE = 0.9
-#: Columns that take no more than this share of the free memory are kept whole; larger sources pass through in parts.
-_KEPT_SHARE = 0.5
+from gpuql.thresholds import DEFAULT_GPU_MEMORY_SHARE, KEPT_ON_DEVICE_SHARE
 
 
 class DeviceMemory:
@@ -33,7 +29,7 @@ class DeviceMemory:
     def __init__(self, device: Device) -> None:
         self.link: DeviceLink = open_link(device)
         free = self.link.free_bytes()
-        self._default_bytes = default_limit_bytes() if free is None else int(_DEFAULT_SHARE * free)
+        self._default_bytes = default_limit_bytes() if free is None else int(DEFAULT_GPU_MEMORY_SHARE * free)
         self.budget = Budget(DEVICE_TIER, "gpu_memory_limit", self._default_bytes)
         self.columns = DeviceColumns(self.link, self.budget, device.xp)
         self._limits: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
@@ -108,7 +104,7 @@ class DeviceQuery:
         if missing == 0:
             return True
         room = budget.available_bytes - columns.kept_bytes(batch)
-        return missing <= max(self.memory.part_bytes, _KEPT_SHARE * room)
+        return missing <= max(self.memory.part_bytes, KEPT_ON_DEVICE_SHARE * room)
 
     def begin_upload(self, batch: Batch) -> ArrivingBatch:
         """Begin to copy a part of a source to the device, in bytes that the caller has reserved."""

@@ -13,17 +13,15 @@ from gpuql.memory.block_file import BlockFile
 from gpuql.memory.budget import Account, Budget, Reservation, Store
 from gpuql.memory.row_store import LowerTier, RowStore
 from gpuql.memory.spill_space import SpillSpace
-
-#: A query reads its sources in parts of this share of the budget: a part, what a pipeline makes of it on its way, and
-#: rows kept so far have to stand side by side.
-_PARTS_IN_BUDGET = 24
-#: A source is read as a whole if it takes no more than this share of what is available.
-_WHOLE_SHARE = 0.2
-_BLOCKS_IN_BUDGET = 64
-_MIN_BLOCK_BYTES = 1 << 18
-_MAX_BLOCK_BYTES = 8 << 20
-_MIN_PART_BYTES = 1 << 17
-_MAX_PART_BYTES = 256 << 20
+from gpuql.thresholds import (
+    BLOCKS_IN_BUDGET,
+    MAX_BLOCK_BYTES,
+    MAX_PART_BYTES,
+    MIN_BLOCK_BYTES,
+    MIN_PART_BYTES,
+    PARTS_IN_BUDGET,
+    WHOLE_SOURCE_SHARE,
+)
 
 
 @dataclass(eq=False)
@@ -137,8 +135,8 @@ class QueryMemory:
     @property
     def part_bytes(self) -> int:
         """Bytes of source rows that a pipeline should read at a time."""
-        share = self.budget.limit_bytes // _PARTS_IN_BUDGET
-        return max(1, max(_MIN_PART_BYTES, min(share, _MAX_PART_BYTES)) >> self._halvings)
+        share = self.budget.limit_bytes // PARTS_IN_BUDGET
+        return max(1, max(MIN_PART_BYTES, min(share, MAX_PART_BYTES)) >> self._halvings)
 
     def halve_parts(self) -> None:
         """Read sources in smaller parts from now on, and none as a whole: what was reserved was not enough."""
@@ -157,7 +155,7 @@ class QueryMemory:
     @property
     def block_bytes(self) -> int:
         """Bytes of rows moved to slower memory, and read back, at a time: every thread may have so many in hand."""
-        return max(_MIN_BLOCK_BYTES, min(self.budget.limit_bytes // _BLOCKS_IN_BUDGET, _MAX_BLOCK_BYTES))
+        return max(MIN_BLOCK_BYTES, min(self.budget.limit_bytes // BLOCKS_IN_BUDGET, MAX_BLOCK_BYTES))
 
     @property
     def reachable_bytes(self) -> int:
@@ -169,7 +167,7 @@ class QueryMemory:
         """Whether rows of so many bytes may be read at once rather than in parts."""
         if self.reads_in_parts:
             return num_bytes <= self.part_bytes
-        return num_bytes <= max(self.part_bytes, _WHOLE_SHARE * self.budget.available_bytes)
+        return num_bytes <= max(self.part_bytes, WHOLE_SOURCE_SHARE * self.budget.available_bytes)
 
     def hold_pinned(self, handles: Iterable[Pinned]) -> None:
         """Unpin columns of tables when the query ends."""

@@ -15,13 +15,10 @@ from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.parts import BatchSize, batch_size, is_small_dictionary, stored_arrays, string_bytes
 from gpuql.memory.budget import Reservation
+from gpuql.thresholds import SMALL_PIECE_BYTES
 
 if TYPE_CHECKING:
     from gpuql.memory.query_memory import QueryMemory
-
-#: Batches smaller than this are joined with their neighbours before they are moved: a block costs about as much time,
-#: and memory for its place in the file, as some hundred kilobytes.
-_SMALL_PIECE_BYTES = 1 << 20
 
 
 class LowerTier(Protocol):
@@ -295,11 +292,11 @@ class RowStore:
         """Make one piece of the latest small ones, if they stand together: about as much as is to be moved."""
         small: list[_Piece] = []
         size = 0
-        while len(small) < len(self._pieces) and size < max(wanted_bytes, _SMALL_PIECE_BYTES):
+        while len(small) < len(self._pieces) and size < max(wanted_bytes, SMALL_PIECE_BYTES):
             piece = self._pieces[-1 - len(small)]
             if (
                 piece.batch is None
-                or not 0 < piece.row_bytes < _SMALL_PIECE_BYTES
+                or not 0 < piece.row_bytes < SMALL_PIECE_BYTES
                 or size >= self._memory.block_bytes
             ):
                 break

@@ -20,13 +20,12 @@ import numpy as np
 
 from gpuql.memory import faults
 from gpuql.memory.budget import format_bytes
+from gpuql.thresholds import FREE_DISK_SHARE
 from gpuql_planner.errors import InputError, InterfaceError, OutOfMemoryError
 
 _PREFIX = "gpuql-spill-"
 #: What the system says when there is no room for more bytes.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-#: Share of the free space of a disk that spilled rows may take if no limit is set.
-_SHARE_OF_FREE_SPACE = 0.9
 
 
 class SpillSpace:
@@ -68,7 +67,7 @@ class SpillSpace:
                 self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 sweep(self.folder)
                 free = shutil.disk_usage(self.folder).free
-                self._disk_limit_bytes = int(_SHARE_OF_FREE_SPACE * free)
+                self._disk_limit_bytes = int(FREE_DISK_SHARE * free)
         path = self.folder / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

@@ -16,14 +16,12 @@ from gpuql.memory.budget import Account
 from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.column_file import write_column
 from gpuql.memory.kept_column import FileGroup, KeptColumn
+from gpuql.thresholds import WHOLE_OVER_PIECES
 from gpuql_planner.catalog import Field
 from gpuql_planner.errors import IntegrityError
 
 if TYPE_CHECKING:
     from gpuql.columnar.arrow_dictionary import GrowingDictionary
-
-#: Putting a whole column together takes its pieces, the column, and what compressing it needs.
-_WHOLE_OVER_PIECES = 2
 
 
 class TableBuilder:
@@ -124,7 +122,7 @@ class TableBuilder:
         parts = pieces.joined()
         if len(parts.pieces) == 1 and isinstance(parts.pieces[0], MemoryPiece):
             return compress_column(parts.pieces[0].column)
-        room = _WHOLE_OVER_PIECES * parts.num_bytes
+        room = WHOLE_OVER_PIECES * parts.num_bytes
         if not self._cache.budget.try_take(self._account, room):
             return None
         try:

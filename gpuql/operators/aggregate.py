@@ -15,17 +15,12 @@ from gpuql.operators.holistic import HOLISTIC
 from gpuql.operators.large_groups import finished_apart
 from gpuql.operators.partial_rows import PartialRows
 from gpuql.operators.partitioned_groups import OWNER, Finisher, GroupRows
+from gpuql.thresholds import MIN_REDUCE_ROWS, REDUCE_BYTES_PER_ROW, REDUCE_COPIES, REDUCE_STEPS_IN_BUDGET
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
 from gpuql_planner.physical.nodes import AggregateSink
 
 #: Functions whose result depends on which row comes first.
 _ORDERED = frozenset(("string_agg", "first", "last", "arg_min", "arg_max"))
-#: What one step over a batch takes, in bytes for each row: group numbers, codes, places, hash table.
-_STEP_BYTES_PER_ROW = 80
-_STEP_COPIES = 2
-#: So many steps at once on each worker would fill the budget; a step of fewer rows takes longer than they are worth.
-_STEPS_IN_BUDGET = 4
-_MIN_STEP_ROWS = 1 << 10
 
 
 @dataclass(eq=False)
@@ -57,9 +52,9 @@ class AggregateOperator:
         num_rows = batch.num_rows
         if num_rows == 0:
             return
-        row_bytes = _STEP_BYTES_PER_ROW + _STEP_COPIES * batch_size(batch).row_bytes // num_rows
-        share = context.memory.budget.limit_bytes // (_STEPS_IN_BUDGET * max(1, context.workers))
-        step = max(_MIN_STEP_ROWS, share // row_bytes)
+        row_bytes = REDUCE_BYTES_PER_ROW + REDUCE_COPIES * batch_size(batch).row_bytes // num_rows
+        share = context.memory.budget.limit_bytes // (REDUCE_STEPS_IN_BUDGET * max(1, context.workers))
+        step = max(MIN_REDUCE_ROWS, share // row_bytes)
         for start in range(0, num_rows, step):
             rows = batch if step >= num_rows else batch.slice(start, start + step)
             with context.memory.reserve(row_bytes * rows.num_rows, OWNER):

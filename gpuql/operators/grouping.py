@@ -9,6 +9,7 @@ from gpuql.columnar.column import Array, Column
 from gpuql.expressions.vectors import measured_bounds
 from gpuql.operators.contract import RunContext
 from gpuql.operators.keys import PACKED_LIMIT, integer_keys, word_keys
+from gpuql.thresholds import DENSE_CODES, DENSE_CODES_PER_ROW
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +36,6 @@ class Groups:
         return self._counts[0]
 
 
-#: Up to this many codes a table over the whole domain is used however few the rows are.
-_DENSE_DOMAIN = 4096
-#: Beyond, up to this many codes for each row: clearing a table entry costs far less than hashing a key.
-_DENSE_CODES_PER_ROW = 16
-
-
 def group_rows(keys: list[Column], num_rows: int, context: RunContext) -> Groups:
     """Number the rows by their keys. No keys: one group, also for no rows."""
     xp = context.xp
@@ -50,7 +45,7 @@ def group_rows(keys: list[Column], num_rows: int, context: RunContext) -> Groups
         empty = xp.zeros(0, xp.int64)
         return Groups(empty, 0, empty)
     packed, domain = _packed(keys, context)
-    if domain <= max(_DENSE_DOMAIN, _DENSE_CODES_PER_ROW * num_rows):
+    if domain <= max(DENSE_CODES, DENSE_CODES_PER_ROW * num_rows):
         word = xp.int32 if num_rows < 2**31 else xp.int64
         representative = xp.full(domain, -1, word)
         representative[packed] = xp.arange(num_rows, dtype=word)

@@ -15,18 +15,12 @@ from gpuql.expressions.selection import referenced_attributes, select_rows
 from gpuql.expressions.vectors import joint_validity
 from gpuql.operators.contract import JoinTable, RunContext
 from gpuql.operators.keys import encode_probe, key_size
+from gpuql.thresholds import CHUNK_PAIR_BYTES, CHUNK_PAIRS, FILTERED_PROBE_ROWS
 from gpuql_planner.errors import DataError
 from gpuql_planner.logical.expressions import Call, Expression
 from gpuql_planner.logical.nodes import JoinKind
 from gpuql_planner.physical.nodes import HashJoinProbe
 from gpuql_planner.types import BOOLEAN
-
-#: With fewer probe rows the filter of build keys is not looked at.
-_FILTERED_ROWS = 1024
-#: Pairs looked at together, which bounds the memory that a residual condition or a cross join takes: no more than this,
-#: and no more than a part of the source has room for if a pair takes so many bytes.
-CHUNK_PAIRS = 1 << 20
-_CHUNK_PAIR_BYTES = 32
 
 
 class ScalarSubqueryError(DataError):
@@ -320,7 +314,7 @@ class _Pairs:
 
 def chunk_pairs(context: RunContext) -> int:
     """Pairs to look at together."""
-    return min(CHUNK_PAIRS, context.memory.part_bytes // _CHUNK_PAIR_BYTES)
+    return min(CHUNK_PAIRS, context.memory.part_bytes // CHUNK_PAIR_BYTES)
 
 
 def _all_pairs(xp: Any, num_probe: int, num_build: int, at_once: int) -> Iterator[tuple[Array, Array]]:
@@ -344,7 +338,7 @@ def _possible_rows(table: JoinTable, packed: Array, xp: Any) -> Array | None:
     One bit is looked up far faster than a hash table.
     """
     known = [position for position, bitmap in enumerate(table.filters) if bitmap is not None]
-    if not known or len(packed) < _FILTERED_ROWS:
+    if not known or len(packed) < FILTERED_PROBE_ROWS:
         return None
     position = known[0]
     bitmap, stride = table.filters[position], table.encoding.strides[position]

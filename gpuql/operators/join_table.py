@@ -13,25 +13,24 @@ from gpuql.columnar.parts import batch_size, string_bytes
 from gpuql.memory.budget import Reservation
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import JoinTable, KeyEncoding, RunContext
-from gpuql.operators.key_filters import MAX_FILTER_BITS, key_filters
+from gpuql.operators.key_filters import key_filters
 from gpuql.operators.keys import PACKED_LIMIT, encode_build
-from gpuql_kernels.hash_table.contract import SPARSE_TABLE_BYTES, JoinIndex, build_bytes
+from gpuql.thresholds import (
+    JOIN_PARTITION_SHARE,
+    JOIN_TABLE_SHARE,
+    MANY_BUILD_ROWS,
+    MAX_FILTER_BITS,
+    SPARSE_INDEX_SHARE,
+    STRING_INDEX_BYTES,
+)
+from gpuql_kernels.hash_table.contract import JoinIndex, build_bytes
+from gpuql_kernels.thresholds import SPARSE_TABLE_BYTES
 from gpuql_planner.logical.expressions import AttributeRef
 from gpuql_planner.physical.nodes import HashJoinBuild
 from gpuql_planner.types import TypeId
 
 OWNER = "hash join"
-#: A table may take this share of what a query can get hold of: rows that probe it need room too, and so do the tables
-#: of other joins of the same pipeline.
-_TABLE_SHARE = 0.5
-#: Parts of rows are made so large that their table takes this share, and has room to turn out larger.
-_PARTITION_SHARE = 0.3
-#: Share of it for arrays that are addressed directly by keys, although few entries are used.
-_SPARSE_SHARE = 1 / 16
 
-_MANY_ROWS = 1 << 20
-#: An index over distinct strings: a hash and up to four slots for each.
-_STRING_INDEX_BYTES = 24
 
 KeyRanges = tuple[tuple[int, int] | None, ...]
 
@@ -56,12 +55,12 @@ def joint_range(one: tuple[int, int] | None, other: tuple[int, int] | None) -> t
 
 def sparse_bytes(context: RunContext) -> int:
     """Most bytes of a table of which few entries are used."""
-    return min(SPARSE_TABLE_BYTES, int(_SPARSE_SHARE * context.memory.reachable_bytes))
+    return min(SPARSE_TABLE_BYTES, int(SPARSE_INDEX_SHARE * context.memory.reachable_bytes))
 
 
 def fitting_bytes(context: RunContext) -> int:
     """Bytes up to which a table should be made when rows are parted so that tables fit."""
-    return int(_PARTITION_SHARE * context.memory.reachable_bytes)
+    return int(JOIN_PARTITION_SHARE * context.memory.reachable_bytes)
 
 
 def fits_table(node: HashJoinBuild, ranges: KeyRanges, context: RunContext) -> Callable[[int, int], bool]:
@@ -93,13 +92,13 @@ def table_bytes(
     sizes = [MAX_FILTER_BITS if known is None else known[1] - known[0] + 2 for known in ranges]
     filters = sum(min(size, MAX_FILTER_BITS, sparse) for size in sizes)
     texts = sum(key.dtype.id in (TypeId.VARCHAR, TypeId.BLOB) for key in node.keys)
-    strings = row_bytes + texts * num_rows * _STRING_INDEX_BYTES if texts else 0
+    strings = row_bytes + texts * num_rows * STRING_INDEX_BYTES if texts else 0
     return row_bytes + max(work + filters + strings, row_bytes)
 
 
 def row_table_bytes(node: HashJoinBuild, row_bytes: int, ranges: KeyRanges, context: RunContext) -> float:
     """Bytes that each row of a table of many takes."""
-    return table_bytes(node, _MANY_ROWS, _MANY_ROWS * row_bytes, ranges, context) / _MANY_ROWS
+    return table_bytes(node, MANY_BUILD_ROWS, MANY_BUILD_ROWS * row_bytes, ranges, context) / MANY_BUILD_ROWS
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +117,7 @@ class StoredBuild:
         """
         wanted = table_bytes(self.node, self.rows.num_rows, self.rows.total_bytes, self.ranges, context)
         memory = context.memory
-        if wanted > _TABLE_SHARE * memory.reachable_bytes:
+        if wanted > JOIN_TABLE_SHARE * memory.reachable_bytes:
             return None
         reservation = memory.try_reserve(0, OWNER)
         assert reservation is not None, "nothing can always be had"

@@ -10,12 +10,8 @@ from typing import Any
 from gpuql.columnar.column import Array
 from gpuql.operators.contract import KeyEncoding
 from gpuql.operators.keys import key_size
+from gpuql.thresholds import MAX_FILTER_BITS, MAX_SHARE_PRESENT
 from gpuql_kernels.hash_table.contract import JoinIndex
-
-#: Larger bitmaps would leave the cache and save little.
-MAX_FILTER_BITS = 1 << 25
-#: A bitmap that lets more than this share of the possible codes pass rejects too few rows to pay.
-MAX_SHARE_PRESENT = 0.5
 
 
 def key_filters(

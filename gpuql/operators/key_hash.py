@@ -12,8 +12,6 @@ from gpuql.expressions.string_entries import per_row
 from gpuql.operators.contract import RunContext
 from gpuql.operators.keys import integer_keys, word_keys
 
-#: Most bits of a hash that one split looks at: more partitions would each get few rows of a batch.
-MAX_SPLIT_BITS = 8
 #: What NULL hashes as.
 _NULL_WORD = 0x2545F4914F6CDD1D
 #: Levels of a recursive split begin from hashes that differ by this (odd, without structure).

@@ -31,15 +31,10 @@ from gpuql.operators.holistic import (
 )
 from gpuql.operators.partitioned_groups import OWNER, PLACE, Finisher, GroupRows
 from gpuql.operators.sort import SortOperator
+from gpuql.thresholds import LARGE_GROUP_BYTES_PER_ROW, LARGE_GROUP_COPIES, LARGE_GROUP_STEPS_IN_BUDGET
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, SortKey
 from gpuql_planner.physical.nodes import SortSink
 from gpuql_planner.types import BIGINT
-
-#: What a step over one batch takes, in bytes of the batch and for each row: evaluated copies, group numbers, hashes.
-_STEP_COPIES = 4
-_STEP_BYTES_PER_ROW = 120
-#: So many steps at once would fill the budget.
-_STEPS_IN_BUDGET = 12
 
 
 def finished_apart(form: CollectedRows, rows: RowStore, context: RunContext) -> Batch:
@@ -101,14 +96,17 @@ class _LargeGroups:
     def _batches(self, rows: RowStore) -> Iterator[Batch]:
         """The rows in steps that leave room for others."""
         for batch in rows:
-            steps = max(1, int(self._step_bytes(batch) * _STEPS_IN_BUDGET / self._memory.budget.limit_bytes))
+            steps = max(
+                1,
+                int(self._step_bytes(batch) * LARGE_GROUP_STEPS_IN_BUDGET / self._memory.budget.limit_bytes),
+            )
             size = max(1, -(-batch.num_rows // steps))
             for start in range(0, max(1, batch.num_rows), size):
                 yield batch.slice(start, start + size) if steps > 1 else batch
 
     @staticmethod
     def _step_bytes(batch: Batch) -> int:
-        return _STEP_COPIES * batch_size(batch).row_bytes + _STEP_BYTES_PER_ROW * batch.num_rows
+        return LARGE_GROUP_COPIES * batch_size(batch).row_bytes + LARGE_GROUP_BYTES_PER_ROW * batch.num_rows
 
     def _step(self, batch: Batch) -> Reservation:
         self._context.check_cancelled()

@@ -10,13 +10,9 @@ from gpuql.expressions.string_entries import remember
 from gpuql.expressions.vectors import as_wide, is_wide, measured_bounds
 from gpuql.operators.contract import RunContext
 from gpuql.operators.keys import word_keys
+from gpuql.thresholds import FIRST_SORT_BYTES, STRING_WORD_TASK_ROWS
 from gpuql_kernels.sort.ties import LaterWords
 from gpuql_planner.types import BIGINT, TypeId
-
-#: Bytes of a string that become words at once; those that follow are asked for only where strings tie.
-_FIRST_BYTES = 24
-#: Rows whose bytes are read by one task.
-_TASK_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def has_later_words(column: Column, context: RunContext) -> bool:
     strings = column.strings
     if strings is None or not _compared_by_bytes(column, context):
         return False
-    return _longest(strings, context) > _FIRST_BYTES
+    return _longest(strings, context) > FIRST_SORT_BYTES
 
 
 def later_words(column: Column, context: RunContext, *, descending: bool) -> list[LaterWords]:
@@ -123,7 +119,7 @@ def later_words(column: Column, context: RunContext, *, descending: bool) -> lis
         return masked([lengths_of(rows).astype(xp.uint64)], rows), [64]
 
     sources = []
-    start = size = _FIRST_BYTES
+    start = size = FIRST_SORT_BYTES
     while start < _longest(strings, context):
         sources.append(source(start, size))
         start, size = start + size, 2 * size
@@ -142,12 +138,12 @@ def _byte_words(column: Column, context: RunContext, rows: Array, skips: range) 
     words = [context.xp.empty(len(rows), context.xp.uint64) for _ in skips]
 
     def task(index: int) -> None:
-        part = slice(index * _TASK_ROWS, (index + 1) * _TASK_ROWS)
+        part = slice(index * STRING_WORD_TASK_ROWS, (index + 1) * STRING_WORD_TASK_ROWS)
         positions = column.values[rows[part]]
         for word, skip in zip(words, skips, strict=True):
             word[part] = prefix_word(strings.offsets, strings.data, positions, skip)
 
-    context.run_tasks(-(-len(rows) // _TASK_ROWS), task)
+    context.run_tasks(-(-len(rows) // STRING_WORD_TASK_ROWS), task)
     return words
 
 
@@ -177,10 +173,10 @@ def _string_words(column: Column, context: RunContext) -> tuple[list[Array], lis
     longest = _longest(strings, context)
     words = [
         prefix_word(strings.offsets, strings.data, column.values, skip)
-        for skip in range(0, min(max(longest, 1), _FIRST_BYTES), 8)
+        for skip in range(0, min(max(longest, 1), FIRST_SORT_BYTES), 8)
     ]
     bits = [64] * len(words)
-    if longest <= _FIRST_BYTES and _has_zero_bytes(strings):  # "a" and "a\0" differ in length only
+    if longest <= FIRST_SORT_BYTES and _has_zero_bytes(strings):  # "a" and "a\0" differ in length only
         positions = column.values.astype(xp.int64)
         words.append((strings.offsets[positions + 1] - strings.offsets[positions]).astype(xp.uint64))
         bits.append(max(1, longest.bit_length()))

@@ -9,12 +9,8 @@ from gpuql.operators.accumulators import Rows
 from gpuql.operators.aggregate_slots import make_slots, with_parts
 from gpuql.operators.contract import RunContext
 from gpuql.operators.grouping import Groups, group_rows
+from gpuql.thresholds import FEW_REDUCED_ROWS, POOR_REDUCTION
 from gpuql_planner.physical.nodes import AggregateSink
-
-#: A batch with more groups per row than this is not worth reducing: its rows are kept and reduced at the end.
-POOR_REDUCTION = 0.6
-#: Fewer rows than this are reduced in any case.
-_FEW_ROWS = 1024
 
 
 class PartialRows:
@@ -42,7 +38,7 @@ class PartialRows:
             groups = Groups(rows, batch.num_rows, rows)
         else:
             groups = group_rows(keys, batch.num_rows, context)
-            lifted = bool(keys) and groups.num_groups > max(_FEW_ROWS, POOR_REDUCTION * batch.num_rows)
+            lifted = bool(keys) and groups.num_groups > max(FEW_REDUCED_ROWS, POOR_REDUCTION * batch.num_rows)
         every = groups.num_groups == batch.num_rows and groups.first is groups.ids
         columns: list[Column] = [key if every else key.take(groups.first) for key in keys]
         order = place + xp.arange(batch.num_rows)

@@ -22,37 +22,29 @@ from gpuql.memory.row_store import RowStore
 from gpuql.memory.shared_tier import SharedTier
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql.operators.key_hash import hash_bytes_per_row, split_rows
+from gpuql.thresholds import (
+    FEW_MERGED_ROWS,
+    FINISH_GROUPS_SHARE,
+    MAX_GROUP_SPLITS,
+    MAX_SPLIT_CHUNK_BYTES,
+    MERGED_PARTIAL_ROWS,
+    MOST_GROUP_SPLIT_BITS,
+    POOR_MERGE,
+    SPARSE_STRING_RATIO,
+    SPLIT_CHUNK_SHARE,
+    SPLIT_PIECE_BYTES,
+    UNCOUNTED_RESULT_BYTES,
+    UNSPLIT_GROUPS_SHARE,
+    WORTHWHILE_SPLIT,
+)
 from gpuql_kernels.tasks import serially
 from gpuql_planner.errors import OutOfMemoryError
 from gpuql_planner.types import BIGINT
 
-#: Strings are copied for rows that are fewer than one in this many of them.
-_SPARSE_RATIO = 4
 #: What messages call the owner of these rows.
 OWNER = "aggregation"
 #: Column that holds the place of a row in the source, where that matters.
 PLACE = -1
-#: Kept rows of a worker are merged once there are this many and twice as many as after the last merge.
-_MERGE_ROWS = 1 << 20
-#: All workers together keep rows unsplit up to this share of the budget: finishing takes several times as much.
-_TOGETHER_SHARE = 1 / 8
-#: A worker splits rows once they take this share of the budget, and several times as much for doing so.
-_CHUNK_SHARE = 1 / 48
-_MAX_CHUNK_BYTES = 64 << 20
-#: Most partitions of a split: with as many, data of several times the budget need no second one.
-_MOST_BITS = 6
-#: Fewer if a partition's share of a chunk would be less than this: handling it takes more time than its rows.
-_PIECE_BYTES = 1 << 13
-#: A partition may take this share of the budget while it is finished.
-_FINISH_SHARE = 1 / 2
-#: Splitting again helps as long as the largest partition gets this much smaller, and there are hashes to try.
-_WORTHWHILE_SPLIT = 0.9
-_MAX_LEVELS = 6
-#: A result up to this size is not worth accounting for.
-_SMALL_RESULT_BYTES = 1 << 16
-#: A partition is not merged before it has this many rows; one that merging made hardly smaller waits for more.
-_FEW_ROWS = 1 << 12
-_POOR_MERGE = 0.7
 
 
 class RowForm(Protocol):
@@ -90,7 +82,7 @@ class _Partition:
     """Rows of some hashes; merged once there are ``merge_rows``."""
 
     store: RowStore
-    merge_rows: int = _FEW_ROWS
+    merge_rows: int = FEW_MERGED_ROWS
 
 
 class GroupRows:
@@ -105,7 +97,7 @@ class GroupRows:
         #: Bytes of the unsplit rows, were they copied: views of tables cost nothing, what is made of them does.
         self.num_bytes = 0
         self._strings: dict[int, StringArray] = {}
-        self._merge_rows = _MERGE_ROWS
+        self._merge_rows = MERGED_PARTIAL_ROWS
         self.num_batches = 0
 
     @property
@@ -137,7 +129,7 @@ class GroupRows:
             self.split()
 
     def _is_short(self) -> bool:
-        share = _TOGETHER_SHARE / max(1, self._context.workers)
+        share = UNSPLIT_GROUPS_SHARE / max(1, self._context.workers)
         return self._waiting.is_spilled or self.num_bytes > share * self._memory.budget.limit_bytes
 
     def _merge(self) -> bool:
@@ -148,9 +140,9 @@ class GroupRows:
             self._merge_rows = 2 * before
             return False
         self._waiting = merged
-        self._merge_rows = max(_MERGE_ROWS, 2 * merged.num_rows)
+        self._merge_rows = max(MERGED_PARTIAL_ROWS, 2 * merged.num_rows)
         self.num_bytes, self._strings = merged.total_bytes, {}
-        return merged.num_rows < _POOR_MERGE * before
+        return merged.num_rows < POOR_MERGE * before
 
     def split(self) -> None:
         """Move the waiting rows into partitions."""
@@ -178,8 +170,8 @@ class GroupRows:
             partition.merge_rows = 2 * before
             return
         partition.store = merged
-        poor = merged.num_rows > _POOR_MERGE * before
-        partition.merge_rows = max(_FEW_ROWS, (4 if poor else 2) * merged.num_rows)
+        poor = merged.num_rows > POOR_MERGE * before
+        partition.merge_rows = max(FEW_MERGED_ROWS, (4 if poor else 2) * merged.num_rows)
 
     def take_waiting(self) -> RowStore:
         """The rows that are not split, which are the caller's from now on."""
@@ -223,13 +215,15 @@ def work_bytes(num_bytes: int, num_rows: int, form: RowForm) -> int:
 
 def _chunk_bytes(context: RunContext) -> int:
     """Bytes of rows to split at a time."""
-    return max(1 << 16, int(min(_CHUNK_SHARE * context.memory.budget.limit_bytes, _MAX_CHUNK_BYTES)))
+    return max(
+        1 << 16, int(min(SPLIT_CHUNK_SHARE * context.memory.budget.limit_bytes, MAX_SPLIT_CHUNK_BYTES))
+    )
 
 
 def _num_partitions(context: RunContext) -> int:
     """Partitions of the first split."""
-    num_bits = (_chunk_bytes(context) // _PIECE_BYTES).bit_length() - 1
-    return 1 << max(2, min(num_bits, _MOST_BITS))
+    num_bits = (_chunk_bytes(context) // SPLIT_PIECE_BYTES).bit_length() - 1
+    return 1 << max(2, min(num_bits, MOST_GROUP_SPLIT_BITS))
 
 
 def split_store(
@@ -289,7 +283,7 @@ def _is_sparse(column: Column, context: RunContext) -> bool:
     strings = column.strings
     return (
         strings is not None
-        and len(strings) > _SPARSE_RATIO * len(column)
+        and len(strings) > SPARSE_STRING_RATIO * len(column)
         and not _is_shared(strings, context)
     )
 
@@ -360,7 +354,7 @@ class Finisher:
         finished = self._finished_whole(rows, num_bytes, is_reduced=is_reduced)
         if finished is None:
             self._finish_apart(rows, num_bytes, 0)
-        elif kept_bytes(finished, self._context) <= _SMALL_RESULT_BYTES:
+        elif kept_bytes(finished, self._context) <= UNCOUNTED_RESULT_BYTES:
             return RowsResult([finished])
         else:
             self._put(finished)
@@ -375,7 +369,7 @@ class Finisher:
     ) -> Batch | None:
         """Output rows of all ``rows`` at once; None if there is no room."""
         need = work_bytes(num_bytes, rows.num_rows, self._form)
-        if need > _FINISH_SHARE * self._memory.budget.limit_bytes and not wait:
+        if need > FINISH_GROUPS_SHARE * self._memory.budget.limit_bytes and not wait:
             return None
         try:
             reservation = self._memory.reserve(need, OWNER)
@@ -410,17 +404,17 @@ class Finisher:
     def _finish_apart(self, rows: RowStore, num_bytes: int, level: int) -> None:
         """Finish rows that do not fit: split them (again), or finish them without ever holding all."""
         form, before = self._form, rows.num_rows
-        if not form.num_keys or level >= _MAX_LEVELS:
+        if not form.num_keys or level >= MAX_GROUP_SPLITS:
             self._finish_inseparable(rows, num_bytes)
             return
-        room = _FINISH_SHARE * self._memory.budget.limit_bytes
+        room = FINISH_GROUPS_SHARE * self._memory.budget.limit_bytes
         wanted = max(2, int(2 * work_bytes(num_bytes, before, form) / room))
-        num_bits = min(_MOST_BITS, wanted.bit_length())
+        num_bits = min(MOST_GROUP_SPLIT_BITS, wanted.bit_length())
         shared = SharedTier(lambda: self._memory.lower_tier(OWNER))
         partitions = [self._memory.new_store(OWNER, shared.share) for _ in range(1 << num_bits)]
         split_store(rows, partitions, form, self._context, level=level)
         largest = max(store.num_rows for store in partitions)
-        level = level + 1 if largest < _WORTHWHILE_SPLIT * before else _MAX_LEVELS
+        level = level + 1 if largest < WORTHWHILE_SPLIT * before else MAX_GROUP_SPLITS
         self._finish_partitions(partitions, level)
 
     def _finish_inseparable(self, rows: RowStore, num_bytes: int) -> None:

@@ -11,13 +11,7 @@ from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.parts import is_small_dictionary, mapped, root_of, stored_arrays, string_bytes
 from gpuql.columnar.strings import merge_dictionaries, narrow_positions
 from gpuql.operators.contract import RunContext
-
-#: A shared dictionary gets more entries so many times before its column does without one.
-_MAX_EXTENSIONS = 8
-#: Columns with fewer rows than this for each entry do without a shared dictionary.
-_ROWS_PER_ENTRY = 4
-#: A view of less than this share of an array is copied, so that the array can be freed.
-_WORTHWHILE_VIEW_SHARE = 0.5
+from gpuql.thresholds import MAX_DICTIONARY_EXTENSIONS, SHARED_ROWS_PER_ENTRY, VIEW_SHARE
 
 
 def joined(batches: list[Batch], context: RunContext) -> Batch:
@@ -141,7 +135,7 @@ class SharedDictionaries:
         return Batch(columns, rows.num_rows)
 
     def _applied(self, key: int, column: Column, strings: StringArray, context: RunContext) -> Column:
-        if _ROWS_PER_ENTRY * len(strings) > len(column):
+        if SHARED_ROWS_PER_ENTRY * len(strings) > len(column):
             self._current[key] = None
         current = self._current.setdefault(
             key, strings if string_bytes(strings) <= self._most_bytes else None
@@ -153,7 +147,7 @@ class SharedDictionaries:
         merged, (_, positions) = merge_dictionaries([current, strings])
         if len(merged) > len(current) or not current.sorted:
             self._num_extended[key] = self._num_extended.get(key, 0) + 1
-            if self._num_extended[key] > _MAX_EXTENSIONS or string_bytes(merged) > self._most_bytes:
+            if self._num_extended[key] > MAX_DICTIONARY_EXTENSIONS or string_bytes(merged) > self._most_bytes:
                 self._current[key] = None
                 return _taken_column(column, strings, context)
             offsets, data = context.xp.asarray(merged.offsets), context.xp.asarray(merged.data)
@@ -168,7 +162,7 @@ def without_large_views(rows: Batch, resident: set[int]) -> Batch:
 
     def own_if_small(array: Array) -> Array:
         root = root_of(array)
-        if array.nbytes < _WORTHWHILE_VIEW_SHARE * root.nbytes and id(root) not in resident:
+        if array.nbytes < VIEW_SHARE * root.nbytes and id(root) not in resident:
             return array.copy()
         return array
 

@@ -13,13 +13,9 @@ from gpuql.memory.row_store import RowStore
 from gpuql.memory.shared_tier import SharedTier
 from gpuql.operators.contract import RunContext
 from gpuql.operators.key_hash import hash_bytes_per_row, split_rows
+from gpuql.thresholds import GATHERED_SHARE, JOIN_SPLIT_BITS
 
-#: A split looks at so many bits of the hash. Partitions that stay small are put together again, so that more of them
-#: cost little, while fewer would have to be split again sooner.
-SPLIT_BITS = 6
-NUM_PARTITIONS = 1 << SPLIT_BITS
-#: Share of a part of the source that a worker gathers before it splits rows: pieces of a partition should not be tiny.
-_GATHERED_SHARE = 0.5
+NUM_PARTITIONS = 1 << JOIN_SPLIT_BITS
 
 #: Key columns of a batch.
 Keys = Callable[[Batch], Sequence[Column]]
@@ -55,7 +51,7 @@ class PartitionWriter:
         self._level = level
         self._waiting: list[Batch] = []
         self._waiting_bytes = 0
-        self._gathered_bytes = int(_GATHERED_SHARE * context.memory.part_bytes)
+        self._gathered_bytes = int(GATHERED_SHARE * context.memory.part_bytes)
 
     def add(self, batch: Batch) -> None:
         """Take a batch. Errors: OutOfMemoryError."""
@@ -102,7 +98,7 @@ class PartitionWriter:
     def _split_slice(self, batch: Batch, keys: Sequence[Column], work_bytes: int) -> None:
         context = self._context
         with context.memory.reserve(work_bytes, self._owner):
-            rows, bounds = split_rows(keys, batch.num_rows, SPLIT_BITS, context, level=self._level)
+            rows, bounds = split_rows(keys, batch.num_rows, JOIN_SPLIT_BITS, context, level=self._level)
             ends = bounds[list(self._bounds)].tolist()
             for store, start, stop in zip(self.stores, ends[:-1], ends[1:], strict=True):
                 if stop > start:

@@ -16,20 +16,16 @@ from gpuql.operators.row_copies import bytes_per_row, gathered, gathered_columns
 from gpuql.operators.sort_keys import SortKeys, SortOrder
 from gpuql.operators.sorted_runs import SortedRuns
 from gpuql.operators.top_n import KeyThreshold, rows_within, threshold_of
+from gpuql.thresholds import (
+    FEWEST_RUN_ROWS,
+    SORTED_RUN_SHARE,
+    TOP_N_GROWTH,
+    TOP_N_SEED_ROWS,
+    TOP_N_SPARE_ROWS,
+)
 from gpuql_kernels.tasks import serially
 from gpuql_planner.logical.expressions import AttributeRef
 from gpuql_planner.physical.nodes import SortSink
-
-#: Without a threshold a top-N first looks at this many rows, as few as give a useful one.
-_SEED_ROWS = 1 << 13
-#: Each threshold is used for up to this many times the rows it was found among: about as many times N rows pass it.
-_GROWTH = 8
-#: A top-N state is cut back to N rows once it holds this many rows more than twice as many.
-_SPARE_ROWS = 1 << 10
-#: Rows are sorted to a run once that takes this share of the budget: the next part of the source stands beside it.
-_RUN_SHARE = 0.75
-#: Where there is less room than that, runs become shorter, but for this many rows memory has to have room.
-_FEWEST_RUN_ROWS = 1 << 12
 
 
 @dataclass(eq=False)
@@ -81,7 +77,7 @@ class SortOperator:
     def new_state(self, context: RunContext) -> SortState:
         """No rows."""
         return SortState(
-            context.memory.new_store("sort"), 0 if self._stop is None else 2 * self._stop + _SPARE_ROWS
+            context.memory.new_store("sort"), 0 if self._stop is None else 2 * self._stop + TOP_N_SPARE_ROWS
         )
 
     def consume(self, state: SortState, batch: Batch, sequence: int, context: RunContext) -> None:
@@ -97,7 +93,7 @@ class SortOperator:
         context = replace(context, run_tasks=serially)  # this runs on one of the threads
         start = 0
         while start < rows.num_rows:
-            size = _GROWTH * state.num_seen if state.thresholds else max(_SEED_ROWS, 2 * self._stop)
+            size = TOP_N_GROWTH * state.num_seen if state.thresholds else max(TOP_N_SEED_ROWS, 2 * self._stop)
             part = rows.slice(start, start + size) if start or size < rows.num_rows else rows
             self._keep_best(state, part, sequence, context)
             start += size
@@ -141,14 +137,14 @@ class SortOperator:
         """Sort what was kept to a run if it is much, and make room for more."""
         budget = context.memory.budget
         for state in states:
-            if self._stop is not None and state.num_rows > 2 * self._stop + _SPARE_ROWS:
+            if self._stop is not None and state.num_rows > 2 * self._stop + TOP_N_SPARE_ROWS:
                 self._cut_back(state, context)  # there was no room before
-        if sum(state.sort_bytes for state in states) > _RUN_SHARE * budget.limit_bytes:
+        if sum(state.sort_bytes for state in states) > SORTED_RUN_SHARE * budget.limit_bytes:
             self._make_runs(states, context)
         runs = states[0].runs
         if runs is not None:
             kept_bytes = sum(state.rows.reclaimable_bytes for state in states)
-            runs.make_room(int(_RUN_SHARE * budget.limit_bytes) - kept_bytes)
+            runs.make_room(int(SORTED_RUN_SHARE * budget.limit_bytes) - kept_bytes)
 
     def combine(self, states: list[SortState], context: RunContext) -> RowsResult:
         """Order all rows."""
@@ -277,7 +273,7 @@ class SortOperator:
                 self._order, self._node.attributes, context, offset=self._node.offset, stop=self._stop
             )
             states[0].runs = runs
-        most_bytes = int(_RUN_SHARE * memory.budget.limit_bytes)
+        most_bytes = int(SORTED_RUN_SHARE * memory.budget.limit_bytes)
         kept = in_order([state.rows for state in states])
         pending: list[Batch] = []
         wanted = 0
@@ -286,7 +282,7 @@ class SortOperator:
             def sort(batches: list[Batch]) -> None:
                 needed = sum(self._sort_bytes(batch, context) for batch in batches)
                 num_rows = batches[0].num_rows
-                if not reservation.try_resize(needed) and (len(batches) > 1 or num_rows > _FEWEST_RUN_ROWS):
+                if not reservation.try_resize(needed) and (len(batches) > 1 or num_rows > FEWEST_RUN_ROWS):
                     if len(batches) == 1:
                         batches[:] = [
                             batches[0].slice(0, num_rows // 2),

@@ -19,16 +19,10 @@ from gpuql.operators.ordering import (
     value_from_words,
     with_known_range,
 )
+from gpuql.thresholds import SORT_KEY_TASK_ROWS, SORT_ROW_BYTES, SORT_TIE_BYTES, SORT_WORD_BYTES
 from gpuql_kernels.sort.ties import LaterWords
 from gpuql_planner.types import TypeId
 
-#: Rows that one task encodes or decodes: the steps pass their arrays on in the cache.
-_TASK_ROWS = 1 << 16
-#: Memory of a sort, in bytes for each row: of row numbers; of each key word; and of strings that are equal in their
-#: first words, of which there are at most so many.
-_ORDER_BYTES = 28
-_WORD_BYTES = 12
-_TIE_BYTES = 16
 _FIRST_WORDS = 3
 
 
@@ -54,15 +48,15 @@ class SortOrder:
 
     def work_bytes(self, rows: Batch) -> int:
         """Bytes of memory that :meth:`order` needs for each row, as measured for keys of all types."""
-        words, extra = 0, _ORDER_BYTES
+        words, extra = 0, SORT_ROW_BYTES
         for key in self.key_ids:
             column = rows.columns[key]
             if column.strings is not None and not column.strings.unique:
                 words += _FIRST_WORDS
-                extra += _TIE_BYTES
+                extra += SORT_TIE_BYTES
             else:
                 words += 2 if column.dtype.id is TypeId.INTERVAL or is_wide(column) else 1
-        return extra + _WORD_BYTES * words
+        return extra + SORT_WORD_BYTES * words
 
 
 class SortKeys:
@@ -115,11 +109,11 @@ class SortKeys:
         words = [xp.empty(num_rows, xp.uint64) for _ in self._bits]
 
         def task(index: int) -> None:
-            start, stop = index * _TASK_ROWS, min((index + 1) * _TASK_ROWS, num_rows)
+            start, stop = index * SORT_KEY_TASK_ROWS, min((index + 1) * SORT_KEY_TASK_ROWS, num_rows)
             for word, part in zip(words, self._encode(start, stop), strict=True):
                 word[start:stop] = part
 
-        context.run_tasks(-(-num_rows // _TASK_ROWS), task)
+        context.run_tasks(-(-num_rows // SORT_KEY_TASK_ROWS), task)
         return words, self._bits
 
     def _encode(self, start: int, stop: int) -> list[Array]:
@@ -157,13 +151,13 @@ class SortKeys:
         found: list[bool] = []
 
         def task(index: int) -> None:
-            part = integers[index * _TASK_ROWS : (index + 1) * _TASK_ROWS]
+            part = integers[index * SORT_KEY_TASK_ROWS : (index + 1) * SORT_KEY_TASK_ROWS]
             if bool((part == negative_zero).any()):
                 found.append(True)
 
         if self._context.workers == 1:
             return bool((integers == negative_zero).any())
-        self._context.run_tasks(-(-len(values) // _TASK_ROWS), task)
+        self._context.run_tasks(-(-len(values) // SORT_KEY_TASK_ROWS), task)
         return bool(found)
 
     def decode(self, words: Array, place: int) -> Column:
@@ -189,8 +183,8 @@ class SortKeys:
             decode(0, len(words))
         else:
             context.run_tasks(
-                -(-len(words) // _TASK_ROWS),
-                lambda i: decode(i * _TASK_ROWS, min((i + 1) * _TASK_ROWS, len(words))),
+                -(-len(words) // SORT_KEY_TASK_ROWS),
+                lambda i: decode(i * SORT_KEY_TASK_ROWS, min((i + 1) * SORT_KEY_TASK_ROWS, len(words))),
             )
         original = self._columns[place]
         return Column(original.dtype, values, validity, original.strings, original.bounds)

@@ -14,26 +14,18 @@ from gpuql.memory.row_store import RowStore
 from gpuql.operators.contract import RunContext
 from gpuql.operators.row_copies import SharedDictionaries, bytes_per_row, gathered, joined, with_own_strings
 from gpuql.operators.sort_keys import SortOrder
+from gpuql.thresholds import (
+    BEGUN_BLOCKS_SHARE,
+    EXPECTED_RUNS,
+    MAX_RUN_BLOCK_BYTES,
+    MERGE_COPIES,
+    MERGE_SHARE,
+    MIN_RUN_BLOCK_BYTES,
+    ROOM_STEPS,
+    RUN_DICTIONARIES_IN_BUDGET,
+    RUN_GATHER_ROWS,
+)
 from gpuql_planner.logical.expressions import Attribute
-
-#: A merge works with this share of the budget. What it reads in one round stands there three times: as blocks, joined,
-#: and in order.
-_MERGE_SHARE = 0.5
-_COPIES = 3
-#: Blocks of all runs, of which half is read on average, may take this share of what a merge works with; more runs are
-#: merged in several passes.
-_BEGUN_SHARE = 1.0
-#: A block is the least that a merge reads of a run. Large ones cost less, small ones let more runs be merged at once:
-#: so those of the first runs are as large as if there were to be so many runs, and later ones shrink as runs get more.
-_EXPECTED_RUNS = 16
-_MIN_BLOCK_BYTES = 32 << 10
-_MAX_BLOCK_BYTES = 2 << 20
-#: A dictionary that all runs share may take this share of the budget.
-_DICTIONARIES_IN_BUDGET = 512
-#: Room is made in steps of this share of the budget.
-_ROOM_STEPS = 32
-#: Rows gathered at a time when a run is cut into blocks.
-_GATHER_ROWS = 1 << 16
 
 
 class SortedRuns(RowStore):
@@ -66,7 +58,7 @@ class SortedRuns(RowStore):
         self._run_of: list[int] = []
         self._block_bytes: list[int] = []
         self._work_bytes = 0
-        self._dictionaries = SharedDictionaries(self._memory.budget.limit_bytes // _DICTIONARIES_IN_BUDGET)
+        self._dictionaries = SharedDictionaries(self._memory.budget.limit_bytes // RUN_DICTIONARIES_IN_BUDGET)
 
     # --- filling -----------------------------------------------------------------------------------------------------
 
@@ -83,7 +75,7 @@ class SortedRuns(RowStore):
         self._work_bytes = max(self._work_bytes, self._order.work_bytes(rows))
         row_bytes = max(1.0, bytes_per_row(rows))
         step = max(1, int(self._target_block_bytes(row_bytes) / row_bytes))
-        stride = step * max(1, _GATHER_ROWS // step)
+        stride = step * max(1, RUN_GATHER_ROWS // step)
         for start in range(0, len(order), stride):
             context.check_cancelled()
             part = gathered(rows, order[start : start + stride], context)
@@ -103,12 +95,14 @@ class SortedRuns(RowStore):
         budget = self._memory.budget
         if num_bytes > budget.free_bytes:
             # Some more, as each call looks at all blocks.
-            self.reclaim(num_bytes - budget.free_bytes + budget.limit_bytes // _ROOM_STEPS)
+            self.reclaim(num_bytes - budget.free_bytes + budget.limit_bytes // ROOM_STEPS)
 
     def _target_block_bytes(self, row_bytes: float) -> int:
-        runs = max(_EXPECTED_RUNS, 2 * self._num_runs)
-        share = _BEGUN_SHARE * self._room_bytes() / 2 / runs / (_COPIES + self._work_bytes / row_bytes)
-        return int(max(_MIN_BLOCK_BYTES, min(share, _MAX_BLOCK_BYTES)))
+        runs = max(EXPECTED_RUNS, 2 * self._num_runs)
+        share = (
+            BEGUN_BLOCKS_SHARE * self._room_bytes() / 2 / runs / (MERGE_COPIES + self._work_bytes / row_bytes)
+        )
+        return int(max(MIN_RUN_BLOCK_BYTES, min(share, MAX_RUN_BLOCK_BYTES)))
 
     def finish(self) -> SortedRuns:
         """Say that no run follows; the store to read, which may be another one with fewer and longer runs."""
@@ -127,11 +121,11 @@ class SortedRuns(RowStore):
 
     def _fan_in(self) -> int:
         """Runs that can be merged at once."""
-        total = _COPIES * sum(self._block_bytes) + self._work_bytes * self.num_rows
-        return max(2, int(_BEGUN_SHARE * self._room_bytes() * len(self._pieces) / total))
+        total = MERGE_COPIES * sum(self._block_bytes) + self._work_bytes * self.num_rows
+        return max(2, int(BEGUN_BLOCKS_SHARE * self._room_bytes() * len(self._pieces) / total))
 
     def _room_bytes(self) -> int:
-        return int(_MERGE_SHARE * self._memory.budget.limit_bytes)
+        return int(MERGE_SHARE * self._memory.budget.limit_bytes)
 
     def _by_first_rows(self, places: list[int]) -> tuple[list[int], list[Batch]]:
         """Blocks in the order of their first rows, in which a merge needs them, and these; ``places`` ascend."""
@@ -223,7 +217,7 @@ class SortedRuns(RowStore):
             for place in places:
                 num_rows += self._pieces[place].num_rows
                 num_bytes += self._block_bytes[place]
-                needed = _COPIES * num_bytes + self._work_bytes * num_rows
+                needed = MERGE_COPIES * num_bytes + self._work_bytes * num_rows
                 if count and needed > room:
                     break
                 count, wanted = count + 1, needed

@@ -145,3 +145,34 @@ SEARCH_SAMPLE_BYTES: Annotated[
     "judgement: enough to tell rare bytes from frequent ones",
     "Bytes looked at before a text is searched.",
 ] = 1 << 14
+
+SPARSE_ENTRIES_PER_KEY: Annotated[
+    int,
+    "entries",
+    "measured: one cache miss a lookup instead of three",
+    "Entries that a direct-address table may take for each key.",
+] = 256
+SPARSE_TABLE_BYTES: Annotated[
+    int,
+    "bytes",
+    "measured: larger ones pay only if every fourth entry is used",
+    "Size up to which a direct-address table may be sparse.",
+] = 64 << 20
+SMALL_TABLE_BYTES: Annotated[
+    int,
+    "bytes",
+    "cache: the second level",
+    "Size up to which a direct-address table is always taken.",
+] = 1 << 20
+SMALL_JOIN_KEYS: Annotated[
+    int,
+    "keys",
+    "measured: a Python loop costs less than loading compiled code below",
+    "Keys from which join indexes are made by compiled code.",
+] = 512
+SORT_CELL_BITS: Annotated[
+    int,
+    "bits",
+    "judgement: leading bits of doubles are mostly exponent, this leaves some of the fraction",
+    "Leading bits of keys whose values are counted to choose buckets.",
+] = 16

@@ -205,3 +205,10 @@ MAX_SHAPE_LITERALS: Annotated[
     "bound: as for MAX_SHAPE_CHARACTERS",
     "Literals of such a statement.",
 ] = 256
+
+BYTES_PER_OPERATION: Annotated[
+    float,
+    "bytes",
+    "judgement",
+    "What evaluating one operation on a row counts as, in bytes read, where a device is chosen.",
+] = 2.0

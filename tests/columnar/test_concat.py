@@ -6,7 +6,8 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_batches, concat_columns
 from gpuql.columnar.construct import column_from_python, column_to_python, null_column, strings_from_python
-from gpuql.columnar.strings import MERGE_LIMIT_ENTRIES, compact_strings, take_strings
+from gpuql.columnar.strings import compact_strings, take_strings
+from gpuql.thresholds import MERGED_DICTIONARY_ENTRIES
 from gpuql_planner import types
 
 
@@ -42,7 +43,7 @@ def test_small_dictionaries_are_merged_and_sorted() -> None:
 
 
 def test_large_string_arrays_are_joined() -> None:
-    count = MERGE_LIMIT_ENTRIES
+    count = MERGED_DICTIONARY_ENTRIES
     left = strings_from_python([f"l{i}" for i in range(count)])
     right = strings_from_python([f"r{i}" for i in range(count)])
     joined = concat_columns([left, right])

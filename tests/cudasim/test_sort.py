@@ -65,7 +65,7 @@ def test_gather(size: int, dtype: str, put: Copy, get: Copy) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 30, 1000])
 def test_smallest(size: int, count: int, put: Copy, get: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "_SAMPLE_ROWS", 4)
+    monkeypatch.setattr(gpu, "TOP_N_SAMPLE_ROWS", 4)
     word = np.random.default_rng(size).integers(0, 50, size, np.uint64) << np.uint64(57)
     found = get(gpu.smallest(put(word), count))
     assert found.dtype == np.int64

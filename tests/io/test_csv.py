@@ -103,7 +103,7 @@ def test_refusals(
 def test_a_value_beyond_the_beginning_that_does_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpuql.io.csv._INFER_BYTES", 64)
+    monkeypatch.setattr("gpuql.io.csv.CSV_INFER_BYTES", 64)
     path = tmp_path / "x.csv"
     path.write_text("a\n" + "1\n" * 100 + "x\n")
     with pytest.raises(ConversionError, match=r"x\.csv") as caught:

@@ -113,7 +113,7 @@ def test_json_in_parts(tmp_path: Path) -> None:
 
 
 def test_json_types_are_those_of_all_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpuql.io.json._BLOCK_BYTES", 1000)
+    monkeypatch.setattr("gpuql.io.json.JSON_BLOCK_BYTES", 1000)
     path = tmp_path / "a.jsonl"
     lines = [{"number": 1, "text": "2024-01-01", "late": None, "day": "2024-02-03"} for _ in range(100)]
     lines += [{"number": 1.5, "text": "no date", "late": True, "day": "2024-02-04", "new": 7}]

@@ -7,11 +7,11 @@ import pytest
 
 from gpuql_kernels.partition import cpu
 
-SIZES = (0, 1, 31, 33, cpu.SMALL_ROWS - 1, cpu.SMALL_ROWS, 9000)
+SIZES = (0, 1, 31, 33, cpu.SMALL_PARTITION_ROWS - 1, cpu.SMALL_PARTITION_ROWS, 9000)
 
 
 def test_few_and_many_rows_hash_alike() -> None:
-    values = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 2 * cpu.SMALL_ROWS)
+    values = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 2 * cpu.SMALL_PARTITION_ROWS)
     start = np.full(len(values), 12345, np.uint64)
     many = cpu.mix(cpu.mix(start, values), values[::-1])
     few = np.concatenate(

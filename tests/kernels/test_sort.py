@@ -29,14 +29,14 @@ def run_tasks(request: pytest.FixtureRequest) -> RunTasks:
 @pytest.fixture
 def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every part of the partitioned sort with few rows."""
-    monkeypatch.setattr(cpu, "SMALL_ROWS", 1)
-    monkeypatch.setattr(cpu_partitioned, "BUCKET_ROWS", 16)
-    monkeypatch.setattr(cpu_partitioned, "MAX_BUCKETS", 64)
-    monkeypatch.setattr(cpu_partitioned, "_PARTITION_ROWS", 64)
-    monkeypatch.setattr(cpu_partitioned, "_FEW_ROWS", 4)
-    monkeypatch.setattr(cpu_partitioned, "_CELL_BITS", 6)
-    monkeypatch.setattr(cpu_key_bits, "_CHUNK_ROWS", 37)
-    monkeypatch.setattr(cpu, "_GATHER_ROWS", 37)
+    monkeypatch.setattr(cpu, "SMALL_SORT_ROWS", 1)
+    monkeypatch.setattr(cpu_partitioned, "SORT_BUCKET_ROWS", 16)
+    monkeypatch.setattr(cpu_partitioned, "MAX_SORT_BUCKETS", 64)
+    monkeypatch.setattr(cpu_partitioned, "PARTITIONED_SORT_ROWS", 64)
+    monkeypatch.setattr(cpu_partitioned, "PLAIN_SORT_ROWS", 4)
+    monkeypatch.setattr(cpu_partitioned, "SORT_CELL_BITS", 6)
+    monkeypatch.setattr(cpu_key_bits, "KEY_BITS_TASK_ROWS", 37)
+    monkeypatch.setattr(cpu, "GATHER_TASK_ROWS", 37)
 
 
 @pytest.mark.parametrize("size", [1, 31, 33, 1000])

@@ -33,7 +33,7 @@ QUERIES = {
 
 def main(spill_folder: str) -> dict[str, Any]:
     # Parts of a mebibyte would be more than all of the data here.
-    query_memory._MIN_PART_BYTES = 1 << 14
+    query_memory.MIN_PART_BYTES = 1 << 14
     host = filled(gpuql.connect(device="cpu"))
     expected = {name: host.sql(text).fetchall() for name, text in QUERIES.items()}
     connection = filled(gpuql.connect(device="cudasim", temp_directory=spill_folder))

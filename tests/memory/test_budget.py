@@ -75,8 +75,8 @@ def reserve(
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(budgets, "_PATIENCE_S", 0.2)
-    monkeypatch.setattr(budgets, "_POLL_S", 0.005)
+    monkeypatch.setattr(budgets, "MEMORY_PATIENCE_S", 0.2)
+    monkeypatch.setattr(budgets, "MEMORY_POLL_S", 0.005)
     yield
     assert not budgets._resting_threads
 

@@ -139,10 +139,10 @@ def connection(
 ) -> Iterator[gpuql.Connection]:
     """Little memory; afterwards all of it is free, and no file is left."""
     tier, _, splits = request.param.partition(", ")
-    monkeypatch.setattr(query_memory, "_MIN_PART_BYTES", PART_BYTES)
+    monkeypatch.setattr(query_memory, "MIN_PART_BYTES", PART_BYTES)
     if splits:
         # Two partitions instead of many: rows have to be split again and again.
-        monkeypatch.setattr(row_partitions, "SPLIT_BITS", 1)
+        monkeypatch.setattr(row_partitions, "JOIN_SPLIT_BITS", 1)
         monkeypatch.setattr(row_partitions, "NUM_PARTITIONS", 2)
     with gpuql.connect(
         device="cpu", tier=tier, memory_limit=LIMIT, temp_directory=str(tmp_path), threads=2

@@ -18,14 +18,8 @@ from gpuql.execution.fused.lower import FusedPipeline, PipelineLowering
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.execution.fused.signature import inputs_signature, named_objects
 from gpuql.operators.contract import RunContext
+from gpuql.thresholds import MANY_PROBES, MAX_LOWERED_PIPELINES
 from gpuql_planner.physical.nodes import HashJoinProbe, Pipeline
-
-#: Lowered pipelines kept; each holds a program and bindings (some kilobytes) and perhaps tabulated functions.
-MAX_ENTRIES = 1024
-
-
-#: From this many probes on, their loops may be too deep for Python.
-_MANY_PROBES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +81,7 @@ class LoweringCache:
                 self._pipelines[id(pipeline)] = reference, []
             self._pipelines[id(pipeline)][1].append(key)
             self._entries[key] = lowered
-            while len(self._entries) > MAX_ENTRIES:
+            while len(self._entries) > MAX_LOWERED_PIPELINES:
                 self._entries.popitem(last=False)
         return lowered
 
@@ -121,7 +115,7 @@ class LoweringCache:
         probes = sum(isinstance(transform, HashJoinProbe) for transform in pipeline.transforms)
         try:
             compiled = self._driver.compile(fused.program)
-            if probes >= _MANY_PROBES:
+            if probes >= MANY_PROBES:
                 compile(compiled.source, "<pipeline>", "exec")
         except SyntaxError:
             # Python refuses more than 20 loops, or 100 indentations, within each other.

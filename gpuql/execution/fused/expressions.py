@@ -16,6 +16,7 @@ from gpuql.execution.fused.refusal import NotFusible
 from gpuql.expressions import bounds as ranges
 from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.contract import JoinTable, RunContext
+from gpuql.thresholds import TABULATED_VALUES
 from gpuql_kernels.codegen import program as ir
 from gpuql_planner.errors import GpuqlError
 from gpuql_planner.logical.expressions import (
@@ -32,8 +33,6 @@ from gpuql_planner.logical.visit import walk
 from gpuql_planner.types import BOOLEAN, DataType, TypeId
 
 INT64 = (-(2**63), 2**63 - 1)
-#: Functions of a column with at most this many possible values are computed once per value instead of per row.
-TABULATED_VALUES = 1 << 16
 
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*"}

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+from gpuql.thresholds import GPU_SHARED_SHARE, GPU_STATE_REGISTERS
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.grid import SHARED_BYTES, WARP_LANES, shared_bytes
-
-#: Registers that the states of all groups may take in a GPU thread: more would leave too few threads to hide loads.
-_STATE_REGISTERS = 80
-#: Share of a block's shared memory for states: several blocks are to fit a multiprocessor.
-_SHARED_SHARE = 0.5
 
 
 def cpu_states(
@@ -26,9 +22,9 @@ def grid_states(
     Shared states are made for a power of two of groups, so that few different kernels come up.
     """
     group_bytes = shared_bytes(accumulators)
-    in_registers = domain * group_bytes <= 4 * _STATE_REGISTERS
+    in_registers = domain * group_bytes <= 4 * GPU_STATE_REGISTERS
     shared_groups = domain if in_registers else 1 << (domain - 1).bit_length()
-    room = int(_SHARED_SHARE * SHARED_BYTES) // max(1, shared_groups * group_bytes)
+    room = int(GPU_SHARED_SHARE * SHARED_BYTES) // max(1, shared_groups * group_bytes)
     if room == 0:
         return ir.GroupDense(keys, accumulators)
     copies = min(WARP_LANES, 1 << (room.bit_length() - 1))

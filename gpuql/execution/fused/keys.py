@@ -9,13 +9,12 @@ from gpuql.columnar.strings import entry_bytes
 from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.operators.contract import JoinTable
+from gpuql.thresholds import STRING_TRANSLATION_ENTRIES
 from gpuql_kernels.codegen import program as ir
 from gpuql_planner.physical.nodes import HashJoinProbe
 
 #: Largest packed key; hash tables use -1 for an empty slot.
 PACKED_LIMIT = 2**62
-#: Translations between dictionaries of more entries than this are left to the interpreter's compiled lookup.
-_STRING_TRANSLATION_ENTRIES = 1 << 16
 
 
 def mark_follows_from_presence(node: HashJoinProbe, table: JoinTable, keys: tuple[ir.KeyPart, ...]) -> bool:
@@ -31,7 +30,7 @@ def translate(source: StringArray, target: StringArray) -> Array:
     known = source.cache.get(key)
     if known is not None and known[0] is target:
         return known[1]
-    if len(source) + len(target) > _STRING_TRANSLATION_ENTRIES:
+    if len(source) + len(target) > STRING_TRANSLATION_ENTRIES:
         raise NotFusible("join keys are strings of large dictionaries")
     positions = {entry: position for position, entry in enumerate(entry_bytes(target))}
     table = np.array([positions.get(entry, -1) for entry in entry_bytes(source)] or [-1], dtype=np.int32)

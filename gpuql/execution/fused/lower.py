@@ -30,6 +30,7 @@ from gpuql.execution.fused.keys import (
 from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.operators.contract import JoinTable, KeyColumn, RunContext
+from gpuql.thresholds import DENSE_BYTES_PER_ROW, MATCH_BYTES, MAX_FANOUT, SMALL_DOMAIN
 from gpuql_kernels.codegen import program as ir
 from gpuql_planner.logical.expressions import Attribute, AttributeRef
 from gpuql_planner.logical.nodes import JoinKind
@@ -45,16 +46,6 @@ from gpuql_planner.physical.nodes import (
     Transform,
 )
 from gpuql_planner.types import BIGINT
-
-#: Group arrays this small are always used: clearing them costs less than hashing a few rows.
-SMALL_DOMAIN = 1 << 12
-#: Bytes of dense state that cost about as much to clear, merge and search as one row costs to hash (measured: 0.2 ns
-#: a byte against 6 ns a row).
-DENSE_BYTES_PER_ROW = 32
-#: A join that can give more rows than this for one input row is left to the interpreter, which works in chunks.
-MAX_FANOUT = 1 << 20
-#: Likewise if the matches of one row, put out together, took more than a part of the source at so many bytes each.
-_MATCH_BYTES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +228,7 @@ class PipelineLowering:
         if node.kind is JoinKind.MARK and not mark_follows_from_presence(node, table, keys):
             raise NotFusible("MARK join whose NULL depends on pairs of rows")
         fanout = self.fanout * probe_fanout(table, node)
-        if fanout > min(MAX_FANOUT, self.context.memory.part_bytes // _MATCH_BYTES):
+        if fanout > min(MAX_FANOUT, self.context.memory.part_bytes // MATCH_BYTES):
             raise NotFusible("one row may match very many")
         step = len(self.steps)
         for attribute in build_attributes(node):

@@ -18,16 +18,14 @@ from gpuql.execution.fused.lower import FusedPipeline
 from gpuql.execution.fused.state_memory import StateMemory, kept_result
 from gpuql.execution.fused.states import States, fold_replicas, merge, new_states, result_batch
 from gpuql.execution.fused.status import raise_status
-from gpuql.execution.morsels import MAX_MORSEL_ROWS, Morsel, Workers, cut, cut_at
+from gpuql.execution.morsels import Morsel, Workers, cut, cut_at
 from gpuql.memory import faults
 from gpuql.operators.contract import RowsResult, RunContext
+from gpuql.thresholds import INITIAL_GROUP_SLOTS, MAX_MORSEL_ROWS
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
 from gpuql_kernels.scalar.hashing import salt_of, table_code
 from gpuql_kernels.thresholds import CHUNK_ROWS
-
-#: Group tables start no larger than this, as estimates are often too high; growing fourfold moves few groups.
-INITIAL_SLOTS = 1 << 15
 
 
 @dataclass(eq=False)
@@ -326,7 +324,7 @@ def _run_hash(
 
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
-        slots = max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_SLOTS))
+        slots = max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_GROUP_SLOTS))
         table = _new_table(sink, slots, memory, salt)
         for morsel in morsels:
             context.check_cancelled()

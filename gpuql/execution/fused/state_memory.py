@@ -9,10 +9,9 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.parts import batch_size
 from gpuql.execution.fused.refusal import StatesDoNotFit
 from gpuql.operators.contract import RowsResult, RunContext
+from gpuql.thresholds import UNCOUNTED_STATE_BYTES
 
 _OWNER = "aggregation"
-#: A result up to this size is not worth accounting for.
-_SMALL_RESULT_BYTES = 1 << 16
 
 
 class StateMemory:
@@ -48,7 +47,7 @@ class StateMemory:
 
 def kept_result(batches: list[Batch], context: RunContext) -> RowsResult:
     """A result whose bytes the query's memory knows of, if they are many."""
-    if sum(batch_size(batch).row_bytes for batch in batches) <= _SMALL_RESULT_BYTES:
+    if sum(batch_size(batch).row_bytes for batch in batches) <= UNCOUNTED_STATE_BYTES:
         return RowsResult(batches)
     store = context.memory.new_store(_OWNER)
     for sequence, batch in enumerate(batches):

@@ -18,7 +18,7 @@ from gpuql_kernels.codegen.compiler_process import (
     CompilerProcess,
     CompilerUnavailableError,
 )
-from gpuql_kernels.thresholds import MAX_COMPILER_FAILURES as MAX_FAILURES
+from gpuql_kernels.thresholds import MAX_COMPILER_FAILURES
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -107,7 +107,7 @@ class BackgroundCompiler:
 
     def _send(self, jobs: list[CompileJob]) -> int:
         """How many of the requests the compiler process took."""
-        if self._failures >= MAX_FAILURES:
+        if self._failures >= MAX_COMPILER_FAILURES:
             return 0
         for position, job in enumerate(jobs):
             try:

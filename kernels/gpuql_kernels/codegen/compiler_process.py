@@ -24,15 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gpuql_kernels.codegen.argument_types import ArgumentType, numba_types
-from gpuql_kernels.thresholds import (
-    COMPILER_DRAIN_SECONDS as DRAIN_SECONDS,
-)
-from gpuql_kernels.thresholds import (
-    COMPILER_IDLE_SECONDS as IDLE_SECONDS,
-)
-from gpuql_kernels.thresholds import (
-    COMPILER_NICENESS as NICENESS,
-)
+from gpuql_kernels.thresholds import COMPILER_DRAIN_SECONDS, COMPILER_IDLE_SECONDS, COMPILER_NICENESS
 
 _START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
@@ -158,7 +150,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may be written among the answers
     if hasattr(os, "nice"):
-        os.nice(NICENESS)
+        os.nice(COMPILER_NICENESS)
     requests = _Requests(sys.stdin.buffer)
     while (request := requests.next()) is not None:
         answer = _compile(request)
@@ -182,7 +174,7 @@ class _Requests:
         if self._deadline is not None and time.monotonic() > self._deadline:
             return None
         try:
-            return self._queue.get(timeout=IDLE_SECONDS)
+            return self._queue.get(timeout=COMPILER_IDLE_SECONDS)
         except queue.Empty:
             return None
 
@@ -191,7 +183,7 @@ class _Requests:
             while True:
                 self._queue.put(pickle.load(stream))
         except EOFError:
-            self._deadline = time.monotonic() + DRAIN_SECONDS
+            self._deadline = time.monotonic() + COMPILER_DRAIN_SECONDS
             self._queue.put(None)
 
 

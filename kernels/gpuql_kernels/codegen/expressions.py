@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.writer import FunctionWriter
-from gpuql_kernels.thresholds import SELECTED_NODES as _SELECTED_NODES
+from gpuql_kernels.thresholds import SELECTED_NODES
 
 _SMALL_UNSIGNED = ("uint8", "uint16", "uint32")
 _INVERSE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -281,7 +281,7 @@ def _is_selectable(node: ir.Choose) -> bool:
                 pass
             case _:
                 return False
-        if size > _SELECTED_NODES:
+        if size > SELECTED_NODES:
             return False
     return True
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuql_kernels.thresholds import SMALL_GROUP_ROWS as SMALL_ROWS
+from gpuql_kernels.thresholds import SMALL_GROUP_ROWS
 
 Array = Any
 
@@ -19,7 +19,7 @@ def _loops() -> Any:
 
 def factorize(keys: Array, /) -> tuple[Array, Array]:
     """Number distinct keys."""
-    if len(keys) >= SMALL_ROWS:
+    if len(keys) >= SMALL_GROUP_ROWS:
         codes, firsts = _loops().factorize(np.ascontiguousarray(keys, np.int64))
         return codes, firsts
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -39,7 +39,7 @@ def sum_int64(values: Array, groups: Array, num_groups: int, /) -> Array:
     """Integer sums."""
     if num_groups == 1:
         return np.array([values.sum(dtype=np.int64)])
-    if len(values) >= SMALL_ROWS:
+    if len(values) >= SMALL_GROUP_ROWS:
         return _loops().sum_int64(values, groups, num_groups)
     result = np.zeros(num_groups, np.int64)
     np.add.at(result, groups, values.astype(np.int64))
@@ -51,7 +51,7 @@ def sum_words(values: Array, groups: Array, num_groups: int, /) -> Array:
     if values.ndim == 1:
         narrow = values.astype(np.int64)
         values = np.stack((narrow, narrow >> 63), axis=-1)
-    if len(values) >= SMALL_ROWS:
+    if len(values) >= SMALL_GROUP_ROWS:
         return _loops().sum_words(values, groups, num_groups)
     # Four sums of 32-bit parts cannot overflow for so few rows; carries are added up at the end.
     parts = np.zeros((num_groups, 4), np.int64)
@@ -84,7 +84,7 @@ def minimum(values: Array, groups: Array, num_groups: int, /) -> Array:
     if num_groups == 1 and len(values):
         return values.min(keepdims=True)
     result = np.full(num_groups, _extreme(values.dtype, largest=True), values.dtype)
-    if len(values) >= SMALL_ROWS:
+    if len(values) >= SMALL_GROUP_ROWS:
         _loops().minimum(values, groups, result)
     else:
         np.minimum.at(result, groups, values)
@@ -96,7 +96,7 @@ def maximum(values: Array, groups: Array, num_groups: int, /) -> Array:
     if num_groups == 1 and len(values):
         return values.max(keepdims=True)
     result = np.full(num_groups, _extreme(values.dtype, largest=False), values.dtype)
-    if len(values) >= SMALL_ROWS:
+    if len(values) >= SMALL_GROUP_ROWS:
         _loops().maximum(values, groups, result)
     else:
         np.maximum.at(result, groups, values)

@@ -14,8 +14,7 @@ import numpy as np
 from gpuql_kernels.array_module import array_module
 from gpuql_kernels.grid.gpu import GridKernel, cuda, grid_kernel, upper_bound
 from gpuql_kernels.hash_table.gpu import claim_slots, number_by_first, row_dtype
-from gpuql_kernels.thresholds import COPIED_ELEMENTS as _COPIED_ELEMENTS
-from gpuql_kernels.thresholds import FOLD_RUN_ROWS as _RUN_ROWS
+from gpuql_kernels.thresholds import COPIED_ELEMENTS, FOLD_RUN_ROWS
 
 Array = Any
 Scalar = Any
@@ -104,14 +103,14 @@ def _add_wide(n: int, values: Array, groups: Array, copies: int, result: Array) 
 
 @grid_kernel(_RUN_FOLD)
 def _add_runs(n: int, values: Array, run_ends: Array, row_ends: Array, counts: Array, result: Array) -> None:
-    """One thread folds one run: at most ``_RUN_ROWS`` rows of one group, the k-th run of it from its k-th such row."""
+    """One thread folds one run: up to ``FOLD_RUN_ROWS`` rows of a group, the k-th run of it from its k-th such row."""
     for run in range(cuda.grid(1), n, cuda.gridsize(1)):
         group = upper_bound(run_ends, run)
         end = row_ends[group]
-        first_run = run_ends[group] - (counts[group] + _RUN_ROWS - 1) // _RUN_ROWS
-        begin = end - counts[group] + (run - first_run) * _RUN_ROWS
+        first_run = run_ends[group] - (counts[group] + FOLD_RUN_ROWS - 1) // FOLD_RUN_ROWS
+        begin = end - counts[group] + (run - first_run) * FOLD_RUN_ROWS
         total = np.float64(0.0)
-        for row in range(begin, min(begin + _RUN_ROWS, end)):
+        for row in range(begin, min(begin + FOLD_RUN_ROWS, end)):
             total += values[row]
         result[run] = total
 
@@ -123,10 +122,10 @@ def _multiply_runs(
     for run in range(cuda.grid(1), n, cuda.gridsize(1)):
         group = upper_bound(run_ends, run)
         end = row_ends[group]
-        first_run = run_ends[group] - (counts[group] + _RUN_ROWS - 1) // _RUN_ROWS
-        begin = end - counts[group] + (run - first_run) * _RUN_ROWS
+        first_run = run_ends[group] - (counts[group] + FOLD_RUN_ROWS - 1) // FOLD_RUN_ROWS
+        begin = end - counts[group] + (run - first_run) * FOLD_RUN_ROWS
         total = np.float64(1.0)
-        for row in range(begin, min(begin + _RUN_ROWS, end)):
+        for row in range(begin, min(begin + FOLD_RUN_ROWS, end)):
             total *= values[row]
         result[run] = total
 
@@ -149,7 +148,7 @@ def _fold(fold: GridKernel, merge: GridKernel, values: Array | None, groups: Arr
     xp = array_module(groups)
     num_rows, num_groups = len(groups), len(start)
     # Merging may cost an eighth of folding.
-    copies = max(1, min(_COPIED_ELEMENTS, num_rows // 8) // max(1, num_groups))
+    copies = max(1, min(COPIED_ELEMENTS, num_rows // 8) // max(1, num_groups))
     result = xp.repeat(start, copies, axis=0)
     inputs = [] if values is None else [xp.ascontiguousarray(values)]
     fold(num_rows, *inputs, xp.ascontiguousarray(groups, dtype=np.int64), copies, result)
@@ -238,7 +237,7 @@ def _fold_in_order(kernel: GridKernel, values: Array, groups: Array, num_groups:
         return result
     counts = count(groups, num_groups)
     while True:
-        runs = (counts + (_RUN_ROWS - 1)) // _RUN_ROWS
+        runs = (counts + (FOLD_RUN_ROWS - 1)) // FOLD_RUN_ROWS
         run_ends = xp.cumsum(runs)
         num_runs, most_runs = xp.stack((run_ends[-1], runs.max())).tolist()
         folded = xp.empty(num_runs, np.float64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gpuql_kernels.thresholds import SMALL_TABLE_BYTES, SPARSE_ENTRIES_PER_KEY, SPARSE_TABLE_BYTES
+
 Array = Any
 
 
@@ -47,13 +49,6 @@ class JoinIndex:
     def unique(self) -> bool:
         """Each bucket holds at most one row."""
         return self.first is not None
-
-
-#: A direct-address table may take this many entries for each key: one lookup costs one cache miss, not three.
-SPARSE_ENTRIES_PER_KEY = 256
-#: Up to this size; a larger table pays only if at least every fourth entry is used.
-SPARSE_TABLE_BYTES = 64 << 20
-SMALL_TABLE_BYTES = 1 << 20
 
 
 def is_dense(span: int, num_keys: int, entry_bytes: int, sparse_bytes: int = SPARSE_TABLE_BYTES) -> bool:

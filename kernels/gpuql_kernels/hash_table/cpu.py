@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from gpuql_kernels.hash_table.contract import SPARSE_TABLE_BYTES, JoinIndex, is_dense, is_dense_when_repeated
+from gpuql_kernels.hash_table.contract import JoinIndex, is_dense, is_dense_when_repeated
+from gpuql_kernels.thresholds import SMALL_JOIN_KEYS, SPARSE_TABLE_BYTES
 
 Array = Any
 
-#: Below this many keys the table is filled by a Python loop, which costs less than loading compiled code.
-SMALL_KEYS = 512
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
@@ -43,7 +42,7 @@ def build(keys: Array, rows: Array | None = None, /, *, sparse_bytes: int = SPAR
             return _repeated(buckets, rows, minimum, span, None, None, 0)
     num_buckets = 1 << (2 * num_keys - 1).bit_length()
     shift = 64 - num_buckets.bit_length() + 1
-    if num_keys < SMALL_KEYS:
+    if num_keys < SMALL_JOIN_KEYS:
         slot_keys, slot_used, buckets = _insert_few(keys, num_buckets, shift)
     else:
         slot_keys, slot_used, buckets = _loops().insert(np.ascontiguousarray(keys), num_buckets, shift)
@@ -72,7 +71,7 @@ def _insert_few(keys: Array, num_buckets: int, shift: int) -> tuple[Array, Array
 
 def _unique_rows(buckets: Array, rows: Array, num_buckets: int) -> Array | None:
     """Row of each bucket, -1 when empty; None if some bucket gets two."""
-    if len(rows) < SMALL_KEYS:
+    if len(rows) < SMALL_JOIN_KEYS:
         first = np.full(num_buckets, -1, rows.dtype)
         first[buckets] = rows
         return first if bool((first[buckets] == rows).all()) else None
@@ -91,7 +90,7 @@ def _repeated(
 ) -> JoinIndex:
     """Rows grouped by bucket."""
     num_keys = len(rows)
-    if num_keys < SMALL_KEYS:
+    if num_keys < SMALL_JOIN_KEYS:
         starts = np.zeros(num_buckets + 1, rows.dtype)
         np.cumsum(np.bincount(buckets, minlength=num_buckets), out=starts[1:])
         placed = rows[np.argsort(buckets, kind="stable")]
@@ -107,7 +106,7 @@ def _buckets(index: JoinIndex, keys: Array) -> Array:
         inside = (keys >= index.minimum) & (keys <= index.minimum + index.num_buckets - 1)
         return np.where(inside, keys - index.minimum, -1)
     assert index.slot_used is not None, "open addressing has both arrays"
-    if len(keys) >= SMALL_KEYS:
+    if len(keys) >= SMALL_JOIN_KEYS:
         return _loops().find(np.ascontiguousarray(keys), index.slot_keys, index.slot_used, index.shift)
     slots = (keys.astype(np.int64).view(np.uint64) * np.uint64(_MULTIPLIER)) >> np.uint64(index.shift)
     slots = slots.astype(np.int64)
@@ -121,7 +120,7 @@ def _buckets(index: JoinIndex, keys: Array) -> Array:
 
 def probe(index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:
     """All pairs."""
-    many = len(keys) >= SMALL_KEYS
+    many = len(keys) >= SMALL_JOIN_KEYS
     if many and index.slot_keys is None and index.first is not None:
         probe_rows, build_rows = _loops().probe_unique_direct(keys, index.minimum, index.first)
         return probe_rows, build_rows
@@ -147,7 +146,7 @@ def probe(index: JoinIndex, keys: Array, /) -> tuple[Array, Array]:
 
 def contains(index: JoinIndex, keys: Array, /) -> Array:
     """Whether each key has a build row."""
-    if len(keys) >= SMALL_KEYS and index.slot_keys is None and index.first is not None:
+    if len(keys) >= SMALL_JOIN_KEYS and index.slot_keys is None and index.first is not None:
         return _loops().contains_unique_direct(keys, index.minimum, index.first)
     buckets = _buckets(index, keys)
     hit = buckets >= 0

@@ -12,9 +12,10 @@ import numpy as np
 
 from gpuql_kernels.array_module import array_module
 from gpuql_kernels.grid.gpu import cuda, grid_kernel, upper_bound
-from gpuql_kernels.hash_table.contract import SPARSE_TABLE_BYTES, JoinIndex, is_dense
+from gpuql_kernels.hash_table.contract import JoinIndex, is_dense
 from gpuql_kernels.scalar.gpu import find_slot
 from gpuql_kernels.scalar.hashing import HASH_MULTIPLIER
+from gpuql_kernels.thresholds import SPARSE_TABLE_BYTES
 
 Array = Any
 

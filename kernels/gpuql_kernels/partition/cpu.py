@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpuql_kernels.partition.contract import MULTIPLIER, SECOND_MULTIPLIER
-from gpuql_kernels.thresholds import SMALL_PARTITION_ROWS as SMALL_ROWS
+from gpuql_kernels.thresholds import SMALL_PARTITION_ROWS
 
 Array = Any
 
@@ -21,7 +21,7 @@ def _loops() -> Any:
 def mix(hashes: Array, values: Array, /) -> Array:
     """One more column."""
     values = np.ascontiguousarray(values, np.int64)
-    if len(values) >= SMALL_ROWS:
+    if len(values) >= SMALL_PARTITION_ROWS:
         mixed = np.empty(len(values), np.uint64)
         _loops().mix(hashes, values, mixed)
         return mixed
@@ -43,7 +43,7 @@ def split(hashes: Array, num_bits: int, /) -> tuple[Array, Array]:
     if num_bits == 0:
         bounds[1] = len(hashes)
         return np.arange(len(hashes)), bounds
-    if len(hashes) >= SMALL_ROWS:
+    if len(hashes) >= SMALL_PARTITION_ROWS:
         rows = np.empty(len(hashes), np.int64)
         _loops().split(hashes, num_bits, rows, bounds)
         return rows, bounds

@@ -9,8 +9,7 @@ import numpy as np
 
 from gpuql_kernels.sort.ties import LaterWords, order_ties, repeats_of
 from gpuql_kernels.tasks import RunTasks, serially
-from gpuql_kernels.thresholds import GATHER_TASK_ROWS as _GATHER_ROWS
-from gpuql_kernels.thresholds import SMALL_SORT_ROWS as SMALL_ROWS
+from gpuql_kernels.thresholds import GATHER_TASK_ROWS, SMALL_SORT_ROWS
 
 Array = Any
 
@@ -25,7 +24,7 @@ def order(
     consume: bool = False,
 ) -> Array:
     """Stable order."""
-    if len(words[0]) >= SMALL_ROWS:
+    if len(words[0]) >= SMALL_SORT_ROWS:
         from gpuql_kernels.sort.cpu_partitioned import order_large
 
         return order_large(words, bits, run_tasks, later, consume=consume)
@@ -60,7 +59,7 @@ def sort(
     words: list[Array], bits: list[int], /, *, with_rows: bool, run_tasks: RunTasks = serially
 ) -> tuple[Array | None, Array]:
     """Order and keys."""
-    if len(words[0]) >= SMALL_ROWS:
+    if len(words[0]) >= SMALL_SORT_ROWS:
         from gpuql_kernels.sort.cpu_partitioned import sort_large
 
         return sort_large(words, bits, run_tasks, with_rows=with_rows)
@@ -94,7 +93,7 @@ def smallest(word: Array, count: int, /) -> Array:
 
 def gather(values: Array, rows: Array, /, *, run_tasks: RunTasks = serially) -> Array:
     """Rows of ``values``."""
-    if len(rows) < SMALL_ROWS or values.ndim != 1:
+    if len(rows) < SMALL_SORT_ROWS or values.ndim != 1:
         return values[rows]
     from gpuql_kernels.sort import cpu_loops
 
@@ -103,8 +102,8 @@ def gather(values: Array, rows: Array, /, *, run_tasks: RunTasks = serially) -> 
     source, target = (array.view(f"u{values.itemsize}") for array in (values, out))
 
     def task(index: int) -> None:
-        part = slice(index * _GATHER_ROWS, (index + 1) * _GATHER_ROWS)
+        part = slice(index * GATHER_TASK_ROWS, (index + 1) * GATHER_TASK_ROWS)
         cpu_loops.gather(source, rows[part], target[part])
 
-    run_tasks(-(-len(rows) // _GATHER_ROWS), task)
+    run_tasks(-(-len(rows) // GATHER_TASK_ROWS), task)
     return out

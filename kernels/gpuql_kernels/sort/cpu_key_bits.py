@@ -8,8 +8,7 @@ import numpy as np
 
 from gpuql_kernels.sort import cpu_loops
 from gpuql_kernels.tasks import RunTasks
-from gpuql_kernels.thresholds import KEY_BITS_TASK_ROWS as _CHUNK_ROWS
-from gpuql_kernels.thresholds import MAX_KEY_BIT_RUNS as _MAX_RUNS
+from gpuql_kernels.thresholds import KEY_BITS_TASK_ROWS, MAX_KEY_BIT_RUNS
 
 Array = Any
 
@@ -22,7 +21,7 @@ def squeeze(words: list[Array], bits: list[int], run_tasks: RunTasks) -> tuple[l
         word = words.pop(0)
         runs = _runs(_varying(word, run_tasks))
         total = sum(length for _, length in runs)
-        if total < size and len(runs) <= _MAX_RUNS:
+        if total < size and len(runs) <= MAX_KEY_BIT_RUNS:
             if total:
                 squeezed.append(_extract(word, runs, run_tasks))
                 sizes.append(total)
@@ -97,8 +96,8 @@ def pack_bits(words: list[Array], bits: list[int], run_tasks: RunTasks) -> list[
 
 
 def _num_chunks(word: Array) -> int:
-    return -(-len(word) // _CHUNK_ROWS)
+    return -(-len(word) // KEY_BITS_TASK_ROWS)
 
 
 def _chunk(index: int) -> slice:
-    return slice(index * _CHUNK_ROWS, (index + 1) * _CHUNK_ROWS)
+    return slice(index * KEY_BITS_TASK_ROWS, (index + 1) * KEY_BITS_TASK_ROWS)

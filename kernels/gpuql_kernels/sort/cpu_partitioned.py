@@ -20,25 +20,15 @@ from gpuql_kernels.sort.cpu_key_bits import pack_bits, squeeze
 from gpuql_kernels.sort.ties import LaterWords, order_ties
 from gpuql_kernels.tasks import RunTasks
 from gpuql_kernels.thresholds import (
-    MAX_SORT_BUCKETS as MAX_BUCKETS,
-)
-from gpuql_kernels.thresholds import (
-    MAX_SORT_CHUNKS as _MAX_CHUNKS,
-)
-from gpuql_kernels.thresholds import (
-    PARTITIONED_SORT_ROWS as _PARTITION_ROWS,
-)
-from gpuql_kernels.thresholds import (
-    PLAIN_SORT_ROWS as _FEW_ROWS,
-)
-from gpuql_kernels.thresholds import (
-    SORT_BUCKET_ROWS as BUCKET_ROWS,
+    MAX_SORT_BUCKETS,
+    MAX_SORT_CHUNKS,
+    PARTITIONED_SORT_ROWS,
+    PLAIN_SORT_ROWS,
+    SORT_BUCKET_ROWS,
+    SORT_CELL_BITS,
 )
 
 Array = Any
-
-#: Cells counted to choose the buckets. Leading bits of doubles are mostly exponent: 16 leave some of the fraction.
-_CELL_BITS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +89,7 @@ def _order(
     if repeats is not None:
 
         def order(keys: list[Array], key_bits: list[int]) -> tuple[Array, Array]:
-            if len(keys[0]) < _FEW_ROWS:
+            if len(keys[0]) < PLAIN_SORT_ROWS:
                 return order_few_with_repeats(keys, key_bits)
             new_order, new_repeats = _order(keys, key_bits, run_tasks, (), with_repeats=True)
             assert new_repeats is not None, "asked for"
@@ -154,7 +144,7 @@ class _WordSort:
 
     def sort(self, word: Array, rows: Array | None, out: _Output) -> None:
         """Fill ``out``, whose row numbers are ``rows`` (those of ``word`` if None) in the order of ``word``."""
-        if len(word) < _PARTITION_ROWS:
+        if len(word) < PARTITIONED_SORT_ROWS:
             self._sort_bucket(word, rows, out)
             return
         partition = self._partition(word)
@@ -172,7 +162,7 @@ class _WordSort:
 
     def _partition(self, word: Array) -> _Partition:
         num_rows = len(word)
-        chunk_rows = -(-num_rows // _MAX_CHUNKS)
+        chunk_rows = -(-num_rows // MAX_SORT_CHUNKS)
         chunks = [slice(start, min(start + chunk_rows, num_rows)) for start in range(0, num_rows, chunk_rows)]
         lows, highs = np.empty(len(chunks), np.uint64), np.empty(len(chunks), np.uint64)
 
@@ -182,12 +172,12 @@ class _WordSort:
         self._run_tasks(len(chunks), measure)
         minimum = lows.min()
         width = int(highs.max() - minimum).bit_length()
-        shift = np.uint64(max(0, width - _CELL_BITS))
-        counts = np.zeros((len(chunks), 1 << min(width, _CELL_BITS)), np.int64)
+        shift = np.uint64(max(0, width - SORT_CELL_BITS))
+        counts = np.zeros((len(chunks), 1 << min(width, SORT_CELL_BITS)), np.int64)
         self._run_tasks(
             len(chunks), lambda i: cpu_loops.count_cells(word[chunks[i]], minimum, shift, counts[i])
         )
-        if shift == 0 and counts.shape[1] <= MAX_BUCKETS:
+        if shift == 0 and counts.shape[1] <= MAX_SORT_BUCKETS:
             bucket_of_cell, num_buckets = np.arange(counts.shape[1], dtype=np.uint16), counts.shape[1]
         else:
             bucket_of_cell, num_buckets = _buckets(counts.sum(axis=0))
@@ -290,7 +280,7 @@ class _WordSort:
         if rows is not None:
             order = rows[order]
         # A bucket far above the rest is one cell of many keys: it is cut again, by its own range.
-        large = max(8 * BUCKET_ROWS, num_rows // 8)
+        large = max(8 * SORT_BUCKET_ROWS, num_rows // 8)
         small = []
         bounds = partition.bounds.tolist()
         for bucket, (start, stop) in enumerate(itertools.pairwise(bounds)):
@@ -351,7 +341,7 @@ def _places(counts: Array) -> Array:
 
 def _buckets(cell_counts: Array) -> tuple[Array, int]:
     """Join neighbouring cells to buckets of about equal size; a cell that is larger stands alone."""
-    size = max(BUCKET_ROWS, -(-2 * int(cell_counts.sum()) // MAX_BUCKETS))
+    size = max(SORT_BUCKET_ROWS, -(-2 * int(cell_counts.sum()) // MAX_SORT_BUCKETS))
     # A cell starts a new bucket where the rows before it pass a multiple of the size: at most twice the size each.
     before = np.cumsum(cell_counts) - cell_counts
     group = before // size

@@ -11,7 +11,7 @@ import numpy as np
 from gpuql_kernels.array_module import array_module
 from gpuql_kernels.sort.ties import LaterWords, order_ties, repeats_of
 from gpuql_kernels.tasks import RunTasks, serially
-from gpuql_kernels.thresholds import TOP_N_SAMPLE_ROWS as _SAMPLE_ROWS
+from gpuql_kernels.thresholds import TOP_N_SAMPLE_ROWS
 
 Array = Any
 
@@ -93,7 +93,7 @@ def smallest(word: Array, count: int, /) -> Array:
     if count >= num_rows:
         return xp.arange(num_rows)
     # The count-th smallest of a sample is no smaller than that of all: what exceeds it need not be sorted.
-    sample_rows = max(_SAMPLE_ROWS, isqrt(num_rows * count))
+    sample_rows = max(TOP_N_SAMPLE_ROWS, isqrt(num_rows * count))
     candidates = word
     if 4 * sample_rows < num_rows:
         sample = xp.sort(word[:: num_rows // sample_rows])

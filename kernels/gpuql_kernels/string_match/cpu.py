@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuql_kernels.string_match.contract import ANY_CHARACTER, ANY_SEQUENCE, LikePattern, StringIndex
-from gpuql_kernels.thresholds import SEARCH_SAMPLE_BYTES as _SAMPLE_BYTES
-from gpuql_kernels.thresholds import SMALL_STRING_ROWS as SMALL_ROWS
+from gpuql_kernels.thresholds import SEARCH_SAMPLE_BYTES, SMALL_STRING_ROWS
 
 Array = Any
 
@@ -38,7 +37,7 @@ def _strings(offsets: Array, data: Array, rows: Array | None) -> Iterator[bytes]
 
 
 def _is_small(offsets: Array, rows: Array | None) -> bool:
-    return (len(offsets) - 1 if rows is None else len(rows)) < SMALL_ROWS
+    return (len(offsets) - 1 if rows is None else len(rows)) < SMALL_STRING_ROWS
 
 
 def _bytes_array(literal: bytes) -> Array:
@@ -50,7 +49,7 @@ def compare(
     offsets: Array, data: Array, rows: Array, other_offsets: Array, other_data: Array, other_rows: Array, /
 ) -> Array:
     """Order of string pairs."""
-    if len(rows) < SMALL_ROWS:
+    if len(rows) < SMALL_STRING_ROWS:
         pairs = zip(
             _strings(offsets, data, rows), _strings(other_offsets, other_data, other_rows), strict=True
         )
@@ -108,12 +107,12 @@ def _run_of_rows(rows: Array | None) -> int | None:
     return first
 
 
-_RARE_OCCURRENCES = _SAMPLE_BYTES >> 6
+_RARE_OCCURRENCES = SEARCH_SAMPLE_BYTES >> 6
 
 
 def _rare_pair(data: Array, segment: bytes) -> tuple[int, int] | None:
     """Place and distance of two bytes of the segment that seldom stand so in ``data``; None if all pairs do often."""
-    sample = data[:_SAMPLE_BYTES]
+    sample = data[:SEARCH_SAMPLE_BYTES]
     best, chosen = _RARE_OCCURRENCES + 1, None
     for place in range(min(len(segment), 16)):
         hits = sample == segment[place]
@@ -160,7 +159,7 @@ def character_range(
     limit = 2**40
     start, length = max(-limit, min(limit, start)), max(-limit, min(limit, length))
     rows = _all_rows(offsets, rows)
-    if len(rows) >= SMALL_ROWS:
+    if len(rows) >= SMALL_STRING_ROWS:
         low, high = _loops().character_range(offsets, data, rows, start, length)
         return low, high
     starts, ends = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
@@ -192,7 +191,7 @@ def gather(data: Array, starts: Array, ends: Array, /) -> tuple[Array, Array]:
     """Copy byte ranges."""
     offsets = np.zeros(len(starts) + 1, np.int64)
     np.cumsum(ends - starts, out=offsets[1:])
-    if len(starts) >= SMALL_ROWS:
+    if len(starts) >= SMALL_STRING_ROWS:
         return offsets, _loops().gather(data, starts, offsets)
     raw = np.ascontiguousarray(data).data
     joined = b"".join(raw[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))

@@ -19,7 +19,7 @@ from gpuql_planner.logical.nodes import Aggregate, Join, JoinKind, LogicalNode, 
 from gpuql_planner.logical.visit import output_set, references, transform_plan
 from gpuql_planner.optimizer.cardinality import distinct_combinations, estimate_rows
 from gpuql_planner.optimizer.statistics import equality_attributes, is_unique, null_from
-from gpuql_planner.thresholds import MIN_REDUCTION_BEFORE_JOIN as _MIN_REDUCTION
+from gpuql_planner.thresholds import MIN_REDUCTION_BEFORE_JOIN
 
 #: Aggregates that skip NULL, so that a padded row adds nothing to them.
 _SKIP_NULL = frozenset(("count", "sum", "min", "max", "avg"))
@@ -45,7 +45,10 @@ def _move(node: Aggregate) -> LogicalNode:
     if not all(_sees_right_only(call, right_set) for _, call in node.aggregates):
         return node
     groups = distinct_combinations([AttributeRef(a) for a in right_keys], join.right)
-    if groups * _MIN_REDUCTION > estimate_rows(join.right) or estimate_rows(join.left) * 2.0 < groups:
+    if (
+        groups * MIN_REDUCTION_BEFORE_JOIN > estimate_rows(join.right)
+        or estimate_rows(join.left) * 2.0 < groups
+    ):
         return node
     return _aggregate_right(node, join, right_keys)
 

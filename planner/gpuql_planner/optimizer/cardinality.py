@@ -57,9 +57,7 @@ from gpuql_planner.thresholds import (
     OTHER_SELECTIVITY,
     PART_OF_TEXT_DISTINCT,
     RANGE_SELECTIVITY,
-)
-from gpuql_planner.thresholds import (
-    ROWS_WORTH_PLANNING as _ROWS_WORTH_PLANNING,
+    ROWS_WORTH_PLANNING,
 )
 from gpuql_planner.types import DataType, TypeId
 
@@ -125,7 +123,7 @@ def _rows(node: LogicalNode) -> float:
 def _filtered_rows(node: Filter) -> float:
     below = estimate_rows(node.input)
     share = selectivity(node.predicates, (node.input,))
-    trace = trace_of(node.predicates) if below >= _ROWS_WORTH_PLANNING else None
+    trace = trace_of(node.predicates) if below >= ROWS_WORTH_PLANNING else None
     if trace is not None:
         floor = 1.0 / below
 

@@ -9,38 +9,30 @@ from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.visit import children
 from gpuql_planner.optimizer.cardinality import selectivity
 from gpuql_planner.thresholds import (
-    DATE_PART_COST as _DATE_PART_COST,
-)
-from gpuql_planner.thresholds import (
-    DIVISION_COST as _DIVISION_COST,
-)
-from gpuql_planner.thresholds import (
-    PATTERN_COST as _PATTERN_COST,
-)
-from gpuql_planner.thresholds import (
-    REGULAR_EXPRESSION_COST as _REGULAR_EXPRESSION_COST,
-)
-from gpuql_planner.thresholds import (
-    STRING_COST as _STRING_COST,
+    DATE_PART_COST,
+    DIVISION_COST,
+    PATTERN_COST,
+    REGULAR_EXPRESSION_COST,
+    STRING_COST,
 )
 from gpuql_planner.types import TypeId
 
 _FUNCTION_COST: dict[str, float] = {
-    "like": _PATTERN_COST,
-    "like_escape": _PATTERN_COST,
-    "ilike": _PATTERN_COST,
-    "contains": _PATTERN_COST,
-    "regexp_matches": _REGULAR_EXPRESSION_COST,
-    "regexp_full_match": _REGULAR_EXPRESSION_COST,
-    "regexp_replace": _REGULAR_EXPRESSION_COST,
-    "regexp_extract": _REGULAR_EXPRESSION_COST,
-    "divide": _DIVISION_COST,
-    "integer_divide": _DIVISION_COST,
-    "modulo": _DIVISION_COST,
-    "year": _DATE_PART_COST,
-    "month": _DATE_PART_COST,
-    "day": _DATE_PART_COST,
-    "date_trunc": _DATE_PART_COST,
+    "like": PATTERN_COST,
+    "like_escape": PATTERN_COST,
+    "ilike": PATTERN_COST,
+    "contains": PATTERN_COST,
+    "regexp_matches": REGULAR_EXPRESSION_COST,
+    "regexp_full_match": REGULAR_EXPRESSION_COST,
+    "regexp_replace": REGULAR_EXPRESSION_COST,
+    "regexp_extract": REGULAR_EXPRESSION_COST,
+    "divide": DIVISION_COST,
+    "integer_divide": DIVISION_COST,
+    "modulo": DIVISION_COST,
+    "year": DATE_PART_COST,
+    "month": DATE_PART_COST,
+    "day": DATE_PART_COST,
+    "date_trunc": DATE_PART_COST,
     "and": 0.1,
     "or": 0.1,
     "not": 0.1,
@@ -52,13 +44,13 @@ def expression_cost(expression: Expression) -> float:
     total = sum(map(expression_cost, children(expression)))
     if isinstance(expression, Call):
         strings = any(argument.dtype.id is TypeId.VARCHAR for argument in expression.arguments)
-        return total + _FUNCTION_COST.get(expression.function, _STRING_COST if strings else 1.0)
+        return total + _FUNCTION_COST.get(expression.function, STRING_COST if strings else 1.0)
     if isinstance(expression, Cast):
         text = TypeId.VARCHAR in (expression.dtype.id, expression.argument.dtype.id)
-        return total + (_PATTERN_COST if text else 0.5)
+        return total + (PATTERN_COST if text else 0.5)
     if isinstance(expression, InList):
         strings = expression.argument.dtype.id is TypeId.VARCHAR
-        return total + len(expression.options) * (_STRING_COST if strings else 1.0)
+        return total + len(expression.options) * (STRING_COST if strings else 1.0)
     return total + (1.0 if isinstance(expression, Case) else 0.0)
 
 

@@ -34,15 +34,7 @@ from gpuql_planner.optimizer.cardinality import (
 from gpuql_planner.optimizer.dependent_domain import fresh_like, fresh_shared_key
 from gpuql_planner.optimizer.join_order import order_joins
 from gpuql_planner.optimizer.statistics import equality_attributes
-from gpuql_planner.thresholds import (
-    MAX_KEY_SHARE_TO_REDUCE as MAX_SHARE,
-)
-from gpuql_planner.thresholds import (
-    MIN_BUILD_RATIO,
-)
-from gpuql_planner.thresholds import (
-    MIN_ROWS_TO_REDUCE as MIN_ROWS,
-)
+from gpuql_planner.thresholds import MAX_KEY_SHARE_TO_REDUCE, MIN_BUILD_RATIO, MIN_ROWS_TO_REDUCE
 from gpuql_planner.types import BOOLEAN
 
 _BUILD_REDUCIBLE = (JoinKind.LEFT, JoinKind.SINGLE)
@@ -100,14 +92,14 @@ def _into_groups(
     if not isinstance(node, Aggregate):
         return None
     grouping = dict(node.keys).get(key)
-    if grouping is None or estimate_rows(node.input) < MIN_ROWS:
+    if grouping is None or estimate_rows(node.input) < MIN_ROWS_TO_REDUCE:
         return None
     source = _smallest_source(other, partner)
     if source is None:
         return None
     plan, attribute = source
     present = expression_estimate(grouping, (node.input,)).distinct
-    if column_estimate(plan, attribute).distinct > MAX_SHARE * present:
+    if column_estimate(plan, attribute).distinct > MAX_KEY_SHARE_TO_REDUCE * present:
         return None
     return with_inputs(node, (_semi(node.input, grouping, plan, attribute),))
 
@@ -157,7 +149,7 @@ def _reduce_build(node: Join) -> Join:
     if node.kind not in _BUILD_REDUCIBLE:
         return node
     left_rows, right_rows = estimate_rows(node.left), estimate_rows(node.right)
-    if right_rows < MIN_ROWS or right_rows < MIN_BUILD_RATIO * left_rows:
+    if right_rows < MIN_ROWS_TO_REDUCE or right_rows < MIN_BUILD_RATIO * left_rows:
         return node
     pairs = [(c, equality_sides(c, node)) for c in node.conditions]
     keys = [pair for c, pair in pairs if pair is not None and isinstance(c, Call) and c.function == "eq"]
@@ -176,7 +168,7 @@ def _reduce_build(node: Join) -> Join:
 def _selects(probe_key: Expression, build_key: Expression, node: Join) -> bool:
     """The probe side has few of the keys of the build side."""
     wanted = expression_estimate(probe_key, (node.left,)).distinct
-    return wanted <= MAX_SHARE * expression_estimate(build_key, (node.right,)).distinct
+    return wanted <= MAX_KEY_SHARE_TO_REDUCE * expression_estimate(build_key, (node.right,)).distinct
 
 
 def _twice(plan: LogicalNode) -> tuple[LogicalNode, LogicalNode, dict[Attribute, Expression]]:

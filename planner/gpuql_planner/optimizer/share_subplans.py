@@ -33,8 +33,7 @@ from gpuql_planner.logical.visit import (
 )
 from gpuql_planner.optimizer.cardinality import estimate_rows
 from gpuql_planner.optimizer.dependent_domain import fresh_like, fresh_shared_key
-from gpuql_planner.thresholds import KEEP_COST as _KEEP_COST
-from gpuql_planner.thresholds import MIN_ROWS_TO_SHARE as _MIN_ROWS_READ
+from gpuql_planner.thresholds import KEEP_COST, MIN_ROWS_TO_SHARE
 
 
 def inline_single_uses(plan: LogicalNode) -> LogicalNode:
@@ -237,4 +236,4 @@ class _Widener:
 
 def _pays(node: LogicalNode) -> bool:
     read = sum(estimate_rows(n) for n in walk_plan(node) if isinstance(n, (Scan, Join)))
-    return read > _MIN_ROWS_READ and read > _KEEP_COST * estimate_rows(node)
+    return read > MIN_ROWS_TO_SHARE and read > KEEP_COST * estimate_rows(node)

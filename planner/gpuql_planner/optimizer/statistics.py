@@ -34,7 +34,7 @@ from gpuql_planner.logical.nodes import (
     Values,
 )
 from gpuql_planner.logical.visit import output_set, references
-from gpuql_planner.thresholds import MAX_KEYS_FOLLOWED as _MAX_KEYS
+from gpuql_planner.thresholds import MAX_KEYS_FOLLOWED
 
 Key = frozenset[Attribute]
 
@@ -88,7 +88,7 @@ def unique_keys(node: LogicalNode) -> tuple[Key, ...]:
     if known is None:
         found = list(dict.fromkeys(_find_keys(node)))
         minimal = [key for key in found if not any(other < key for other in found)]
-        known = vars(node)["_unique_keys"] = tuple(minimal[:_MAX_KEYS])
+        known = vars(node)["_unique_keys"] = tuple(minimal[:MAX_KEYS_FOLLOWED])
     return known
 
 

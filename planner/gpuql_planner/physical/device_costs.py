@@ -30,10 +30,9 @@ from gpuql_planner.physical.nodes import (
     TableScan,
     ValuesSource,
 )
+from gpuql_planner.thresholds import BYTES_PER_OPERATION
 from gpuql_planner.types import DataType, TypeId
 
-#: Bytes that could be read in the time of one comparison of two numbers in a row, the unit of ``expression_cost``.
-_BYTES_PER_OPERATION = 2.0
 #: Sorting rates are measured with so many rows; more of them take longer by the logarithm.
 _MEASURED_SORT_BITS = 22.0
 
@@ -115,14 +114,14 @@ def _pipeline(
         reached = rows if number == 0 else between
         match transform:
             case FilterExec(predicates):
-                read_bytes += _operations(predicates) * reached * _BYTES_PER_OPERATION
+                read_bytes += _operations(predicates) * reached * BYTES_PER_OPERATION
             case ProjectExec(expressions):
-                read_bytes += _operations([e for _, e in expressions]) * reached * _BYTES_PER_OPERATION
+                read_bytes += _operations([e for _, e in expressions]) * reached * BYTES_PER_OPERATION
             case HashJoinProbe(build=build, probe_keys=keys, residual=residual, build_outputs=outputs):
                 # Without keys every pair of rows is looked at.
                 lookups = reached if keys else reached * max(1.0, plan.pipelines[build].estimated_rows)
                 seconds += lookups / costs.probe_rows_per_s
-                read_bytes += _operations(residual) * reached * _BYTES_PER_OPERATION + reached * _width(
+                read_bytes += _operations(residual) * reached * BYTES_PER_OPERATION + reached * _width(
                     outputs
                 )
     rows_in = pipeline.estimated_rows
@@ -133,7 +132,7 @@ def _pipeline(
         case AggregateSink(group_keys, aggregates):
             seconds += rows_in / costs.build_rows_per_s if group_keys else 0.0
             arguments = [argument for _, call in aggregates for argument in call.arguments]
-            read_bytes += rows_in * (_operations(arguments) + len(aggregates)) * _BYTES_PER_OPERATION
+            read_bytes += rows_in * (_operations(arguments) + len(aggregates)) * BYTES_PER_OPERATION
         case SortSink(attributes=attributes, limit=limit):
             if limit is None:
                 seconds += rows_in * _sort_depth(rows_in) / costs.sort_rows_per_s

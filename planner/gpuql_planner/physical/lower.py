@@ -60,7 +60,7 @@ from gpuql_planner.physical.nodes import (
 )
 from gpuql_planner.physical.placement import Refusal, place
 from gpuql_planner.physical.verify import sink_outputs
-from gpuql_planner.thresholds import EXISTENCE_RATIO as _EXISTENCE_RATIO
+from gpuql_planner.thresholds import EXISTENCE_RATIO
 
 Required = frozenset[Attribute]
 
@@ -329,7 +329,7 @@ class _Lowering:
 
 
 def _left_is_smaller(node: Join) -> bool:
-    return estimate_rows(node.right) > _EXISTENCE_RATIO * estimate_rows(node.left)
+    return estimate_rows(node.right) > EXISTENCE_RATIO * estimate_rows(node.left)
 
 
 def _equal_probe_columns(

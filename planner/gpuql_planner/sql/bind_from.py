@@ -13,8 +13,7 @@ from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Scan, Values
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.scope import Scope, relation_of
-from gpuql_planner.thresholds import MAX_SERIES_ROWS as _MAX_SERIES_ROWS
-from gpuql_planner.thresholds import MAX_VIEW_DEPTH as _MAX_VIEW_DEPTH
+from gpuql_planner.thresholds import MAX_SERIES_ROWS, MAX_VIEW_DEPTH
 from gpuql_planner.types import BIGINT
 
 if TYPE_CHECKING:
@@ -186,8 +185,8 @@ def _bind_view(queries: QueryBinder, view: View, node: exp.Expr) -> BoundQuery:
     context = queries.context
     if view.name.lower() in context.views:
         raise context.error(BinderError, f"view refers to itself: {view.name}", node)
-    if len(context.views) >= _MAX_VIEW_DEPTH:
-        raise context.error(BinderError, f"views refer to views more than {_MAX_VIEW_DEPTH} deep", node)
+    if len(context.views) >= MAX_VIEW_DEPTH:
+        raise context.error(BinderError, f"views refer to views more than {MAX_VIEW_DEPTH} deep", node)
     query = bind_query_text(
         view.sql,
         context.catalog,
@@ -235,8 +234,8 @@ def _series(queries: QueryBinder, name: str, arguments: list[object], node: exp.
     if name == "generate_series":
         stop += 1 if step > 0 else -1
     series = range(start, stop, step)
-    if len(series) > _MAX_SERIES_ROWS:
-        raise queries.context.unsupported(f"{name} of more than {_MAX_SERIES_ROWS} rows", node)
+    if len(series) > MAX_SERIES_ROWS:
+        raise queries.context.unsupported(f"{name} of more than {MAX_SERIES_ROWS} rows", node)
     attribute = Attribute.fresh(name, BIGINT, nullable=False)
     return BoundQuery(Values((attribute,), tuple((number,) for number in series)), (name,))
 

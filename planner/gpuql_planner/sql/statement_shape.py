@@ -17,12 +17,7 @@ from gpuql_planner.functions import python_literal
 from gpuql_planner.logical.expressions import Literal
 from gpuql_planner.sql.bind_constants import number_literal
 from gpuql_planner.sql.context import Parameters
-from gpuql_planner.thresholds import (
-    MAX_SHAPE_CHARACTERS as _MAX_TEXT_LENGTH,
-)
-from gpuql_planner.thresholds import (
-    MAX_SHAPE_LITERALS as _MAX_SLOTS,
-)
+from gpuql_planner.thresholds import MAX_SHAPE_CHARACTERS, MAX_SHAPE_LITERALS
 from gpuql_planner.types import BOOLEAN, VARCHAR
 
 #: Comments, quoted names and prefixed texts as a whole; then texts (group 1) and plain numbers (group 2).
@@ -58,7 +53,7 @@ def statement_shape(text: str, parameters: Parameters = None) -> StatementShape 
 
     Truth values and NULL are part of the shape, also as parameters.
     """
-    if len(text) > _MAX_TEXT_LENGTH or _UNUSUAL.search(text) is not None:
+    if len(text) > MAX_SHAPE_CHARACTERS or _UNUSUAL.search(text) is not None:
         return None
     pieces: list[str] = []
     slots: list[Literal] = []
@@ -92,7 +87,7 @@ def statement_shape(text: str, parameters: Parameters = None) -> StatementShape 
         hash(key)
     except (GpuqlError, TypeError):  # reported when the statement is bound
         return None
-    return None if len(slots) > _MAX_SLOTS else StatementShape(key, tuple(slots), offsets, by_name)
+    return None if len(slots) > MAX_SHAPE_LITERALS else StatementShape(key, tuple(slots), offsets, by_name)
 
 
 def _take_parameters(
