@@ -16,8 +16,6 @@ from gpuql.cli.formats import FORMATS
 from gpuql.config import SETTINGS, parse_bytes
 from gpuql.errors import GpuqlError, InterruptError
 
-DEVICES = ("auto", "cpu", "gpu", "cudasim")
-
 _EPILOG = """\
 Without -c and -f, statements are read from standard input; on a terminal that is an interactive shell.
 
@@ -137,12 +135,25 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_device_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where queries run (default: auto)")
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default="auto",
+        metavar="D",
+        help="where queries run: auto, cpu, gpu, gpu:N or cudasim (default: auto)",
+    )
 
 
 def connection_settings(options: argparse.Namespace) -> dict[str, str]:
     """Settings given with ``--set``."""
     return dict(options.set)
+
+
+def _device(text: str) -> str:
+    try:
+        return str(SETTINGS["device"].convert(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: {text!r}") from None
 
 
 def _assignment(text: str) -> tuple[str, str]:
