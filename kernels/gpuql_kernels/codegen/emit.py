@@ -108,14 +108,3 @@ class LoopEmitter(StageEmitter):
                 self.close_state()
                 self.line("return base + i")
         self.steps(steps)
-
-    def steps(self, remaining: list[ir.Step]) -> None:
-        """Emit the first of the remaining steps around the others; the sink when none is left."""
-        if not remaining:
-            self.sink()
-            return
-        step, rest = remaining[0], remaining[1:]
-        if isinstance(step, ir.Keep):
-            self.keep(step.predicate, lambda: self.steps(rest))
-        else:
-            self.probe(step, lambda: self.steps(rest))

@@ -63,17 +63,6 @@ class GridEmitter(SinkEmitter):
             self.line(f"bits |= np.int32({here} & {truths}) << {k}")
             self.values, self.truth_names = known
 
-    def steps(self, remaining: list[ir.Step]) -> None:
-        """Emit the first of the remaining steps around the others; the sink when none is left."""
-        if not remaining:
-            self.sink()
-            return
-        step, rest = remaining[0], remaining[1:]
-        if isinstance(step, ir.Keep):
-            self.keep(step.predicate, lambda: self.steps(rest))
-        else:
-            self.probe(step, lambda: self.steps(rest))
-
     # --- rows put out ------------------------------------------------------------------------------------------------
 
     def put_row(self, sink: ir.Emit) -> None:

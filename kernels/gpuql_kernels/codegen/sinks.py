@@ -14,6 +14,17 @@ Update = Callable[[str], None]
 class SinkEmitter(ProbeEmitter):
     """Emits what happens to a row at the end of the pipeline; the targets say how states are kept."""
 
+    def steps(self, remaining: list[ir.Step]) -> None:
+        """Emit the first of the remaining steps around the others; the sink when none is left."""
+        if not remaining:
+            self.sink()
+            return
+        step, rest = remaining[0], remaining[1:]
+        if isinstance(step, ir.Keep):
+            self.keep(step.predicate, lambda: self.steps(rest))
+        else:
+            self.probe(step, lambda: self.steps(rest))
+
     def sink(self) -> None:
         """What happens to a row that has come through all steps."""
         sink = self.program.sink
