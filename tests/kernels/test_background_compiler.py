@@ -77,6 +77,7 @@ def test_types_are_those_numba_finds(argument: Any) -> None:
 
 
 def test_pipeline_is_compiled_elsewhere_and_loaded_here() -> None:
+    assert background.wait(300)  # for what earlier tests asked for
     pipeline = cpu.CompiledPipeline(SOURCE.format(start=1))
     arguments = [0, np.zeros(1, np.int32)]
     before = (cpu.counter.compiled, cpu.counter.loaded, list(cpu.counter.errors))
