@@ -17,6 +17,8 @@ from gpuql.thresholds import GATHERED_SHARE, JOIN_SPLIT_BITS
 
 NUM_PARTITIONS = 1 << JOIN_SPLIT_BITS
 
+_ROW_NUMBER_BYTES = 8
+
 #: Key columns of a batch.
 Keys = Callable[[Batch], Sequence[Column]]
 
@@ -82,27 +84,37 @@ class PartitionWriter:
         self._context.memory.give(held)
 
     def _split(self, batch: Batch) -> None:
-        keys = self._keys(batch)
-        row_bytes = batch_size(batch).row_bytes // batch.num_rows + 8
-        # Large batches are split in slices: what is needed besides is then small.
-        step = max(1 << 10, self._gathered_bytes // (row_bytes + hash_bytes_per_row(keys)))
+        # So many rows at once take no more than what has been gathered, and nor do their numbers.
+        row_bytes = batch_size(batch).row_bytes // batch.num_rows
+        step = max(1 << 10, self._gathered_bytes // max(_ROW_NUMBER_BYTES, row_bytes))
         for start in range(0, batch.num_rows, step):
-            stop = min(start + step, batch.num_rows)
-            whole = stop - start == batch.num_rows
-            self._split_slice(
-                batch if whole else batch.slice(start, stop),
-                keys if whole else [key.slice(start, stop) for key in keys],
-                (stop - start) * (row_bytes + hash_bytes_per_row(keys)),
-            )
+            whole = batch.num_rows <= step
+            self._split_slice(batch if whole else batch.slice(start, min(start + step, batch.num_rows)))
 
-    def _split_slice(self, batch: Batch, keys: Sequence[Column], work_bytes: int) -> None:
-        context = self._context
+    def _split_slice(self, batch: Batch) -> None:
+        """Hash in short runs, whose working memory is small, but take each partition's rows at once.
+
+        A piece of a few rows would cost more than its bytes, in objects and in holes that it leaves in the heap.
+        """
+        context, xp = self._context, self._context.xp
+        keys = self._keys(batch)
+        hash_bytes = hash_bytes_per_row(keys)
+        step = min(batch.num_rows, max(1 << 10, self._gathered_bytes // (2 * hash_bytes)))
+        row_bytes = batch_size(batch).row_bytes // batch.num_rows
+        # Of the rows that are taken, those of one partition are not yet the store's; with equal keys it is all of them.
+        work_bytes = step * hash_bytes + batch.num_rows * (2 * _ROW_NUMBER_BYTES + row_bytes)
         with context.memory.reserve(work_bytes, self._owner):
-            rows, bounds = split_rows(keys, batch.num_rows, JOIN_SPLIT_BITS, context, level=self._level)
-            ends = bounds[list(self._bounds)].tolist()
-            for store, start, stop in zip(self.stores, ends[:-1], ends[1:], strict=True):
-                if stop > start:
-                    store.append(with_own_strings(batch.take(rows[start:stop]), context))
+            runs = []
+            for start in range(0, batch.num_rows, step):
+                stop = min(start + step, batch.num_rows)
+                run_keys = keys if step == batch.num_rows else [key.slice(start, stop) for key in keys]
+                rows, bounds = split_rows(run_keys, stop - start, JOIN_SPLIT_BITS, context, level=self._level)
+                runs.append((rows + start if start else rows, bounds[list(self._bounds)].tolist()))
+            for position, store in enumerate(self.stores):
+                parts = [rows[ends[position] : ends[position + 1]] for rows, ends in runs]
+                taken = parts[0] if len(parts) == 1 else xp.concatenate(parts)
+                if len(taken):
+                    store.append(with_own_strings(batch.take(taken), context))
 
 
 def merged(writers: Sequence[PartitionWriter]) -> list[RowStore]:
