@@ -24,6 +24,7 @@ from gpuql.execution.metrics import PipelineMetrics
 from gpuql.execution.morsels import Morsel, Workers, cut
 from gpuql.execution.sources import empty_batch
 from gpuql.expressions.evaluate import evaluate
+from gpuql.memory.allocator import return_holes
 from gpuql.memory.row_store import RowStore
 from gpuql.memory.shared_tier import SharedTier
 from gpuql.operators.contract import (
@@ -245,6 +246,7 @@ class _PartitionedJoin:
             for build_rows, probe_rows in zip(build.partitions, probe_partitions, strict=True):
                 if not self._sink.is_full():
                     self._join(build_rows, probe_rows, 0, None)
+                    return_holes()
             if self._sequence == 0:
                 self._join_nothing()
         finally:

@@ -34,3 +34,14 @@ def return_freed_memory(limit_bytes: int) -> None:
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     else:
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+
+
+def return_holes() -> None:
+    """Give the system the free pages between blocks of the C library's heap, which it keeps otherwise.
+
+    For after a step that freed many small blocks; takes milliseconds. Without effect on C libraries that have no
+    ``malloc_trim``.
+    """
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)

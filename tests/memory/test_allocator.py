@@ -46,3 +46,22 @@ print(before - resident() > 150 << 20)
     if not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
     assert backend(code) == "True"
+
+
+def test_holes_in_the_heap_are_returned() -> None:
+    code = """
+import numpy as np
+from gpuql.memory.allocator import return_holes
+def resident():
+    return int(open('/proc/self/statm').read().split()[1]) * 4096
+blocks = [np.ones(2048) for _ in range(6000)]  # 16 KB each, so that they are in the heap
+kept = blocks[::3]  # and it cannot shrink below these
+before = resident()
+del blocks
+freed = before - resident()
+return_holes()
+print(freed < 20 << 20 < before - resident())
+"""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("reads /proc")
+    assert backend(code) == "True"
