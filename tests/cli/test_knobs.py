@@ -36,6 +36,7 @@ FACTS = {
     "gpuql/operators/key_hash.py": {"_NULL_WORD", "_LEVEL_STEP", "_MASK"},
     "gpuql/operators/keys.py": {"PACKED_LIMIT"},
     "gpuql/operators/partitioned_groups.py": {"PLACE"},
+    "gpuql/operators/row_partitions.py": {"_ROW_NUMBER_BYTES"},
     "gpuql/operators/sort_keys.py": {"_FIRST_WORDS"},
     "planner/gpuql_planner/physical/device_costs.py": {"_MEASURED_SORT_BITS"},
     "planner/gpuql_planner/errors.py": {"_SHOWN_BEFORE", "_SHOWN_AFTER"},
