@@ -55,6 +55,24 @@ SMALL_GROUP_ROWS: Annotated[
     "measured: NumPy wins over loading and calling compiled code below",
     "Rows from which grouping kernels are compiled code.",
 ] = 4096
+PARTITIONED_GROUP_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: the table of fewer keys hardly leaves the cache",
+    "Rows from which keys that are many are numbered partition by partition.",
+] = 1 << 17
+GROUP_TABLE_KEYS: Annotated[
+    int,
+    "keys",
+    "cache: hashes, rows and the table stay in the second level",
+    "Keys that are numbered in one table, and rows of a partition.",
+] = 1 << 14
+MOST_GROUP_PARTITION_BITS: Annotated[
+    int,
+    "bits",
+    "judgement: more are written through pages and lines that are gone in between",
+    "Bits of a hash that make partitions in one pass.",
+] = 11
 COPIED_ELEMENTS: Annotated[
     int,
     "elements",

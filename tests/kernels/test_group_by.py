@@ -24,6 +24,29 @@ def test_factorize_numbers_by_first_occurrence(size: int, distinct: int) -> None
     assert (keys[first][codes] == keys).all()
 
 
+@pytest.mark.parametrize("keys", ["distinct", "repeated", "in order", "two at first", "extreme"])
+def test_many_distinct_keys_are_numbered_in_partitions(keys: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "PARTITIONED_GROUP_ROWS", 5000)
+    monkeypatch.setattr(cpu, "GROUP_TABLE_KEYS", 500)
+    random = np.random.default_rng(3)
+    values = {
+        "distinct": random.permutation(20_000) << 40,
+        "repeated": random.integers(0, 6000, 20_000) * 1_000_003,
+        "in order": np.arange(20_000) // 3,
+        "two at first": np.concatenate((np.arange(9000) % 2, np.arange(11_000))),
+        "extreme": np.concatenate((random.integers(-(2**63), 2**63 - 1, 7000), [-(2**63), 2**63 - 1, 0, -1])),
+    }[keys]
+    split: list[int] = []
+    first_of_hash = cpu.first_of_hash
+    monkeypatch.setattr(cpu, "first_of_hash", lambda hashes: split.append(1) or first_of_hash(hashes))
+    codes, first = cpu.factorize(values)
+    numbers: dict[int, int] = {}
+    assert codes.tolist() == [numbers.setdefault(value, len(numbers)) for value in values.tolist()]
+    assert values[first].tolist() == list(numbers)
+    assert first.tolist() == sorted(first.tolist())
+    assert split == [1]
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.float64])
 @pytest.mark.parametrize("num_groups", [1, 5])

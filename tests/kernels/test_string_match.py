@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from gpuql_kernels.string_match import cpu
+from gpuql_kernels.group_by import cpu as group_by_cpu
+from gpuql_kernels.string_match import cpu, cpu_loops
 from gpuql_kernels.string_match.contract import parse_like
 
 TEXTS = [
@@ -172,3 +175,37 @@ def test_factorize_short_strings() -> None:
     numbers: dict[str, int] = {}
     assert codes.tolist() == [numbers.setdefault(text, len(numbers)) for text in texts]
     assert first.tolist() == [texts.index(text) for text in numbers]
+
+
+@pytest.mark.parametrize("same_hashes", [False, True])
+@pytest.mark.parametrize("selection", ["all", "int32", "int64"])
+def test_many_distinct_strings_are_numbered_in_partitions(
+    selection: str, same_hashes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where different strings have the same hash, which only another way to number them can tell apart."""
+    monkeypatch.setattr(group_by_cpu, "PARTITIONED_GROUP_ROWS", 3000)
+    monkeypatch.setattr(group_by_cpu, "GROUP_TABLE_KEYS", 300)
+    compared: list[bool] = []
+    loops = SimpleNamespace(**vars(cpu_loops))
+    if same_hashes:
+        loops.hash_by_words = lambda *strings: cpu_loops.hash_by_words(*strings) >> np.uint64(56)
+
+    def equal_representatives(*arguments: Any) -> bool:
+        compared.append(cpu_loops.equal_representatives(*arguments))
+        return compared[-1]
+
+    loops.equal_representatives = equal_representatives
+    monkeypatch.setattr(cpu, "_loops", lambda: loops)
+    generator = np.random.default_rng(5)
+    texts = ["", "\0", "\0\0", "eight by", "eight by\0", "sixteen bytes ok", "sixteen bytes oK"]
+    texts += [f"{number:0{number % 20}d}é" for number in generator.integers(0, 3000, 6000).tolist()]
+    offsets, data = packed(texts)
+    rows = None
+    if selection != "all":
+        rows = generator.integers(0, len(texts), 9000).astype(selection)
+        texts = [texts[row] for row in rows.tolist()]
+    codes, first = cpu.factorize(offsets, data, rows)
+    numbers: dict[str, int] = {}
+    assert codes.tolist() == [numbers.setdefault(text, len(numbers)) for text in texts]
+    assert [texts[row] for row in first.tolist()] == list(numbers)
+    assert compared == [not same_hashes]

@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuql_kernels.thresholds import SMALL_GROUP_ROWS
+from gpuql_kernels.thresholds import (
+    GROUP_TABLE_KEYS,
+    MOST_GROUP_PARTITION_BITS,
+    PARTITIONED_GROUP_ROWS,
+    SMALL_GROUP_ROWS,
+)
 
 Array = Any
 
@@ -20,14 +25,41 @@ def _loops() -> Any:
 def factorize(keys: Array, /) -> tuple[Array, Array]:
     """Number distinct keys."""
     if len(keys) >= SMALL_GROUP_ROWS:
-        codes, firsts = _loops().factorize(np.ascontiguousarray(keys, np.int64))
-        return codes, firsts
+        return _factorize_many(np.ascontiguousarray(keys, np.int64))
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     # np.unique numbers by value; renumber by first occurrence.
     order = np.argsort(first, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     return rank[inverse], first[order].astype(np.int64)
+
+
+def most_in_one_table(num_rows: int) -> int:
+    """How many distinct keys of so many rows are numbered in one table, before that is given up for partitions."""
+    return num_rows if num_rows < PARTITIONED_GROUP_ROWS else GROUP_TABLE_KEYS
+
+
+def first_of_hash(hashes: Array) -> Array:
+    """Of each row the first with its hash (uint64, all bits mixed), int64."""
+    num_bits = min(MOST_GROUP_PARTITION_BITS, max(1, (len(hashes) // GROUP_TABLE_KEYS).bit_length()))
+    loops = _loops()
+    return loops.first_of_hash(*loops.scatter(hashes, num_bits))
+
+
+def number_representatives(representatives: Array) -> Array:
+    """First rows in order; ``representatives``, the first equal row of each, become codes in place."""
+    return _loops().number(representatives)
+
+
+def _factorize_many(keys: Array) -> tuple[Array, Array]:
+    loops = _loops()
+    most = most_in_one_table(len(keys))
+    codes, first = loops.factorize(keys, most)
+    if len(first) > most:
+        del codes
+        codes = first_of_hash(loops.hash_keys(keys))
+        first = number_representatives(codes)
+    return codes, first
 
 
 def count(groups: Array, num_groups: int, /) -> Array:

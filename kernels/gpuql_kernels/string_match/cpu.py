@@ -218,13 +218,26 @@ _WORD_BYTES = 7
 
 
 def _factorize_many(offsets: Array, data: Array, rows: Array) -> tuple[Array, Array]:
+    from gpuql_kernels.group_by import cpu as group_by
+
     lengths = offsets[1:][rows] - offsets[rows]
     if int(lengths.max()) <= _WORD_BYTES:
-        from gpuql_kernels.group_by import cpu as group_by
-
         words = _loops().prefix_word(offsets, data, rows, 0) | lengths.view(np.uint64)
         return group_by.factorize(words.view(np.int64))
-    codes, first = _loops().factorize(offsets, data, rows)
+    del lengths
+    loops = _loops()
+    most = group_by.most_in_one_table(len(rows))
+    codes, first = loops.factorize(offsets, data, rows, most)
+    if len(first) > most:
+        del codes
+        hashes = loops.hash_by_words(offsets, data, rows)
+        codes = group_by.first_of_hash(hashes)
+        del hashes
+        if not loops.equal_representatives(offsets, data, rows, codes):
+            # Two strings have the same hash, which chance alone does not bring about.
+            codes, first = loops.factorize(offsets, data, rows, len(rows))
+            return codes, first
+        first = group_by.number_representatives(codes)
     return codes, first
 
 

@@ -11,6 +11,10 @@ from gpuql_kernels.string_match import bytewise
 
 Array = Any
 
+#: Odd numbers without structure.
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SECOND_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
+
 _compile = njit(cache=True, nogil=True, error_model="numpy")
 _order = _compile(bytewise.order)
 _find_bytes = _compile(bytewise.find_bytes)
@@ -241,8 +245,11 @@ def gather(data: Array, starts: Array, offsets: Array) -> Array:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def factorize(offsets: Array, data: Array, rows: Array) -> Any:
-    """Number distinct strings by first occurrence, in an open-addressing table that doubles when half full."""
+def factorize(offsets: Array, data: Array, rows: Array, most: int) -> Any:
+    """Number distinct strings by first occurrence, in an open-addressing table that doubles when half full.
+
+    Gives up once there are more than ``most``: then so many have a first row, and codes mean nothing.
+    """
     total = len(rows)
     codes = np.empty(total, np.int64)
     slots = np.uint64(1024)
@@ -271,6 +278,8 @@ def factorize(offsets: Array, data: Array, rows: Array) -> Any:
             first[count] = i
             hashes[count] = hashed
             count += 1
+            if count > most:
+                break
             if count == len(first):
                 grown = np.empty(min(2 * count, total + 1), np.int64)
                 grown[:count] = first
@@ -288,6 +297,70 @@ def factorize(offsets: Array, data: Array, rows: Array) -> Any:
                     table[slot] = entry
         codes[i] = code
     return codes, first[:count].copy()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _word(data: Array, begin: int) -> Any:
+    # Written out, so that the compiler makes it one load.
+    return (
+        np.uint64(data[begin])
+        | (np.uint64(data[begin + 1]) << np.uint64(8))
+        | (np.uint64(data[begin + 2]) << np.uint64(16))
+        | (np.uint64(data[begin + 3]) << np.uint64(24))
+        | (np.uint64(data[begin + 4]) << np.uint64(32))
+        | (np.uint64(data[begin + 5]) << np.uint64(40))
+        | (np.uint64(data[begin + 6]) << np.uint64(48))
+        | (np.uint64(data[begin + 7]) << np.uint64(56))
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hash_by_words(offsets: Array, data: Array, rows: Array) -> Array:
+    """Hashes of eight bytes at a time, for tables that no other device sees."""
+    hashes = np.empty(len(rows), np.uint64)
+    for i in range(len(rows)):
+        begin, end = offsets[rows[i]], offsets[rows[i] + 1]
+        value = np.uint64(end - begin) * _SECOND_MULTIPLIER
+        while end - begin >= 8:
+            value = (value ^ _word(data, begin)) * _MULTIPLIER
+            value ^= value >> np.uint64(32)
+            begin += 8
+        rest = np.uint64(0)
+        for k in range(begin, end):
+            rest = (rest << np.uint64(8)) | np.uint64(data[k])
+        value = (value ^ rest) * _MULTIPLIER
+        value = (value ^ (value >> np.uint64(32))) * _SECOND_MULTIPLIER
+        hashes[i] = value ^ (value >> np.uint64(29))
+    return hashes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _equal(data: Array, begin: int, end: int, other: int, other_end: int) -> bool:
+    if end - begin != other_end - other:
+        return False
+    while end - begin >= 8:
+        if _word(data, begin) != _word(data, other):
+            return False
+        begin += 8
+        other += 8
+    while begin < end:
+        if data[begin] != data[other]:
+            return False
+        begin += 1
+        other += 1
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def equal_representatives(offsets: Array, data: Array, rows: Array, representatives: Array) -> bool:
+    """Whether each row has the same string as the row that stands for it."""
+    for i in range(len(rows)):
+        other = representatives[i]
+        if other != i:
+            a, b = rows[other], rows[i]
+            if not _equal(data, offsets[a], offsets[a + 1], offsets[b], offsets[b + 1]):
+                return False
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -380,7 +453,9 @@ SIGNATURES = {
     character_count: [f"({_STRINGS}, {rows})" for rows in _ROWS],
     character_range: [f"({_STRINGS}, {rows}, int64, int64)" for rows in _ROWS],
     gather: ["(uint8[::1], int64[::1], int64[::1])"],
-    factorize: [f"({_STRINGS}, {rows})" for rows in _ROWS],
+    factorize: [f"({_STRINGS}, {rows}, int64)" for rows in _ROWS],
+    hash_by_words: [f"({_STRINGS}, {rows})" for rows in _ROWS],
+    equal_representatives: [f"({_STRINGS}, {rows}, int64[::1])" for rows in _ROWS],
     fill_index: [f"({_STRINGS}, {slots}, uint64[::1])" for slots in _ROWS],
     lookup: [f"({slots}, uint64[::1], {_STRINGS}, {_STRINGS}, {rows})" for slots in _ROWS for rows in _ROWS],
     prefix_word: [f"({_STRINGS}, {rows}, int64)" for rows in _ROWS],
