@@ -695,7 +695,8 @@ MERGED_PARTIAL_ROWS: Annotated[
     int,
     "rows",
     "measured",
-    "Kept partial rows of a worker are merged once there are so many, and twice as many as after the last time.",
+    "Kept partial rows of a worker are merged once there are so many, and again once they doubled "
+    "(became four times as many if merging hardly made them fewer).",
 ] = 1 << 20
 UNSPLIT_GROUPS_SHARE: Annotated[
     float,

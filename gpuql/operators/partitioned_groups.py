@@ -140,9 +140,10 @@ class GroupRows:
             self._merge_rows = 2 * before
             return False
         self._waiting = merged
-        self._merge_rows = max(MERGED_PARTIAL_ROWS, 2 * merged.num_rows)
+        poor = merged.num_rows >= POOR_MERGE * before
+        self._merge_rows = max(MERGED_PARTIAL_ROWS, (4 if poor else 2) * merged.num_rows)
         self.num_bytes, self._strings = merged.total_bytes, {}
-        return merged.num_rows < POOR_MERGE * before
+        return not poor
 
     def split(self) -> None:
         """Move the waiting rows into partitions."""
