@@ -79,13 +79,14 @@ class Form:
             return self._strings(column)
         if self.bounds is None or column.bounds is None:
             return column
-        if has_nulls_only(column):
-            column = Column(
-                self.dtype, np.full(len(column), self.bounds[0]), column.validity, None, self.bounds
-            )
-        values = column.values
         target = narrowest_dtype(*self.bounds, self.dtype)
-        values = two_words.widen(values) if target is None else values.astype(target, copy=False)
+        if has_nulls_only(column):  # what stands under NULLs may be out of bounds
+            low = self.bounds[0]
+            any_value = two_words.from_integers([low]) if target is None else np.array([low], target)
+            values = np.repeat(any_value, len(column), axis=0)
+        else:
+            values = column.values
+            values = two_words.widen(values) if target is None else values.astype(target, copy=False)
         return Column(self.dtype, values, column.validity, None, self.bounds)
 
     def _strings(self, column: Column) -> Column:
