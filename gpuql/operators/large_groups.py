@@ -305,7 +305,10 @@ class DistinctRows:
         groups = group_rows(keys, rows.num_rows, context)
         places = rows.columns[PLACE].values
         first = context.kernels.group_by.minimum(places, groups.ids, groups.num_groups)
-        return rows.take(context.xp.flatnonzero(places == first[groups.ids]))
+        kept = context.xp.flatnonzero(places == first[groups.ids])
+        if len(kept) > groups.num_groups:  # rows of one place, of which any will do
+            kept = context.kernels.group_by.minimum(kept, groups.ids[kept], groups.num_groups)
+        return rows.take(kept)
 
     def finished(self, rows: Batch, context: RunContext, *, is_reduced: bool = False) -> Batch:
         """See the class."""

@@ -60,7 +60,7 @@ class RowForm(Protocol):
 
     @property
     def is_ordered(self) -> bool:
-        """Whether results depend on the order of rows: split rows then carry their place in column ``PLACE``."""
+        """Whether results depend on the order of rows: kept rows then carry their place in column ``PLACE``."""
 
     @property
     def work_bytes_per_row(self) -> int:
@@ -98,6 +98,7 @@ class GroupRows:
         self.num_bytes = 0
         self._strings: dict[int, StringArray] = {}
         self._merge_rows = MERGED_PARTIAL_ROWS
+        self._next_places: dict[int, int] = {}
         self.num_batches = 0
 
     @property
@@ -107,6 +108,8 @@ class GroupRows:
 
     def keep(self, rows: Batch, sequence: int) -> None:
         """Keep rows; ``sequence`` is their place in the source order."""
+        if self._form.is_ordered:
+            rows = self._with_places(rows, sequence)
         if any(_is_sparse(column, self._context) for column in rows.columns.values()):
             rows = with_own_strings(rows, self._context)
         self._waiting.append(rows, sequence)
@@ -127,6 +130,13 @@ class GroupRows:
             if self._form.reduces and self._merge():
                 return
             self.split()
+
+    def _with_places(self, rows: Batch, sequence: int) -> Batch:
+        """The rows with column ``PLACE``. Merging and splitting lose ``sequence``, so no later step could add it."""
+        start = self._next_places.get(sequence, sequence << 32)
+        self._next_places[sequence] = start + rows.num_rows
+        place = Column(BIGINT, start + self._context.xp.arange(rows.num_rows))
+        return Batch({**rows.columns, PLACE: place}, rows.num_rows)
 
     def _is_short(self) -> bool:
         share = UNSPLIT_GROUPS_SHARE / max(1, self._context.workers)
@@ -215,10 +225,10 @@ def work_bytes(num_bytes: int, num_rows: int, form: RowForm) -> int:
 
 
 def _chunk_bytes(context: RunContext) -> int:
-    """Bytes of rows to split at a time."""
-    return max(
-        1 << 16, int(min(SPLIT_CHUNK_SHARE * context.memory.budget.limit_bytes, MAX_SPLIT_CHUNK_BYTES))
-    )
+    """Bytes of rows to split at a time: few enough that copies of them and their hashes fit any budget."""
+    limit_bytes = context.memory.budget.limit_bytes
+    least = min(1 << 16, limit_bytes // 16)
+    return max(least, int(min(SPLIT_CHUNK_SHARE * limit_bytes, MAX_SPLIT_CHUNK_BYTES)))
 
 
 def _num_partitions(context: RunContext) -> int:
@@ -236,7 +246,6 @@ def split_store(
     chunk_bytes = _chunk_bytes(context)
     chunk: list[Batch] = []
     chunk_size = 0
-    places: dict[int, int] = {}
 
     def flush() -> None:
         nonlocal chunk, chunk_size
@@ -257,12 +266,7 @@ def split_store(
                 if len(mine):
                     store.append(with_own_strings(joined.take(mine), context))
 
-    for sequence, batch in rows.drain_numbered():
-        if form.is_ordered and PLACE not in batch.columns:
-            start = places.get(sequence, sequence << 32)
-            places[sequence] = start + batch.num_rows
-            place = Column(BIGINT, start + xp.arange(batch.num_rows))
-            batch = Batch({**batch.columns, PLACE: place}, batch.num_rows)
+    for batch in rows.drain():
         row_bytes = max(1, kept_bytes(batch, context) // max(1, batch.num_rows))
         step = max(1, chunk_bytes // row_bytes)
         for start in range(0, batch.num_rows, step):
