@@ -87,6 +87,8 @@ class HashJoinProbeOperator:
                         unknown[open_rows[null]] = True
                 if self._node.kind is JoinKind.SEMI:
                     return rest.select(self._probe_outputs).take(xp.flatnonzero(has_match))
+                if self._node.kind is JoinKind.MARK:  # no rows yet, but with the mark that later steps read
+                    return self._marked(batch.slice(0, 0), found[:0], None, context)
                 return batch.select(self._probe_outputs).slice(0, 0)
             case JoinKind.INNER | JoinKind.RIGHT:
                 return self._pairs_out(batch, table, None, context)

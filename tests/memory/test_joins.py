@@ -107,6 +107,8 @@ HOT = {
     "mark": "SELECT a.id, a.i IN (SELECT b.i FROM {right} b) FROM {left} a",
     "mark with residual": "SELECT a.id, a.i IN (SELECT b.i FROM {right} b"
     " WHERE b.x > a.x) FROM {left} a WHERE a.id < 300",
+    "marks of two joins": "SELECT a.id, a.id % 7 = 1 OR EXISTS (SELECT * FROM {right} b WHERE b.i = a.i AND b.x > a.x)"
+    " OR a.x IN (SELECT b.x FROM {right} b WHERE b.id < 3) FROM {left} a WHERE a.id < 300",
     "semi of equal keys": "SELECT a.id FROM {left} a"
     " WHERE EXISTS (SELECT * FROM {right} b WHERE b.s = a.s AND b.x = a.x - 1)",
     "anti of equal keys": "SELECT a.id FROM {left} a WHERE NOT EXISTS (SELECT * FROM {right} b"
