@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 
 import numpy as np
 
@@ -114,7 +115,10 @@ def test_nothing_is_kept_alive() -> None:
     choice.place(query)
     assert choice._on_host
     del query
-    gc.collect()
+    deadline = time.monotonic() + 60  # a thread may still gather statistics of the table
+    while (choice._on_host or choice._histories) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)
     assert not choice._on_host
     assert not choice._histories
 

@@ -27,7 +27,8 @@ NUM_THREADS = 8
 NUM_ROWS = 40_000
 #: Seconds that a query may take before the test says where all threads stand, and ends.
 PATIENCE_S = 120
-CANCELLED_SHARE, FAILING_SHARE = 0.1, 0.05
+#: Shares of queries beside which all that run are cancelled, or something fails.
+CANCELLED_SHARE, FAILING_SHARE = 0.03, 0.05
 
 
 def resident_bytes() -> int:
@@ -129,7 +130,7 @@ def test_soak(tmp_path: Path) -> None:
         soak.run(NUM_QUERIES)
         gc.collect()
         assert not soak.wrong
-        assert soak.outcomes["rows"] > 0.5 * sum(soak.outcomes.values()), soak.outcomes
+        assert soak.outcomes["rows"] > 0.3 * sum(soak.outcomes.values()), soak.outcomes
         memory = connection.memory
         assert not any(account.running for account in memory.host._accounts)
         assert memory.host.used_bytes == sum(account.held_bytes for account in memory.host._accounts)

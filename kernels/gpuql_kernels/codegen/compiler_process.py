@@ -102,6 +102,7 @@ class CompilerProcess:
         """The process, started anew if there is none, if it ended, or if it belongs to the process that forked us."""
         process = self._process
         if process is None or process.poll() is not None or self._owner != os.getpid():
+            self._abandon()  # of one that has ended the pipes are still open
             process = self._process = _start()
             self._owner = os.getpid()
         return process
