@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -133,6 +134,10 @@ Content = Column | PiecedColumn | Callable[[], Column | PiecedColumn]
 KeepColumn = Callable[[Content, int], ColumnHandle]
 
 
+#: Name of the threads that gather statistics of new tables.
+STATISTICS_THREAD = "gpuql-statistics"
+
+
 class ResidentTable:
     """Immutable columns, in memory as far as there is room; statistics are gathered at first use.
 
@@ -199,11 +204,10 @@ class ResidentTable:
     def gather_in_background(self) -> None:
         """Begin to gather the statistics of all columns, so that the first plan need not wait for them."""
         if self.num_rows >= BACKGROUND_STATISTICS_ROWS:
-            threading.Thread(target=self._gather, name="gpuql-statistics", daemon=True).start()
-
-    def _gather(self) -> None:
-        for field in self.fields:
-            self.statistics(field.name)
+            names = tuple(field.name for field in self.fields)
+            threading.Thread(
+                target=_gather, args=(weakref.ref(self), names), name=STATISTICS_THREAD, daemon=True
+            ).start()
 
     def pin(
         self,
@@ -354,6 +358,16 @@ class _Joined:
         if len(columns) == len(in_order):
             return encode_column(concat_columns(columns))
         return unite(self.field.dtype, in_order, self.field.name)
+
+
+def _gather(table: weakref.ref[ResidentTable], names: Sequence[str]) -> None:
+    """Gather the statistics of columns ``names`` as long as anyone else has the table."""
+    for name in names:
+        known = table()
+        if known is None:
+            return
+        known.statistics(name)
+        del known
 
 
 def _content(rows: Column | ColumnHandle) -> Column | PiecedColumn:

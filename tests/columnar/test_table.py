@@ -9,7 +9,7 @@ from gpuql.columnar.column import Column
 from gpuql.columnar.construct import column_from_python, column_to_python
 from gpuql.columnar.encodings import encode_column
 from gpuql.columnar.strings import string_array
-from gpuql.columnar.table import ResidentTable, resident_table
+from gpuql.columnar.table import STATISTICS_THREAD, ResidentTable, resident_table
 from gpuql_planner import types
 from gpuql_planner.catalog import Field
 from gpuql_planner.errors import IntegrityError
@@ -98,7 +98,7 @@ def test_statistics_are_gathered_in_the_background(num_rows: int, gathered: bool
     made = ResidentTable("t", [Field("a", types.BIGINT)], num_rows, {"a": column})
     made.gather_in_background()
     for thread in threading.enumerate():
-        if thread.name == "gpuql-statistics":
+        if thread.name == STATISTICS_THREAD:
             thread.join()
     assert ("a" in made._statistics) == gathered
     assert made.statistics("a").unique

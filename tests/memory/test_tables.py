@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuql
-from gpuql.columnar.table import ResidentTable
+from gpuql.columnar.table import STATISTICS_THREAD, ResidentTable
 from gpuql.memory.kept_column import KeptColumn
 from gpuql_planner.errors import IntegrityError, OutOfMemoryError
 
@@ -79,6 +79,7 @@ def handle(connection: gpuql.Connection, table: str, column: str) -> KeptColumn:
 
 def settled_bytes(connection: gpuql.Connection) -> int:
     """Bytes in use once background work is done."""
+    _wait_for_statistics()
     gc.collect()
     connection.memory.columns.settle()
     return connection.memory.host.used_bytes
@@ -206,14 +207,12 @@ def test_dropped_tables_free_memory_and_files(connect: Connect) -> None:
     wide_table(connection, 100_000)
     connection.sql(QUERIES[0]).fetchall()
     assert connection.memory.space.used_bytes > 0
-    _wait_for_statistics()
     connection.execute("DROP TABLE t")
     assert settled_bytes(connection) == 0
     assert connection.memory.space.used_bytes == 0
     assert connection.memory.space.num_files == 0
     wide_table(connection, 1000)
     connection.execute(f"CREATE OR REPLACE TABLE t AS {WIDE.format(rows=2000)}")
-    _wait_for_statistics()
     assert connection.sql("SELECT count(*) FROM t").fetchall() == [(2000,)]
     connection.close()
     assert settled_bytes(connection) == 0
@@ -222,7 +221,7 @@ def test_dropped_tables_free_memory_and_files(connect: Connect) -> None:
 def _wait_for_statistics() -> None:
     """Until no thread gathers statistics: it holds the columns that it reads."""
     for thread in threading.enumerate():
-        if thread.name == "gpuql-statistics":
+        if thread.name == STATISTICS_THREAD:
             thread.join()
 
 
