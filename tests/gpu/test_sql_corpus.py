@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpuql.testing.sqllogictest import Mismatch, parse_file, run_record
+from gpuql.testing.slt import Mismatch, Runner, parse_file
 from tests.gpu.tested_device import DEVICE, SIMULATED, Connect
 
 CORPUS = sorted((Path(__file__).parents[1] / "sql").glob("*.slt"))
@@ -26,11 +26,12 @@ CHOSEN = ["interpreted"] if SIMULATED else list(CONFIGURATIONS)
 def test_corpus(path: Path, configuration: str, connect_device: Connect) -> None:
     failures = []
     connection = connect_device(**CONFIGURATIONS[configuration])
-    for record in parse_file(path, labels=("gpuql", DEVICE, configuration)):
-        try:
-            run_record(record, connection)
-        except Mismatch as mismatch:
-            failures.append(str(mismatch))
-        except Exception as error:  # a device that fails in one record may well answer the next
-            failures.append(f"{record.path}:{record.line}: {type(error).__name__}: {error}")
+    with Runner(connection) as runner:
+        for record in parse_file(path, labels=("gpuql", DEVICE, configuration)):
+            try:
+                runner.run(record)
+            except Mismatch as mismatch:
+                failures.append(str(mismatch))
+            except Exception as error:  # a device that fails in one record may well answer the next
+                failures.append(f"{record.path}:{record.line}: {type(error).__name__}: {error}")
     assert not failures, f"{len(failures)} records:\n" + "\n\n".join(failures)

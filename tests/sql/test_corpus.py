@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 import gpuql
-from gpuql.testing.sqllogictest import Mismatch, parse_file, run_record
+from gpuql.testing.slt import Mismatch, Runner, parse_file
 
 CORPUS = sorted(Path(__file__).parent.glob("*.slt"))
 
@@ -29,10 +29,10 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 def test_corpus(path: Path, configuration: str) -> None:
     settings = {"threads": 1, **CONFIGURATIONS[configuration]}
     failures = []
-    with gpuql.connect(device="cpu", **settings) as connection:
+    with gpuql.connect(device="cpu", **settings) as connection, Runner(connection) as runner:
         for record in parse_file(path, labels=("gpuql", configuration)):
             try:
-                run_record(record, connection)
+                runner.run(record)
             except Mismatch as mismatch:
                 failures.append(str(mismatch))
     assert not failures, "\n\n".join(failures)
@@ -40,6 +40,6 @@ def test_corpus(path: Path, configuration: str) -> None:
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_corpus_is_right_by_duckdb(path: Path) -> None:
-    with duckdb.connect() as connection:
+    with duckdb.connect() as connection, Runner(connection, errors=duckdb.Error, match_text=False) as runner:
         for record in parse_file(path, labels=("duckdb",)):
-            run_record(record, connection, errors=duckdb.Error, match_text=False)
+            runner.run(record)
