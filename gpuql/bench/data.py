@@ -1,4 +1,4 @@
-"""TPC-H data as Parquet, generated once into a cache folder."""
+"""Tables of the benchmarks as Parquet, generated once into a cache folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from gpuql.bench.suites import Suite
 from gpuql.errors import InputError
-
-TPCH_TABLES = ("region", "nation", "supplier", "customer", "part", "partsupp", "orders", "lineitem")
 
 
 def cache_folder() -> Path:
@@ -20,37 +19,39 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuql"
 
 
-def tpch_files(scale_factor: float, folder: str | None) -> dict[str, Path]:
+def suite_files(suite: Suite, scale_factor: float, folder: str | None) -> dict[str, Path]:
     """Path of each table's Parquet file: in ``folder`` if given, else generated into the cache if not there yet.
 
     Errors: InputError if ``folder`` lacks a table, or the generator is missing or fails.
     """
     if folder is not None:
-        files = {table: Path(folder) / f"{table}.parquet" for table in TPCH_TABLES}
+        files = {table: Path(folder) / f"{table}.parquet" for table in suite.tables}
         missing = [str(path) for path in files.values() if not path.exists()]
         if missing:
-            raise InputError(f"TPC-H tables not found: {', '.join(missing)}")
+            raise InputError(f"{suite.title} tables not found: {', '.join(missing)}")
         return files
-    target = tpch_folder(scale_factor)
+    target = suite_folder(suite, scale_factor)
     if not target.exists():
-        print(f"generating TPC-H data at scale factor {scale_factor:g} into {target}", file=sys.stderr)
-        with TpchGenerator(scale_factor) as generator:
+        print(
+            f"generating {suite.title} data at scale factor {scale_factor:g} into {target}", file=sys.stderr
+        )
+        with DataGenerator(suite, scale_factor) as generator:
             generator.finish()
-    return tpch_files(scale_factor, str(target))
+    return suite_files(suite, scale_factor, str(target))
 
 
-def tpch_folder(scale_factor: float) -> Path:
+def suite_folder(suite: Suite, scale_factor: float) -> Path:
     """Where generated tables of a scale factor are kept; there if and only if they are complete."""
-    return cache_folder() / "tpch" / f"sf{scale_factor:g}"
+    return cache_folder() / suite.name / f"sf{scale_factor:g}"
 
 
-class TpchGenerator:
+class DataGenerator:
     """A running generator; :meth:`finish` waits for it. Leaving the context before that ends it without a trace.
 
     Errors: InputError if the generator is not installed.
     """
 
-    def __init__(self, scale_factor: float, threads: int | None = None) -> None:
+    def __init__(self, suite: Suite, scale_factor: float, threads: int | None = None) -> None:
         # Packages installed into a folder of their own (pip --target) have their programs in its bin.
         folders = [sysconfig.get_path("scripts"), *(str(Path(entry) / "bin") for entry in sys.path)]
         program = shutil.which("tpcgen-cli") or shutil.which("tpcgen-cli", path=os.pathsep.join(folders))
@@ -58,17 +59,26 @@ class TpchGenerator:
             raise InputError(
                 "data generator not found: tpcgen-cli", hint="pip install 'gpuql[bench]', or give --data DIR"
             )
-        self._target = tpch_folder(scale_factor)
+        self._target = suite_folder(suite, scale_factor)
         self._target.parent.mkdir(parents=True, exist_ok=True)
         # Into a folder beside the target, renamed when complete: an interrupted run leaves nothing that looks finished.
         self._unfinished = Path(tempfile.mkdtemp(dir=self._target.parent, prefix="generating-"))
-        command = [program, "tpch", "parquet", "-q", "-s", f"{scale_factor:g}", "-o", str(self._unfinished)]
+        command = [
+            program,
+            suite.name,
+            "parquet",
+            "-q",
+            "-s",
+            f"{scale_factor:g}",
+            "-o",
+            str(self._unfinished),
+        ]
         command += [] if threads is None else ["-n", str(threads)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8"
         )
 
-    def __enter__(self) -> TpchGenerator:
+    def __enter__(self) -> DataGenerator:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Sequence
 
-from gpuql.bench.data import TpchGenerator, tpch_folder
+from gpuql.bench.data import DataGenerator, suite_folder
 from gpuql.bench.report_steps.contract import error_text
+from gpuql.bench.suites import TPCH
 
 
 class DataGeneration:
@@ -21,7 +22,7 @@ class DataGeneration:
         self._threads = max(1, threads - 2)
         self._states: dict[float, str] = dict.fromkeys(self._factors, "waiting")
         self._changed = threading.Condition()
-        self._running: TpchGenerator | None = None
+        self._running: DataGenerator | None = None
         self._paused = False
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="gpuql-generation", daemon=True)
@@ -80,13 +81,13 @@ class DataGeneration:
                 self._set(factor, f"done in {time.monotonic() - started:.1f} s" if made else "done before")
 
     def _generate(self, factor: float) -> bool:
-        if tpch_folder(factor).exists():
+        if suite_folder(TPCH, factor).exists():
             return False
         with self._changed:
             self._changed.wait_for(lambda: not self._paused)
             if self._stopped:
                 raise OSError("the report ended")
-            generator = self._running = TpchGenerator(factor, self._threads)
+            generator = self._running = DataGenerator(TPCH, factor, self._threads)
             self._states[factor] = "being generated"
         with generator:
             try:

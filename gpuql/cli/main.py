@@ -192,37 +192,8 @@ def _size(text: str) -> str:
 def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     bench = commands.add_parser("bench", help="compare with other engines: rows first, then times")
     suites = bench.add_subparsers(title="suites", metavar="SUITE", required=True)
-    tpch = suites.add_parser("tpch", help="the 22 queries of TPC-H on generated data")
-    tpch.add_argument(
-        "--sf", type=_above_zero, default=1.0, metavar="N", help="scale factor; 1 is about 1 GB (default: 1)"
-    )
-    tpch.add_argument("--compare", default="duckdb", metavar="LIST", help="duckdb, polars, both, or none")
-    tpch.add_argument("--queries", default="", metavar="LIST", help="such as 1,5,12-15 (default: all)")
-    tpch.add_argument(
-        "--runs",
-        type=_at_least_one,
-        default=5,
-        metavar="R",
-        help="timed runs per query and engine (default: 5)",
-    )
-    tpch.add_argument(
-        "--data", metavar="DIR", help="folder of <table>.parquet (default: generated once into a cache)"
-    )
-    tpch.add_argument(
-        "--from",
-        dest="source",
-        choices=("memory", "parquet"),
-        default="memory",
-        help="tables loaded before timing, or read from Parquet by every query (default: memory)",
-    )
-    tpch.add_argument(
-        "--memory-limit",
-        metavar="SIZE",
-        type=_size,
-        help="what every engine may take, such as 4GB (default: all)",
-    )
-    _add_bench_arguments(tpch)
-    tpch.set_defaults(run=_run_tpch)
+    _add_query_suite(suites, "tpch", "the 22 queries of TPC-H on generated data")
+    _add_query_suite(suites, "tpcds", "the 99 queries of TPC-DS on generated data")
     micro = suites.add_parser("micro", help="single operators beside the machine's memory bandwidth")
     micro.add_argument(
         "--rows",
@@ -265,6 +236,42 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_connection_arguments(out_of_core)
     out_of_core.add_argument("--json", metavar="FILE", help="also write all figures to this file")
     out_of_core.set_defaults(run=_run_out_of_core)
+
+
+def _add_query_suite(
+    suites: argparse._SubParsersAction[argparse.ArgumentParser], name: str, title: str
+) -> None:
+    suite = suites.add_parser(name, help=title)
+    suite.add_argument(
+        "--sf", type=_above_zero, default=1.0, metavar="N", help="scale factor; 1 is about 1 GB (default: 1)"
+    )
+    suite.add_argument("--compare", default="duckdb", metavar="LIST", help="duckdb, polars, both, or none")
+    suite.add_argument("--queries", default="", metavar="LIST", help="such as 1,5,12-15 (default: all)")
+    suite.add_argument(
+        "--runs",
+        type=_at_least_one,
+        default=5,
+        metavar="R",
+        help="timed runs per query and engine (default: 5)",
+    )
+    suite.add_argument(
+        "--data", metavar="DIR", help="folder of <table>.parquet (default: generated once into a cache)"
+    )
+    suite.add_argument(
+        "--from",
+        dest="source",
+        choices=("memory", "parquet"),
+        default="memory",
+        help="tables loaded before timing, or read from Parquet by every query (default: memory)",
+    )
+    suite.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        type=_size,
+        help="what every engine may take, such as 4GB (default: all)",
+    )
+    _add_bench_arguments(suite)
+    suite.set_defaults(run=_run_suite, suite=name)
 
 
 def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
@@ -310,10 +317,10 @@ def _run_warmup(options: argparse.Namespace) -> int:
     return run_warmup(options.device, options.threads, connection_settings(options))
 
 
-def _run_tpch(options: argparse.Namespace) -> int:
-    from gpuql.bench.tpch import run_tpch
+def _run_suite(options: argparse.Namespace) -> int:
+    from gpuql.bench.query_suite import run_suite
 
-    return run_tpch(options, connection_settings(options))
+    return run_suite(options, connection_settings(options))
 
 
 def _run_micro(options: argparse.Namespace) -> int:

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 import gpuql
-from gpuql.bench.data import TPCH_TABLES, tpch_files
+from gpuql.bench.data import suite_files
 from gpuql.bench.engines import GpuqlEngine, open_peers
 from gpuql.bench.machine import copy_bytes_per_s
 from gpuql.bench.micro import CASES, load_inputs, measure_case
 from gpuql.bench.queries import load_queries, parse_selection
+from gpuql.bench.query_suite import Measurement, QueryReport, format_report, measure_query
 from gpuql.bench.rows import difference, same_value
+from gpuql.bench.suites import TPCH
 from gpuql.bench.timing import time_interleaved
-from gpuql.bench.tpch import Measurement, QueryReport, format_report, measure_query
 from gpuql.cli.main import main
 from gpuql.errors import BinderError, InputError
 
@@ -32,9 +33,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        files = tpch_files(0.001, None)
-        assert tpch_files(0.001, None) == files
-    assert sorted(files) == sorted(TPCH_TABLES)
+        files = suite_files(TPCH, 0.001, None)
+        assert suite_files(TPCH, 0.001, None) == files
+    assert sorted(files) == sorted(TPCH.tables)
     assert os.listdir(cache / "gpuql" / "tpch") == ["sf0.001"]
     return files["region"].parent
 
@@ -93,7 +94,7 @@ def test_selection() -> None:
 
 def test_missing_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lineitem"):
-        tpch_files(1, str(tmp_path))
+        suite_files(TPCH, 1, str(tmp_path))
 
 
 def test_engines_take_turns() -> None:

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from gpuql.bench.data import TpchGenerator, tpch_folder
+from gpuql.bench.data import DataGenerator, suite_folder
 from gpuql.bench.gpu_performance_page import PAGE, RESULTS, main, newest_report, render
 from gpuql.bench.gpu_report import Report, Step, build_parser, report_steps
 from gpuql.bench.report_generation import DataGeneration
 from gpuql.bench.report_steps import gpu_tests
 from gpuql.bench.report_steps.contract import StepContext
 from gpuql.bench.report_summary import query_lines, summary_lines
+from gpuql.bench.suites import TPCH
 from gpuql.errors import InputError
 
 
@@ -239,13 +240,13 @@ def test_generation_that_is_left_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with DataGeneration([0.2, 0.3], 1) as generation:
         assert "no data at scale factor 0.3" in (generation.wait(0.3, 0.1) or "")
-    assert not tpch_folder(0.3).exists()
+    assert not suite_folder(TPCH, 0.3).exists()
     assert [name for name in os.listdir(tmp_path / "gpuql" / "tpch") if name.startswith("generating")] == []
 
 
 def test_a_generator_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with TpchGenerator(-1.0) as generator, pytest.raises(InputError, match="data generator failed"):
+    with DataGenerator(TPCH, -1.0) as generator, pytest.raises(InputError, match="data generator failed"):
         generator.finish()
     assert os.listdir(tmp_path / "gpuql" / "tpch") == []
 

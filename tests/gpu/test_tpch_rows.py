@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 import gpuql
-from gpuql.bench.data import tpch_files
+from gpuql.bench.data import suite_files
 from gpuql.bench.queries import load_queries
 from gpuql.bench.rows import difference
+from gpuql.bench.suites import TPCH
 from tests.gpu.tested_device import DEVICE
 
 QUERIES = load_queries("tpch")
@@ -17,7 +18,7 @@ QUERIES = load_queries("tpch")
 
 @pytest.fixture(scope="module", params=["interpreted", "compiled"])
 def engines(request: pytest.FixtureRequest, tpch_scale_factor: float) -> Any:
-    files = tpch_files(tpch_scale_factor, None)
+    files = suite_files(TPCH, tpch_scale_factor, None)
     with (
         gpuql.connect(device=DEVICE, threads=2, tier=request.param) as device,
         gpuql.connect(device="cpu", threads=2, tier="interpreted") as host,

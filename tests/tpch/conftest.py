@@ -6,8 +6,9 @@ import duckdb
 import pytest
 
 import gpuql
-from gpuql.bench.data import tpch_files
+from gpuql.bench.data import suite_files
 from gpuql.bench.queries import load_queries
+from gpuql.bench.suites import TPCH
 
 Rows = list[tuple[Any, ...]]
 
@@ -15,7 +16,7 @@ Rows = list[tuple[Any, ...]]
 @pytest.fixture(scope="session")
 def tables() -> dict[str, Path]:
     """TPC-H at scale 0.01 as Parquet, by table; generated once into the user's cache."""
-    return tpch_files(0.01, None)
+    return suite_files(TPCH, 0.01, None)
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ import time
 from functools import partial
 from typing import Any
 
-from gpuql.bench.data import tpch_files
+from gpuql.bench.data import suite_files
 from gpuql.bench.engines import GpuqlEngine
 from gpuql.bench.queries import load_queries
 from gpuql.bench.report_steps.contract import StepContext, error_text
+from gpuql.bench.suites import TPCH
 from gpuql.bench.timing import time_once
 from gpuql.session import connect
 from gpuql_kernels.codegen.cpu import counter
@@ -24,7 +25,7 @@ def run(context: StepContext) -> None:
     with connect(context.device, context.threads, tier="compiled") as connection:
         engine = GpuqlEngine(connection)
         connection.set_variable("device", "cpu")
-        engine.load(tpch_files(context.scale_factor, context.data_folder), resident=True)
+        engine.load(suite_files(TPCH, context.scale_factor, context.data_folder), resident=True)
         connection.set_variable("device", context.device)
         queries: dict[str, dict[str, Any]] = {}
         for number, sql in load_queries("tpch", context.tpch_queries).items():

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from gpuql.bench.data import tpch_files
+from gpuql.bench.data import suite_files
 from gpuql.bench.engines import GpuqlEngine
 from gpuql.bench.queries import load_queries
 from gpuql.bench.report_steps.contract import StepContext, error_text
 from gpuql.bench.rows import Row, difference
+from gpuql.bench.suites import TPCH
 from gpuql.bench.timing import time_once
 from gpuql.errors import GpuqlError
 from gpuql.execution.metrics import QueryMetrics
@@ -29,7 +30,7 @@ def run(context: StepContext) -> None:
     with connect(context.device, context.threads) as connection:
         engine = GpuqlEngine(connection)
         connection.set_variable("device", "cpu")
-        engine.load(tpch_files(context.scale_factor, context.data_folder), resident=True)
+        engine.load(suite_files(TPCH, context.scale_factor, context.data_folder), resident=True)
         connection.set_variable("device", context.device)
         found: list[dict[str, Any]] = []
         expected: dict[int, list[Row]] = {}

@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gpuql.bench.data import tpch_files
+from gpuql.bench.data import suite_files
 from gpuql.bench.engines import Engine, GpuqlEngine, open_peers
 from gpuql.bench.queries import load_queries
 from gpuql.bench.report_steps.bandwidth import copy_rate
 from gpuql.bench.report_steps.contract import StepContext, error_text
 from gpuql.bench.report_steps.out_of_core import memory_figures
 from gpuql.bench.rows import Row, difference
+from gpuql.bench.suites import TPCH
 from gpuql.bench.timing import median, time_once
 from gpuql.session import connect
 from gpuql_kernels.codegen.background import background
@@ -82,7 +83,7 @@ def _run_peer(context: StepContext, name: str) -> None:
 
 
 def _load(engine: Engine, context: StepContext) -> float:
-    files = tpch_files(context.scale_factor, context.data_folder)
+    files = suite_files(TPCH, context.scale_factor, context.data_folder)
     elapsed = time_once(partial(engine.load, files, resident=True))[1]
     context.say(f"{engine.name} loaded in {elapsed / 1000:.1f} s")
     return elapsed

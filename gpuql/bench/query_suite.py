@@ -1,4 +1,4 @@
-"""``gpuql bench tpch``: all engines must give the same rows before any of them is timed."""
+"""``gpuql bench tpch`` and ``tpcds``: all engines must give the same rows before any of them is timed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gpuql.bench.data import cache_folder, tpch_files
+from gpuql.bench.data import cache_folder, suite_files
 from gpuql.bench.engines import Engine, GpuqlEngine, open_peers
 from gpuql.bench.machine import describe_machine, peak_resident_bytes
 from gpuql.bench.queries import load_queries
 from gpuql.bench.rows import difference
+from gpuql.bench.suites import SUITES, Suite
 from gpuql.bench.timing import geometric_mean, median, time_interleaved, time_once
 from gpuql.session import connect
 from gpuql_kernels.codegen.background import background
@@ -46,10 +47,11 @@ class QueryReport:
     tiers: list[str] = field(default_factory=list)
 
 
-def run_tpch(options: argparse.Namespace, settings: dict[str, str]) -> int:
-    """Run the suite; 1 if some query failed or gave other rows than the first peer."""
-    queries = load_queries("tpch", options.queries)
-    files = tpch_files(options.sf, options.data)
+def run_suite(options: argparse.Namespace, settings: dict[str, str]) -> int:
+    """Run the suite ``options.suite``; 1 if some query failed or gave other rows than the first peer."""
+    suite = SUITES[options.suite]
+    queries = load_queries(suite.name, options.queries)
+    files = suite_files(suite, options.sf, options.data)
     limit: str | None = options.memory_limit
     if limit is not None:
         settings = {**settings, "memory_limit": limit}
@@ -63,7 +65,7 @@ def run_tpch(options: argparse.Namespace, settings: dict[str, str]) -> int:
         for contender in (engine, *peers):
             load = partial(contender.load, files, resident=options.source == "memory")
             load_ms[contender.name] = time_once(load)[1]
-        print(_heading(options, engine, peers, load_ms))
+        print(_heading(suite, options, engine, peers, load_ms))
         reports = []
         for number, sql in queries.items():
             report = measure_query(number, sql, engine, peers, options.runs)
@@ -176,11 +178,16 @@ def _ratio(ours: Measurement, peer: Measurement) -> float | None:
 
 
 def _heading(
-    options: argparse.Namespace, engine: GpuqlEngine, peers: Sequence[Engine], load_ms: dict[str, float]
+    suite: Suite,
+    options: argparse.Namespace,
+    engine: GpuqlEngine,
+    peers: Sequence[Engine],
+    load_ms: dict[str, float],
 ) -> str:
     device = engine.connection.device
     lines = [
-        f"TPC-H scale factor {options.sf:g}, tables in {options.source}, device {device.name} ({device.reason}), "
+        f"{suite.title} scale factor {options.sf:g}, tables in {options.source}, "
+        f"device {device.name} ({device.reason}), "
         f"{engine.connection.settings.threads} threads each, median of {options.runs} runs",
         "loaded in " + ", ".join(f"{name} {elapsed / 1000:.1f} s" for name, elapsed in load_ms.items()),
     ]
@@ -243,7 +250,7 @@ def _write_json(
     reports: Sequence[QueryReport],
 ) -> None:
     document = {
-        "suite": "tpch",
+        "suite": options.suite,
         "scale_factor": options.sf,
         "source": options.source,
         "device": engine.connection.device.name,
