@@ -187,6 +187,12 @@ MAX_SERIES_ROWS: Annotated[
     "bound: rows of a series are constants of the plan",
     "Rows that range() and generate_series() may give.",
 ] = 1_000_000
+MAX_GROUPING_SETS: Annotated[
+    int,
+    "sets",
+    "bound: each set is a part of the plan, and CUBE doubles them with each key",
+    "Grouping sets of one GROUP BY.",
+] = 4_096
 MAX_VIEW_DEPTH: Annotated[
     int,
     "views",

@@ -11,10 +11,17 @@ from gpuql_planner.errors import BinderError
 from gpuql_planner.functions import as_condition, make_aggregate
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
 from gpuql_planner.logical.visit import references
-from gpuql_planner.types import DOUBLE
+from gpuql_planner.types import BIGINT, DOUBLE
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_expressions import ExpressionBinder
+
+
+#: Function of the call that GROUPING(...) is until the grouping step replaces it.
+GROUPING = "grouping"
+
+_GROUPING_NAMES = frozenset((GROUPING, "grouping_id"))
+_MAX_GROUPING_ARGUMENTS = 63  # bits of a BIGINT without its sign
 
 
 @dataclass
@@ -46,6 +53,22 @@ def bind_aggregate(binder: ExpressionBinder, node: exp.Expr) -> Expression:
         binder.inside_aggregate = False
     _reject_outer_aggregate(binder, call, node)
     return call
+
+
+def is_grouping(node: exp.Expr) -> bool:
+    """Whether a call is one of GROUPING or GROUPING_ID."""
+    return isinstance(node, exp.Anonymous) and str(node.name).lower() in _GROUPING_NAMES
+
+
+def bind_grouping_call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    """``GROUPING(a, b)``: which of its arguments the row's grouping set does not have."""
+    if not binder.aggregates:
+        raise binder.context.error(BinderError, "GROUPING needs a GROUP BY", node)
+    if not 1 <= len(node.expressions) <= _MAX_GROUPING_ARGUMENTS:
+        raise binder.context.error(
+            BinderError, f"GROUPING takes 1 to {_MAX_GROUPING_ARGUMENTS} arguments", node
+        )
+    return AggregateCall(GROUPING, tuple(binder.bind(part) for part in node.expressions), BIGINT)
 
 
 def _bind_spelled(binder: ExpressionBinder, spelled: _Spelled, node: exp.Expr) -> AggregateCall:

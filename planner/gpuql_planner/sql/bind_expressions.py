@@ -29,7 +29,7 @@ from gpuql_planner.functions import (
 )
 from gpuql_planner.functions.temporal import VOLATILE_FUNCTIONS
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
-from gpuql_planner.sql.bind_aggregates import bind_aggregate
+from gpuql_planner.sql.bind_aggregates import bind_aggregate, bind_grouping_call, is_grouping
 from gpuql_planner.sql.bind_constants import (
     bind_adjacent_texts,
     bind_boolean,
@@ -409,6 +409,8 @@ def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     name = str(node.name)
     if is_aggregate_function(name):
         return bind_aggregate(binder, node)
+    if is_grouping(node):
+        return bind_grouping_call(binder, node)
     if not is_scalar_function(name):
         raise binder.context.error(
             CatalogError,

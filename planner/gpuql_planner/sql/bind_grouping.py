@@ -14,13 +14,22 @@ from gpuql_planner.logical.expressions import (
     Attribute,
     AttributeRef,
     Expression,
+    Literal,
 )
 from gpuql_planner.logical.nodes import Aggregate, LogicalNode
 from gpuql_planner.logical.visit import map_children, references, substitute, walk
+from gpuql_planner.sql.bind_aggregates import GROUPING
 from gpuql_planner.sql.bind_expressions import ExpressionBinder
 from gpuql_planner.sql.bind_order import output_position
 from gpuql_planner.sql.column_names import column_name
 from gpuql_planner.sql.context import BindContext
+from gpuql_planner.sql.grouping_sets import (
+    GroupedColumns,
+    KeySet,
+    has_grouping_sets,
+    key_sets,
+    plan_grouping_sets,
+)
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.sql.select_list import SelectItem
 
@@ -41,6 +50,9 @@ class Grouping:
         self.context, self.scope = context, scope
         self.keys: dict[Expression, Attribute] = {}
         self.aggregates: dict[AggregateCall, Attribute] = {}
+        #: Of GROUPING SETS, ROLLUP and CUBE: the keys of each set. The rows of one lack the keys of others.
+        self.sets: list[KeySet] | None = None
+        self.groupings: dict[KeySet, Attribute] = {}
         self._local = {*scope.attributes(), *scope.merged.values(), *scope.replaced.values()}
 
     def add_keys(self, group: exp.Group, items: Sequence[SelectItem], binder: ExpressionBinder) -> None:
@@ -50,41 +62,39 @@ class Grouping:
             for item in items:
                 if item.node is None or not contains_aggregate(item.node):
                     self._add_item(item, binder)
-        for node in group.expressions:
-            if isinstance(node, (exp.Rollup, exp.Cube, exp.GroupingSets)):
-                raise self.context.unsupported("GROUPING SETS, ROLLUP and CUBE", node)
-            if isinstance(node, exp.Tuple):
-                for part in node.expressions:
-                    self._add_node(part, items, binder)
-            else:
-                self._add_node(node, items, binder)
+        if has_grouping_sets(group.expressions):
+            self.sets = []
+        sets = key_sets(self.context, group.expressions, lambda node: self._add_node(node, items, binder))
+        if self.sets is not None:
+            self.sets = sets
 
-    def _add_node(self, node: exp.Expr, items: Sequence[SelectItem], binder: ExpressionBinder) -> None:
+    def _add_node(self, node: exp.Expr, items: Sequence[SelectItem], binder: ExpressionBinder) -> Expression:
         position = None
         if not (isinstance(node, exp.Literal) and node.is_string):
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
             name = "key" if self.context.has_slots(node) else column_name(node)
-            self._add(binder.bind(node), name)
-        else:
-            self._add_item(items[position], binder)
+            return self._add(binder.bind(node), name)
+        return self._add_item(items[position], binder)
 
-    def _add_item(self, item: SelectItem, binder: ExpressionBinder) -> None:
+    def _add_item(self, item: SelectItem, binder: ExpressionBinder) -> Expression:
         if item.attribute is not None:
-            self._add(AttributeRef(item.attribute), item.name)
-        elif item.node is not None:
-            self._add(binder.bind(item.node), item.name)
+            return self._add(AttributeRef(item.attribute), item.name)
+        assert item.node is not None, "a select item is a column of * or an expression"
+        return self._add(binder.bind(item.node), item.name)
 
-    def _add(self, key: Expression, name: str) -> None:
-        if isinstance(key, AttributeRef):
+    def _add(self, key: Expression, name: str) -> Expression:
+        if isinstance(key, AttributeRef) and self.sets is None:
             self.keys.setdefault(key, key.attribute)
         else:
             self.keys.setdefault(key, Attribute.fresh(name, key.dtype))
+        return key
 
     def rewrite(self, expression: Expression, node: exp.Expr) -> Expression:
         """``expression`` over the outputs of the aggregation; BinderError if it needs a column that is no key."""
-        rewritten = self._replace(expression)
-        allowed = {*self.keys.values(), *self.aggregates.values()}
+        with self.context.locating(node):
+            rewritten = self._replace(expression)
+        allowed = {*self.keys.values(), *self.aggregates.values(), *self.groupings.values()}
         for attribute in references(rewritten):
             if attribute in self._local and attribute not in allowed:
                 direct = any(part == AttributeRef(attribute) for part in walk(rewritten))
@@ -100,6 +110,8 @@ class Grouping:
         key = self.keys.get(expression)
         if key is not None:
             return AttributeRef(key)
+        if isinstance(expression, AggregateCall) and expression.function == GROUPING:
+            return self._grouping(expression)
         if isinstance(expression, AggregateCall):
             attribute = self.aggregates.get(expression)
             if attribute is None:
@@ -110,6 +122,18 @@ class Grouping:
             mapping = {a: AttributeRef(k) for e, k in self.keys.items() for a in _plain(e) if a != k}
             expression = substitute(expression, mapping)
         return map_children(expression, self._replace)
+
+    def _grouping(self, call: AggregateCall) -> Expression:
+        """GROUPING(...) as a column of the aggregation; a constant if there is one set only."""
+        for argument in call.arguments:
+            if argument not in self.keys:
+                raise BinderError("argument of GROUPING must be a key of GROUP BY")
+        if self.sets is None:
+            return Literal(0, call.type)
+        attribute = self.groupings.get(call.arguments)
+        if attribute is None:
+            attribute = self.groupings[call.arguments] = Attribute.fresh(GROUPING, call.type, nullable=False)
+        return AttributeRef(attribute)
 
     def _not_grouped(self, attribute: Attribute, node: exp.Expr) -> BinderError:
         return self.context.error(
@@ -129,6 +153,9 @@ class Grouping:
 
     def aggregate(self, plan: LogicalNode) -> LogicalNode:
         """The aggregation over ``plan``."""
+        if self.sets is not None:
+            columns = GroupedColumns(self.keys, self.aggregates, self.groupings)
+            return plan_grouping_sets(plan, self.sets, columns)
         keys = tuple((attribute, key) for key, attribute in self.keys.items())
         calls = tuple((attribute, call) for call, attribute in self.aggregates.items())
         return Aggregate(plan, keys, calls)

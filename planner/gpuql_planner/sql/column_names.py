@@ -123,6 +123,8 @@ def _written_call(node: exp.Anonymous) -> str:
     arguments = list(node.expressions)
     if name == "count" and (not arguments or isinstance(arguments[0], exp.Star)):
         return "count_star()"
+    if name in ("grouping", "grouping_id"):
+        return f"GROUPING({_list(arguments)})"
     return f"{'COALESCE' if name in ('coalesce', 'ifnull') else name}({_list(arguments)})"
 
 

@@ -33,6 +33,11 @@ ErrorType = TypeVar("ErrorType", bound=GpuqlError)
 Parameters = Sequence[object] | Mapping[str, object] | None
 
 
+def next_shared_key() -> int:
+    """A key for a ``Shared`` that no other has."""
+    return next(_shared_keys)
+
+
 @dataclass
 class CommonTable:
     """A WITH query: its tree, the environment it was written in, and the plan once bound for sharing."""
@@ -49,7 +54,7 @@ class CommonTable:
 
     def new_key(self) -> int:
         """Number that all uses of this definition share."""
-        self.key = next(_shared_keys)
+        self.key = next_shared_key()
         return self.key
 
 
