@@ -187,6 +187,12 @@ MAX_SERIES_ROWS: Annotated[
     "bound: rows of a series are constants of the plan",
     "Rows that range() and generate_series() may give.",
 ] = 1_000_000
+MAX_GROUPING_ARGUMENTS: Annotated[
+    int,
+    "arguments",
+    "bound: bits of a BIGINT without its sign",
+    "Arguments of GROUPING.",
+] = 63
 MAX_GROUPING_SETS: Annotated[
     int,
     "sets",

@@ -95,7 +95,7 @@ WRONG: list[tuple[str, type[GpuqlError], str]] = [
         NotSupportedError,
         "recursive",
     ),
-    ("SELECT i FROM t GROUP BY ROLLUP (^i)", NotSupportedError, "ROLLUP"),
+    ("SELECT i, ^s FROM t GROUP BY ROLLUP (i)", BinderError, "any_value(s)"),
     ("SELECT i FROM t QUALIFY ^i = 1", NotSupportedError, "QUALIFY"),
     ("SELECT [^1, 2]", NotSupportedError, "lists"),
     ("SELECT * FROM t ASOF JOIN ^u ON t.i >= u.i", NotSupportedError, "ASOF JOIN"),

@@ -11,6 +11,7 @@ from gpuql_planner.errors import BinderError
 from gpuql_planner.functions import as_condition, make_aggregate
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
 from gpuql_planner.logical.visit import references
+from gpuql_planner.thresholds import MAX_GROUPING_ARGUMENTS
 from gpuql_planner.types import BIGINT, DOUBLE
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 GROUPING = "grouping"
 
 _GROUPING_NAMES = frozenset((GROUPING, "grouping_id"))
-_MAX_GROUPING_ARGUMENTS = 63  # bits of a BIGINT without its sign
 
 
 @dataclass
@@ -61,12 +61,12 @@ def is_grouping(node: exp.Expr) -> bool:
 
 
 def bind_grouping_call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
-    """``GROUPING(a, b)``: which of its arguments the row's grouping set does not have."""
+    """``GROUPING(a, b)``: which arguments, or keys if none are given, the row's grouping set lacks."""
     if not binder.aggregates:
         raise binder.context.error(BinderError, "GROUPING needs a GROUP BY", node)
-    if not 1 <= len(node.expressions) <= _MAX_GROUPING_ARGUMENTS:
+    if len(node.expressions) > MAX_GROUPING_ARGUMENTS:
         raise binder.context.error(
-            BinderError, f"GROUPING takes 1 to {_MAX_GROUPING_ARGUMENTS} arguments", node
+            BinderError, f"GROUPING takes at most {MAX_GROUPING_ARGUMENTS} arguments", node
         )
     return AggregateCall(GROUPING, tuple(binder.bind(part) for part in node.expressions), BIGINT)
 

@@ -130,9 +130,10 @@ class Grouping:
                 raise BinderError("argument of GROUPING must be a key of GROUP BY")
         if self.sets is None:
             return Literal(0, call.type)
-        attribute = self.groupings.get(call.arguments)
+        arguments = call.arguments or tuple(self.keys)
+        attribute = self.groupings.get(arguments)
         if attribute is None:
-            attribute = self.groupings[call.arguments] = Attribute.fresh(GROUPING, call.type, nullable=False)
+            attribute = self.groupings[arguments] = Attribute.fresh(GROUPING, call.type, nullable=False)
         return AttributeRef(attribute)
 
     def _not_grouped(self, attribute: Attribute, node: exp.Expr) -> BinderError:

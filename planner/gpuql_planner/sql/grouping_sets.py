@@ -29,7 +29,7 @@ from gpuql_planner.logical.visit import free_attributes, references, substitute,
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.context import BindContext, next_shared_key
 from gpuql_planner.thresholds import MAX_GROUPING_SETS
-from gpuql_planner.types import BIGINT
+from gpuql_planner.types import BIGINT, DOUBLE
 
 #: A set of grouping keys, in the order in which they are written.
 KeySet = tuple[Expression, ...]
@@ -116,8 +116,10 @@ def grouping_number(arguments: KeySet, keys: Iterable[Expression]) -> int:
 
 def plan_grouping_sets(source: LogicalNode, sets: Sequence[KeySet], columns: GroupedColumns) -> LogicalNode:
     """The union of ``source`` grouped by each set; outputs are keys, aggregates, groupings."""
-    calls = tuple(columns.aggregates)
+    calls = tuple(dict.fromkeys(part for call in columns.aggregates for part in _parts(call)))
     parents = _parents(sets, calls, source)
+    if not any(parent is not None for parent in parents):
+        calls = tuple(columns.aggregates)
     readers = sum(parent is None for parent in parents)
     inputs = _Input(source, readers)
     levels: list[_Level | None] = [None] * len(sets)
@@ -155,6 +157,29 @@ def _parents(sets: Sequence[KeySet], calls: Sequence[AggregateCall], source: Log
         ]
         found.append(min(larger, key=lambda other: (len(contents[other]), other), default=None))
     return found
+
+
+def _parts(call: AggregateCall) -> tuple[AggregateCall, ...]:
+    """Aggregates that merge, from which the call's value follows; the call itself where there are none."""
+    if not _is_average(call):
+        return (call,)
+    return tuple(replace(call, function=part.function, type=part.type) for part in _sum_and_count(call))
+
+
+def _is_average(call: AggregateCall) -> bool:
+    return call.function == "avg" and not call.distinct and call.arguments[0].dtype.is_numeric
+
+
+def _sum_and_count(call: AggregateCall) -> tuple[AggregateCall, AggregateCall]:
+    return make_aggregate("sum", call.arguments), make_aggregate("count", call.arguments)
+
+
+def _value(call: AggregateCall, parts: dict[AggregateCall, Attribute]) -> Expression:
+    """The value of an aggregate from the columns of a level."""
+    if call in parts:
+        return AttributeRef(parts[call])
+    total, count = (coerce(AttributeRef(parts[part]), DOUBLE) for part in _parts(call))
+    return coerce(Call("divide", (total, count), DOUBLE), call.type)
 
 
 def _can_merge(call: AggregateCall) -> bool:
@@ -276,7 +301,7 @@ def _branch(level: _Level, keys: KeySet, columns: GroupedColumns) -> LogicalNode
         value = Literal(None, output.dtype) if present is None else AttributeRef(present)
         items.append((Attribute.fresh(output.name, output.dtype), value))
     items.extend(
-        (Attribute.fresh(output.name, output.dtype), AttributeRef(below.aggregates[call]))
+        (Attribute.fresh(output.name, output.dtype), _value(call, below.aggregates))
         for call, output in columns.aggregates.items()
     )
     items.extend(
