@@ -33,6 +33,10 @@ def column_to_arrow(column: Column) -> Any:
     validity = None if column.validity is None else on_host(column.validity)
     if column.strings is not None and dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
         return _strings(column, validity)
+    if dtype.is_nested:
+        from gpuql.columnar.arrow_nested import nested_to_arrow
+
+        return nested_to_arrow(column)
     values = on_host(column.values)
     if dtype.id is TypeId.BOOLEAN:
         data = np.packbits(values.astype(np.bool_, copy=False), bitorder="little")

@@ -35,6 +35,10 @@ def column_from_arrow(array: Any, name: str = "") -> Column:
     num_rows = len(array)
     if num_rows == 0 or array.null_count == num_rows:
         return null_column(dtype, num_rows)
+    if dtype.is_nested:
+        from gpuql.columnar.arrow_nested import nested_from_arrow
+
+        return nested_from_arrow(array, dtype, name)
     if dtype.id is TypeId.BLOB:
         return strings_from_arrow(array, dtype)
     if dtype.id is TypeId.VARCHAR:

@@ -67,8 +67,19 @@ _TO_ARROW: dict[TypeId, Any] = {
 }
 
 
+def is_list(arrow_type: Any) -> bool:
+    """A list of any layout; no map."""
+    return bool(
+        pat.is_list(arrow_type)
+        or pat.is_large_list(arrow_type)
+        or pat.is_fixed_size_list(arrow_type)
+        or pat.is_list_view(arrow_type)
+        or pat.is_large_list_view(arrow_type)
+    )
+
+
 def type_from_arrow(arrow_type: Any, column_name: str = "") -> DataType:
-    """SQL type of an Arrow type. Errors: NotSupportedError, naming the column, for nested and other types."""
+    """SQL type of an Arrow type. Errors: NotSupportedError, naming the column, for types that SQL has no name for."""
     simple = _SIMPLE.get(arrow_type)
     if simple is not None:
         return simple
@@ -88,6 +99,14 @@ def type_from_arrow(arrow_type: Any, column_name: str = "") -> DataType:
         return types.BLOB
     if isinstance(arrow_type, pa.BaseExtensionType):
         return type_from_arrow(arrow_type.storage_type, column_name)
+    if pat.is_map(arrow_type):
+        key, value = arrow_type.key_type, arrow_type.item_type
+        return types.map_of(type_from_arrow(key, column_name), type_from_arrow(value, column_name))
+    if is_list(arrow_type):
+        return types.list_of(type_from_arrow(arrow_type.value_type, column_name))
+    if pat.is_struct(arrow_type) and arrow_type.num_fields:
+        fields = [arrow_type.field(place) for place in range(arrow_type.num_fields)]
+        return types.struct_of((field.name, type_from_arrow(field.type, column_name)) for field in fields)
     raise NotSupportedError(f"column type is not supported: {arrow_type} (column {column_name})")
 
 
@@ -96,7 +115,16 @@ def type_to_arrow(dtype: DataType) -> Any:
 
     Decimal128(38, 0)).
     """
-    return pa.decimal128(dtype.width, dtype.scale) if dtype.is_decimal else _TO_ARROW[dtype.id]
+    if dtype.is_decimal:
+        return pa.decimal128(dtype.width, dtype.scale)
+    if not dtype.is_nested:
+        return _TO_ARROW[dtype.id]
+    parts = [type_to_arrow(part) for _, part in dtype.fields]
+    if dtype.id is TypeId.LIST:
+        return pa.list_(parts[0])
+    if dtype.id is TypeId.MAP:
+        return pa.map_(*parts)
+    return pa.struct([(name, part) for (name, _), part in zip(dtype.fields, parts, strict=True)])
 
 
 def fields_from_schema(schema: Any) -> tuple[Field, ...]:

@@ -36,6 +36,9 @@ NATURAL_DTYPE: dict[TypeId, type] = {
     TypeId.DECIMAL: np.int64,
     TypeId.VARCHAR: np.int32,
     TypeId.BLOB: np.int32,
+    TypeId.LIST: np.int32,
+    TypeId.STRUCT: np.int32,
+    TypeId.MAP: np.int32,
 }
 
 
@@ -82,7 +85,7 @@ class Column:
         (n, 3): months, days, microseconds. Rows that are NULL hold any value of the right dtype (a position
         into ``strings`` is in range, or ``strings`` is empty).
     validity : bool, shape (n,), True where not NULL; None if no row is NULL.
-    strings : what positions of VARCHAR and BLOB point into, else None.
+    strings : what positions of VARCHAR, BLOB and nested types (see ``gpuql.columnar.nested``) point into, else None.
     bounds : inclusive range that contains every non-NULL stored integer (conservative), or None if unknown.
         For strings: None.
     """

@@ -14,12 +14,12 @@ from gpuql.columnar.column import NATURAL_DTYPE, Array, Column, StringArray
 from gpuql.columnar.strings import entry_bytes, narrow_positions, on_host, sorted_dictionary
 from gpuql_planner.errors import ConversionError, OutOfRangeError
 from gpuql_planner.logical.expressions import Interval
-from gpuql_planner.types import VARCHAR, DataType, TypeId
+from gpuql_planner.types import BYTE_TYPES, VARCHAR, DataType, TypeId
 
 EPOCH_DATE = datetime.date(1970, 1, 1)
 EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
-_STRING_TYPES = (TypeId.VARCHAR, TypeId.BLOB)
+_STRING_TYPES = BYTE_TYPES
 
 
 def stored_value(value: Any, dtype: DataType) -> Any:
@@ -113,6 +113,10 @@ def literal_column(value: Any, dtype: DataType, num_rows: int, *, xp: Any = np) 
     """``num_rows`` times one Python value (None is NULL)."""
     if value is None:
         return null_column(dtype, num_rows, xp=xp)
+    if dtype.is_nested:
+        from gpuql.columnar.nested import device_column
+
+        return device_column(xp, column_from_python([value], dtype).take(np.zeros(num_rows, np.int64)))
     stored = stored_value(value, dtype)
     if dtype.id in _STRING_TYPES:
         return Column(dtype, xp.zeros(num_rows, dtype=np.int8), None, _strings_on(xp, [stored]))
@@ -150,6 +154,10 @@ def column_from_python(values: Sequence[Any], dtype: DataType) -> Column:
     present = [value is not None for value in values]
     if not any(present):
         return null_column(dtype, len(values))
+    if dtype.is_nested:
+        from gpuql.columnar.nested_python import nested_from_python
+
+        return nested_from_python(values, dtype)
     validity = None if all(present) else np.array(present, dtype=np.bool_)
     stored = [None if value is None else stored_value(value, dtype) for value in values]
     some = next(value for value in stored if value is not None)
@@ -173,10 +181,14 @@ def strings_from_python(values: Sequence[str | None]) -> Column:
 
 
 def column_to_python(column: Column) -> list[Any]:
-    """Values as Python objects: int, float, bool, Decimal, str, bytes, date, time, datetime, Interval, None.
+    """Values as Python objects: int, float, bool, Decimal, str, bytes, date, time, datetime, Interval, list, dict.
 
     Errors: OutOfRangeError for a date or timestamp outside the years 1 to 9999, which Python cannot express.
     """
+    if column.dtype.is_nested:
+        from gpuql.columnar.nested_python import nested_to_python
+
+        return nested_to_python(column)
     if column.strings is not None and column.dtype.id in _STRING_TYPES:
         plain = _string_values(column)
     elif column.dtype.id is TypeId.INTERVAL:

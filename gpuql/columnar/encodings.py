@@ -15,7 +15,7 @@ from gpuql.columnar.column import Column
 from gpuql.columnar.compressed import compress_column
 from gpuql.columnar.construct import narrowest_dtype, null_column
 from gpuql.columnar.strings import is_row_by_row, on_host
-from gpuql_planner.types import TypeId
+from gpuql_planner.types import BLOB, TypeId
 
 
 def encode_column(column: Column) -> Column:
@@ -36,7 +36,7 @@ def narrow_column(column: Column) -> Column:
         return null_column(column.dtype, len(column))
     if len(column) == 0:
         return null_column(column.dtype, 0)
-    if column.dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+    if column.dtype.is_bytes:
         return _encode_strings(column)
     if column.dtype.is_float or column.dtype.id in (TypeId.BOOLEAN, TypeId.INTERVAL):
         return Column(column.dtype, np.ascontiguousarray(values), validity)
@@ -61,6 +61,9 @@ def _encode_integers(column: Column) -> Column:
 
 
 def _encode_strings(column: Column) -> Column:
+    if column.dtype.is_nested:
+        plain = _encode_strings(Column(BLOB, column.values, column.validity, column.strings))
+        return Column(column.dtype, plain.values, plain.validity, plain.strings)
     strings = column.strings
     assert strings is not None, "a string column has strings"
     if strings.unique and strings.sorted and len(strings) <= len(column):

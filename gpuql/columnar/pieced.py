@@ -19,9 +19,7 @@ from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.construct import narrowest_dtype, null_column
 from gpuql.columnar.parts import stored_arrays, string_bytes
 from gpuql.columnar.strings import narrow_positions, on_host
-from gpuql_planner.types import DataType, TypeId
-
-_STRINGS = (TypeId.VARCHAR, TypeId.BLOB)
+from gpuql_planner.types import DataType
 
 
 class Piece(Protocol):
@@ -75,7 +73,7 @@ class Form:
 
     def conform(self, column: Column) -> Column:
         """The rows in this form, decoded if they were runs or offsets."""
-        if self.dtype.id in _STRINGS:
+        if self.dtype.is_bytes:
             return self._strings(column)
         if self.bounds is None or column.bounds is None:
             return column

@@ -54,7 +54,7 @@ def column_statistics(column: Column) -> ColumnStatistics:
         )
     values = on_host(column.values)
     valid = values if null_count == 0 else values[validity]
-    if column.dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+    if column.dtype.is_bytes:
         return _of_strings(column, valid, null_count)
     if column.dtype.id is TypeId.INTERVAL:
         return ColumnStatistics(null_count=null_count, average_bytes=24.0)

@@ -8,7 +8,6 @@ from gpuql.columnar.arrow_dictionary import GrowingDictionary
 from gpuql.columnar.arrow_strings import string_array_to_arrow
 from gpuql.columnar.column import Column
 from gpuql.columnar.pieced import Form, has_nulls_only
-from gpuql_planner.types import TypeId
 
 
 class SteadyForms:
@@ -26,7 +25,7 @@ class SteadyForms:
         """
         if has_nulls_only(column) or not len(column):
             return column
-        if column.dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+        if column.dtype.is_bytes:
             return self._with_shared_strings(name, column)
         if column.bounds is None:
             return column

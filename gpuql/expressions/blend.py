@@ -23,7 +23,7 @@ def blend(
     columns = [otherwise, *(column for _, column in choices)]
     masks = [match_length(xp, mask, num_rows) for mask, _ in choices]
     validity = _blend_validity(xp, columns, masks, num_rows)
-    if dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+    if dtype.is_bytes:
         return _blend_strings(xp, dtype, columns, masks, validity, num_rows)
     known: ranges.Range | None = None
     present = [column for column in columns if not is_null_constant(column)]

@@ -43,6 +43,10 @@ def evaluate_cast(
     xp = context.xp
     if source.id is TypeId.NULL:
         return null_column(dtype, len(column.values), xp=xp)
+    if source.is_nested or dtype.is_nested:
+        from gpuql.expressions.nested_cast import cast_nested
+
+        return cast_nested(column, dtype, context, try_=try_)
     if source.id in _TEXT or dtype.id in _TEXT:
         from gpuql.expressions import cast_text
 

@@ -49,7 +49,7 @@ def null_constant(xp: Any, dtype: DataType) -> Column:
     """One NULL row of ``dtype``."""
     shape: tuple[int, ...] = (1, 3) if dtype.id is TypeId.INTERVAL else (1,)
     strings = None
-    if dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+    if dtype.is_bytes:
         strings = StringArray(xp.zeros(2, xp.int64), xp.zeros(0, xp.uint8), unique=True, sorted=True)
     values = xp.zeros(shape, NATURAL_DTYPE[dtype.id])
     return Column(dtype, values, xp.zeros(1, bool), strings, (0, 0) if dtype.limits is not None else None)

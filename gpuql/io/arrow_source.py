@@ -38,7 +38,7 @@ def table_from_object(name: str, value: object) -> ResidentTable:
     Takes a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, anything with the Arrow C stream or
     array interface (polars, pandas, DuckDB results, ...), a polars LazyFrame (collected), a structured or
     plain NumPy array, a mapping of names to one-dimensional arrays or lists, and a list of mappings. Streams
-    are used up. Errors: NotSupportedError for other objects and nested columns; ConversionError for values of
+    are used up. Errors: NotSupportedError for other objects; ConversionError for values of
     mixed types.
     """
     try:

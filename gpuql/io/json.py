@@ -133,8 +133,8 @@ def open_json(
     """Open JSON files (plain or gzip); a key that an object lacks is NULL.
 
     Numbers are BIGINT or DOUBLE; text that is a date or timestamp throughout a column becomes one, as in
-    DuckDB. ``format`` is "auto", "newline_delimited" or "array". Errors: InputError for malformed files,
-    NotSupportedError for nested values, ConversionError for keys whose values have types that do not fit
+    DuckDB, but inside of arrays and objects it stays text. ``format`` is "auto", "newline_delimited" or "array".
+    Errors: InputError for malformed files, ConversionError for keys whose values have types that do not fit
     together.
     """
     if format not in ("auto", "newline_delimited", "array"):
@@ -183,18 +183,16 @@ class _Keys:
     @property
     def schema(self) -> Any:
         """Arrow type by key, as the values are to be read."""
-        return pa.schema(
-            [(key, pa.string() if pat.is_null(known) else known) for key, known in self.arrow_types.items()]
-        )
+        return pa.schema([(key, _without_nulls(known)) for key, known in self.arrow_types.items()])
 
     def dtypes(self) -> dict[str, DataType]:
-        """SQL type by key. Errors: NotSupportedError for nested values."""
+        """SQL type by key."""
         return {
             key: types.DATE
             if pat.is_timestamp(known) and self._only_dates[key]
             else types.TIMESTAMP
             if pat.is_timestamp(known)
-            else type_from_arrow(known, key)
+            else type_from_arrow(_without_nulls(known), key)
             for key, known in self.arrow_types.items()
         }
 
@@ -215,12 +213,34 @@ def _joined_type(known: Any, found: Any, key: str, path: str) -> Any:
     numbers = {pa.int64(), pa.float64()}
     if {known, found} == numbers:
         return pa.float64()
+    if pat.is_list(known) and pat.is_list(found):
+        return pa.list_(_joined_type(known.value_type, found.value_type, key, path))
+    if pat.is_struct(known) and pat.is_struct(found):
+        parts = {field.name: field.type for field in known}
+        for field in found:
+            parts[field.name] = _joined_type(parts.get(field.name, pa.null()), field.type, key, path)
+        return pa.struct(list(parts.items()))
     texts = [pat.is_timestamp(one) or pat.is_string(one) for one in (known, found)]
     if all(texts):
         return pa.string() if pa.string() in (known, found) else pa.timestamp("ns")
     raise ConversionError(
         f"key has values of types that do not fit together: {key} ({path}: {known}, {found})"
     )
+
+
+def _without_nulls(known: Any) -> Any:
+    """The type with text where nothing is known of it, and where the parser takes nested text for timestamps."""
+    if pat.is_null(known):
+        return pa.string()
+    if pat.is_list(known):
+        return pa.list_(_nested_part(known.value_type))
+    if pat.is_struct(known):
+        return pa.struct([(field.name, _nested_part(field.type)) for field in known])
+    return known
+
+
+def _nested_part(known: Any) -> Any:
+    return pa.string() if pat.is_timestamp(known) else _without_nulls(known)
 
 
 def _tables(path: str, form: str, block_bytes: int, schema: Any) -> Iterator[Any]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-import pyarrow.types as pat
 
 from gpuql.columnar.arrow_dictionary import GrowingDictionary
 from gpuql.columnar.arrow_types import fields_from_schema, type_from_arrow, unique_names
@@ -21,7 +20,7 @@ from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, read
 from gpuql.io.hive import partition_columns
 from gpuql.io.parquet_decode import ColumnForm, Span, decode, spans_of, stream_spans
 from gpuql.io.parquet_footer import chunk_range, combined, dictionary_entries
-from gpuql.io.parquet_source import ParquetSource, SourceReaders, source_readers
+from gpuql.io.parquet_source import ParquetSource, SourceReaders, num_leaves, source_readers
 from gpuql.io.pruning import ValueRange, cannot_match
 from gpuql.thresholds import PARQUET_DECODING_COPIES
 from gpuql_planner.catalog import ColumnStatistics, Field
@@ -142,6 +141,8 @@ class ParquetTable:
         if form.is_string:
             coded = all(source.is_dictionary_coded(name) for source in self.sources)
             return self._stored_bytes(name) + int(self.num_rows) * (2 if coded else _POSITION_BYTES)
+        if form.dtype.is_nested:
+            return 2 * self._stored_bytes(name) + int(self.num_rows) * _POSITION_BYTES
         if form.bounds is not None:
             narrow = narrowest_dtype(*form.bounds, form.dtype)
             return int(self.num_rows * (16 if narrow is None else narrow.itemsize))
@@ -250,7 +251,7 @@ def open_parquet(
     Columns are found by name, with the first file's schema; with ``union_by_name`` the table has the columns
     of all files and NULL where a file lacks one. Partition values in paths become columns unless
     ``hive_partitioning`` is false. ``filename`` adds a column with the path of each row. Errors: InputError
-    for anything unreadable, NotSupportedError for nested columns.
+    for anything unreadable, NotSupportedError for types that SQL has no name for.
     """
     paths = expand(patterns, EXTENSIONS)
     opened = [_open(path) for path in paths]
@@ -320,14 +321,8 @@ def _source(
             type_from_arrow(field.type, written)
             leaf_of[known] = leaf
             arrow_types[known] = field.type
-        leaf += _num_leaves(field.type)
+        leaf += num_leaves(field.type)
     return ParquetSource(identity, metadata, schema, leaf_of, arrow_types, partition)
-
-
-def _num_leaves(arrow_type: Any) -> int:
-    if pat.is_dictionary(arrow_type) or not arrow_type.num_fields:
-        return 1
-    return sum(_num_leaves(arrow_type.field(i).type) for i in range(arrow_type.num_fields))
 
 
 def _union_fields(schemas: Sequence[Any]) -> dict[str, Field]:

@@ -20,7 +20,7 @@ def chunk_range(metadata: Any, row_group: int, leaf: int, arrow_type: Any, dtype
     column = metadata.row_group(row_group).column(leaf)
     num_rows = metadata.row_group(row_group).num_rows
     statistics = column.statistics if column.is_stats_set else None
-    if statistics is None:
+    if statistics is None or dtype.is_nested:  # a leaf's range and NULLs are not those of the rows
         return ValueRange(num_rows=num_rows)
     null_count = statistics.null_count if statistics.has_null_count else None
     if not statistics.has_min_max or not _trustworthy(arrow_type, dtype):

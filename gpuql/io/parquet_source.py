@@ -42,11 +42,18 @@ class ParquetSource:
         """Bytes of a column in the file before compression; 0 if it is not there."""
         known = self._bytes.get(name)
         if known is None:
-            leaf = self.leaf_of.get(name)
-            groups = range(0 if leaf is None else self.metadata.num_row_groups)
-            known = sum(self.metadata.row_group(g).column(leaf).total_uncompressed_size for g in groups)
+            known = sum(
+                self.metadata.row_group(group).column(leaf).total_uncompressed_size
+                for group in range(self.metadata.num_row_groups)
+                for leaf in self.leaves(name)
+            )
             self._bytes[name] = known
         return known
+
+    def leaves(self, name: str) -> list[int]:
+        """Places of a column's parts in the file: one, or more of a nested column; none if it is not there."""
+        leaf = self.leaf_of.get(name)
+        return [] if leaf is None else list(range(leaf, leaf + num_leaves(self.arrow_types[name])))
 
     def is_dictionary_coded(self, name: str) -> bool:
         """Whether a string column is stored as codes throughout, as far as its size tells."""
@@ -65,6 +72,13 @@ class ParquetSource:
         return pq.read_metadata(io.BytesIO(footer.getvalue().replace(_ARROW_SCHEMA_KEY, _OTHER_KEY)))
 
 
+def num_leaves(arrow_type: Any) -> int:
+    """Parts that a column of the type has in a file."""
+    if pat.is_dictionary(arrow_type) or not arrow_type.num_fields:
+        return 1
+    return sum(num_leaves(arrow_type.field(i).type) for i in range(arrow_type.num_fields))
+
+
 class SourceReaders:
     """Open files of one read, one of each kind a thread. To be closed when no thread reads any more."""
 
@@ -79,7 +93,7 @@ class SourceReaders:
         with reading(path):
             file = self._file(source, name, coded=coded)
             read = file.reader.read_row_groups(
-                list(groups), column_indices=[source.leaf_of[name]], use_threads=False
+                list(groups), column_indices=source.leaves(name), use_threads=False
             )
         if read.num_rows != source.rows_in(groups):
             raise InputError(f"file is damaged: a column has too few rows: {path} (column {name})")
@@ -93,7 +107,7 @@ class SourceReaders:
         done = 0
         with reading(path), _open(source, name, coded=coded, buffer_bytes=PARQUET_READ_AHEAD_BYTES) as file:
             batches = file.reader.iter_batches(
-                num_rows, row_groups=[group], column_indices=[source.leaf_of[name]], use_threads=False
+                num_rows, row_groups=[group], column_indices=source.leaves(name), use_threads=False
             )
             for batch in batches:
                 done += batch.num_rows

@@ -27,7 +27,6 @@ from gpuql_kernels.hash_table.contract import JoinIndex, build_bytes
 from gpuql_kernels.thresholds import SPARSE_TABLE_BYTES
 from gpuql_planner.logical.expressions import AttributeRef
 from gpuql_planner.physical.nodes import HashJoinBuild
-from gpuql_planner.types import TypeId
 
 OWNER = "hash join"
 
@@ -91,7 +90,7 @@ def table_bytes(
     work += build_bytes(num_rows, span, sparse)
     sizes = [MAX_FILTER_BITS if known is None else known[1] - known[0] + 2 for known in ranges]
     filters = sum(min(size, MAX_FILTER_BITS, sparse) for size in sizes)
-    texts = sum(key.dtype.id in (TypeId.VARCHAR, TypeId.BLOB) for key in node.keys)
+    texts = sum(key.dtype.is_bytes for key in node.keys)
     strings = row_bytes + texts * num_rows * STRING_INDEX_BYTES if texts else 0
     return row_bytes + max(work + filters + strings, row_bytes)
 

@@ -7,7 +7,11 @@ Rules follow DuckDB's dialect.
 from __future__ import annotations
 
 import enum
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from gpuql_planner.errors import NotSupportedError
 
 
 class TypeId(enum.Enum):
@@ -33,11 +37,24 @@ class TypeId(enum.Enum):
     TIME = "TIME"
     TIMESTAMP = "TIMESTAMP"
     INTERVAL = "INTERVAL"
+    LIST = "LIST"
+    STRUCT = "STRUCT"
+    MAP = "MAP"
+
+
+#: Types whose values are lists, structs and maps of other values.
+NESTED_TYPES = frozenset({TypeId.LIST, TypeId.STRUCT, TypeId.MAP})
+
+#: Types whose values are stored as byte strings.
+BYTE_TYPES = frozenset({TypeId.VARCHAR, TypeId.BLOB}) | NESTED_TYPES
 
 
 @dataclass(frozen=True, slots=True)
 class DataType:
     """A logical type. ``width`` and ``scale`` (digits) are used by DECIMAL only.
+
+    ``fields`` are names and types of what a nested type is made of: one nameless element of LIST, ``key`` and
+    ``value`` of MAP, the fields of STRUCT.
 
     Stored form (before encoding): integers as themselves; DECIMAL as the integer ``value * 10**scale``; DATE as days
     and TIMESTAMP as microseconds since 1970-01-01; TIME as microseconds since midnight; INTERVAL as (months, days,
@@ -47,9 +64,39 @@ class DataType:
     id: TypeId
     width: int = 0
     scale: int = 0
+    fields: tuple[tuple[str, DataType], ...] = ()
 
     def __str__(self) -> str:
-        return f"DECIMAL({self.width},{self.scale})" if self.id is TypeId.DECIMAL else self.id.value
+        if self.id is TypeId.DECIMAL:
+            return f"DECIMAL({self.width},{self.scale})"
+        if self.id in NESTED_TYPES:
+            return _nested_name(self)
+        return str(self.id.value)
+
+    @property
+    def is_nested(self) -> bool:
+        """LIST, STRUCT or MAP."""
+        return self.id in NESTED_TYPES
+
+    @property
+    def is_list(self) -> bool:
+        """A LIST."""
+        return self.id is TypeId.LIST
+
+    @property
+    def is_bytes(self) -> bool:
+        """Stored as byte strings: VARCHAR, BLOB and the nested types."""
+        return self.id in BYTE_TYPES
+
+    @property
+    def element(self) -> DataType:
+        """Type of the elements of a LIST; a MAP is a list of structs of a key and a value."""
+        return struct_of(self.fields) if self.id is TypeId.MAP else self.fields[0][1]
+
+    def field(self, name: str) -> int | None:
+        """Place of a field of a STRUCT by its name, ignoring case; None if it has no such field."""
+        folded = name.lower()
+        return next((place for place, (own, _) in enumerate(self.fields) if own.lower() == folded), None)
 
     @property
     def is_integer(self) -> bool:
@@ -128,6 +175,51 @@ TIME = DataType(TypeId.TIME)
 TIMESTAMP = DataType(TypeId.TIMESTAMP)
 INTERVAL = DataType(TypeId.INTERVAL)
 
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _nested_name(dtype: DataType) -> str:
+    if dtype.id is TypeId.LIST:
+        return f"{_part_name(dtype.fields[0][1])}[]"
+    if dtype.id is TypeId.MAP:
+        return f"MAP({', '.join(_part_name(part) for _, part in dtype.fields)})"
+    if is_row(dtype):
+        return f"TUPLE({', '.join(_part_name(part) for _, part in dtype.fields)})"
+    return f"STRUCT({', '.join(f'{_quoted(name)} {_part_name(part)}' for name, part in dtype.fields)})"
+
+
+def _part_name(dtype: DataType) -> str:
+    return '"NULL"' if dtype.id is TypeId.NULL else str(dtype)
+
+
+def _quoted(name: str) -> str:
+    if _PLAIN_NAME.fullmatch(name):
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def list_of(element: DataType) -> DataType:
+    """``element[]``."""
+    return DataType(TypeId.LIST, fields=(("", _part(element)),))
+
+
+def struct_of(fields: Iterable[tuple[str, DataType]]) -> DataType:
+    """``STRUCT(name type, ...)``; of a row without names all are empty."""
+    return DataType(TypeId.STRUCT, fields=tuple((name, _part(dtype)) for name, dtype in fields))
+
+
+def map_of(key: DataType, value: DataType) -> DataType:
+    """``MAP(key, value)``."""
+    return DataType(TypeId.MAP, fields=(("key", _part(key)), ("value", _part(value))))
+
+
+def _part(dtype: DataType) -> DataType:
+    if dtype.id is TypeId.INTERVAL:
+        # Intervals that are equal may differ (30 days, 1 month), so bytes cannot tell equal lists of them.
+        raise NotSupportedError("INTERVAL inside of lists, structs and maps is not supported")
+    return dtype
+
+
 MAX_DECIMAL_WIDTH = 38
 
 #: DECIMAL that holds every value of an integer type exactly (DuckDB's choice of width).
@@ -172,6 +264,8 @@ def common_type(left: DataType, right: DataType) -> DataType | None:
         return left
     if left.is_numeric and right.is_numeric:
         return _common_numeric(left, right)
+    if left.is_nested and right.is_nested:
+        return _common_nested(left, right)
     pair = {left.id, right.id}
     if pair == {TypeId.DATE, TypeId.TIMESTAMP}:
         return TIMESTAMP
@@ -180,6 +274,36 @@ def common_type(left: DataType, right: DataType) -> DataType | None:
     if TypeId.VARCHAR in pair:
         return VARCHAR
     return None
+
+
+def _common_nested(left: DataType, right: DataType) -> DataType | None:
+    """Part by part; structs by their fields' names, in the order of the left, those that only the right has last."""
+    if left.id is not right.id:
+        return None
+    if left.id is not TypeId.STRUCT or is_row(left) or is_row(right):
+        if len(left.fields) != len(right.fields):
+            return None
+        pairs = list(zip(left.fields, right.fields, strict=True))
+        parts = [common_type(one, other) for (_, one), (_, other) in pairs]
+        names = [one or other for (one, _), (other, _) in pairs]
+    else:
+        others = {name.lower(): (name, dtype) for name, dtype in right.fields}
+        names, parts = [], []
+        for name, dtype in left.fields:
+            other = others.pop(name.lower(), None)
+            names.append(name)
+            parts.append(dtype if other is None else common_type(dtype, other[1]))
+        for name, dtype in others.values():
+            names.append(name)
+            parts.append(dtype)
+    if any(part is None for part in parts):
+        return None
+    return DataType(left.id, fields=tuple((n, p) for n, p in zip(names, parts, strict=True) if p is not None))
+
+
+def is_row(dtype: DataType) -> bool:
+    """A STRUCT whose fields have no names, as ``ROW(1, 2)`` makes it."""
+    return all(not name for name, _ in dtype.fields)
 
 
 def _common_numeric(left: DataType, right: DataType) -> DataType:

@@ -149,8 +149,8 @@ def test_dictionaries_made_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("array", "error", "text"),
     [
-        (pa.array([[1]]), NotSupportedError, r"list.*column c"),
-        (pa.array([{"a": 1}]), NotSupportedError, "struct"),
+        (pa.nulls(1, pa.run_end_encoded(pa.int32(), pa.int64())), NotSupportedError, r"run_end.*column c"),
+        (pa.array([[datetime.timedelta(1)]]), NotSupportedError, "INTERVAL inside"),
         (pa.array([1], type=pa.timestamp("ns")), ConversionError, "nanoseconds"),
         (pa.array([2**62], type=pa.timestamp("s")), ConversionError, "range"),
         (pa.array([Decimal(10) ** 40], type=pa.decimal256(50, 0)), ConversionError, "column c"),

@@ -95,7 +95,6 @@ def test_repeated_names() -> None:
         ({"a": 5}, NotSupportedError, "sequence"),
         ({}, InputError, "no columns"),
         (np.zeros((2, 2, 2)), NotSupportedError, "dimensions"),
-        (pa.table({"l": [[1]]}), NotSupportedError, "column l"),
         ([1, 2], NotSupportedError, "dicts"),
     ],
 )

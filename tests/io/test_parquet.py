@@ -208,8 +208,6 @@ def test_missing_files(write_parquet: WriteParquet, tmp_path: Path, pattern: str
 
 
 def test_refusals(write_parquet: WriteParquet) -> None:
-    with pytest.raises(NotSupportedError, match=r"list.*column l"):
-        open_parquet([write_parquet("l.parquet", pa.table({"l": [[1]]}))])
     with pytest.raises(NotSupportedError, match="remote"):
         open_parquet(["s3://bucket/x.parquet"])
     with pytest.raises(InputError, match="no columns"):

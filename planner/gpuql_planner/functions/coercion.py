@@ -30,6 +30,7 @@ from gpuql_planner.types import (
     TypeId,
     common_type,
     decimal,
+    is_row,
 )
 
 
@@ -156,6 +157,8 @@ def can_cast(source: DataType, target: DataType) -> bool:
         return False
     if TypeId.VARCHAR in (source.id, target.id):
         return True
+    if source.is_nested or target.is_nested:
+        return _can_cast_nested(source, target)
     number_like = (source.is_numeric or source.id is TypeId.BOOLEAN) and (
         target.is_numeric or target.id is TypeId.BOOLEAN
     )
@@ -167,6 +170,18 @@ def can_cast(source: DataType, target: DataType) -> bool:
         (TypeId.TIMESTAMP, TypeId.TIME),
         (TypeId.TIME, TypeId.INTERVAL),
     }
+
+
+def _can_cast_nested(source: DataType, target: DataType) -> bool:
+    if source.id is not target.id:
+        return False
+    if source.id is not TypeId.STRUCT or is_row(source) or is_row(target):
+        pairs = list(zip(source.fields, target.fields, strict=False))
+        same = len(source.fields) == len(target.fields)
+        return same and all(can_cast(one, other) for (_, one), (_, other) in pairs)
+    places = [(source.field(name), part) for name, part in target.fields]
+    found = [(source.fields[place][1], part) for place, part in places if place is not None]
+    return bool(found) and all(can_cast(one, other) for one, other in found)
 
 
 def coerce(expression: Expression, dtype: DataType) -> Expression:
@@ -195,7 +210,7 @@ def explicit_cast(expression: Expression, dtype: DataType, *, try_: bool = False
     """``CAST`` or ``TRY_CAST`` as written in a query. Constant text converts now, other constants keep their Cast."""
     if expression.dtype == dtype:
         return settled(expression)
-    if isinstance(expression, Literal) and expression.type in (VARCHAR, NULL):
+    if isinstance(expression, Literal) and expression.type in (VARCHAR, NULL) and not dtype.is_nested:
         try:
             return settled(coerce(expression, dtype))
         except (ConversionError, OutOfRangeError):
@@ -212,6 +227,8 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
     value = literal.value
     if value is None:
         return Literal(None, dtype)
+    if dtype.is_nested:
+        return None
     if dtype.id is TypeId.VARCHAR:
         text = _constant_text(value)
         return None if text is None else Literal(text, VARCHAR)

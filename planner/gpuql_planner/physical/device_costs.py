@@ -31,7 +31,7 @@ from gpuql_planner.physical.nodes import (
     ValuesSource,
 )
 from gpuql_planner.thresholds import BYTES_PER_OPERATION
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.types import BYTE_TYPES, DataType, TypeId
 
 #: Sorting rates are measured with so many rows; more of them take longer by the logarithm.
 _MEASURED_SORT_BITS = 22.0
@@ -41,7 +41,7 @@ _FIXED_WIDTHS = {
     TypeId.DOUBLE: 8,
     TypeId.INTERVAL: 16,
     # Positions in a dictionary or in a list of strings; the bytes of the strings come from the scan.
-    TypeId.VARCHAR: 4,
+    **dict.fromkeys(BYTE_TYPES, 4),
 }
 
 

@@ -1,0 +1,497 @@
+"""Lists, structs and maps as byte strings that are equal and ordered as the values are, and back.
+
+A nested column is stored as text is: positions into a :class:`StringArray`. Whatever keeps, moves, compares, sorts,
+groups, joins or spills text does so with nested values. The string of a value begins with its key, whose bytes compare
+as DuckDB compares the values:
+
+- fixed-width values: big-endian words, the sign bit flipped; floats so that NaN is the largest and zero has no sign
+- VARCHAR: each byte plus one (UTF-8 has no byte 255), then a zero; BLOB: two bytes for each, then a zero
+- STRUCT: for each field a byte (1 a value, 2 NULL, which is larger than all), then the field's key
+- LIST: the same for each element, then a zero; MAP: a list of structs
+
+A value that is NULL has the key of an empty one. No key is the beginning of another one, so anything may follow. What
+follows are lengths, which make all of a column readable without a loop over its bytes: for each list and each text of
+the type, outer ones first, 32-bit lengths of all that are in the value, then the length of the key. Types of fixed
+width have no such tail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpuql.columnar import two_words
+from gpuql.columnar.column import NATURAL_DTYPE, Column, StringArray
+from gpuql.columnar.strings import on_host, take_strings
+from gpuql_planner.errors import DataError
+from gpuql_planner.types import BYTE_TYPES, DataType, TypeId
+
+Host = np.ndarray[Any, Any]
+
+_VALUE, _NULL = 1, 2
+_LENGTH_BYTES = 4
+_SIGN = {1: 0x80, 2: 0x8000, 4: 0x8000_0000, 8: 0x8000_0000_0000_0000}
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """Rows of a LIST or MAP column: row ``i`` has elements ``offsets[i]`` to ``offsets[i + 1]``; NULL has none."""
+
+    offsets: Host
+    elements: Column
+
+    @property
+    def lengths(self) -> Host:
+        """Number of elements of each row."""
+        lengths: Host = np.diff(self.offsets)
+        return lengths
+
+    @property
+    def rows(self) -> Host:
+        """Row of each element."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class Structs:
+    """Rows of a STRUCT column; where the row is NULL, so are its fields."""
+
+    fields: tuple[Column, ...]
+
+
+def offsets_of(lengths: Host) -> Host:
+    """Int64 offsets of pieces of these lengths."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def lists_column(dtype: DataType, lengths: Host, elements: Column, validity: Host | None = None) -> Column:
+    """LIST or MAP column of rows that have so many of the elements each, in order; NULL rows have none."""
+    lists = Lists(offsets_of(lengths), elements)
+    return _encoded(dtype, lists, validity, len(lengths))
+
+
+def structs_column(
+    dtype: DataType, fields: tuple[Column, ...], num_rows: int, validity: Host | None = None
+) -> Column:
+    """STRUCT column of columns of its fields."""
+    if validity is not None:
+        fields = tuple(_without(field, validity) for field in fields)
+    return _encoded(dtype, Structs(fields), validity, num_rows)
+
+
+def read_lists(column: Column) -> Lists:
+    """Rows of a LIST or MAP column, on the host."""
+    lists = _decoded(column)
+    assert isinstance(lists, Lists), "the column holds lists"
+    return lists
+
+
+def read_structs(column: Column) -> Structs:
+    """Rows of a STRUCT column, on the host."""
+    structs = _decoded(column)
+    assert isinstance(structs, Structs), "the column holds structs"
+    return structs
+
+
+def host_column(column: Column) -> Column:
+    """The column in host memory."""
+    if isinstance(column.values, np.ndarray):
+        return column
+    strings = column.strings
+    if strings is not None:
+        strings = StringArray(on_host(strings.offsets), on_host(strings.data), strings.unique, strings.sorted)
+    validity = None if column.validity is None else on_host(column.validity)
+    return Column(column.dtype, on_host(column.values), validity, strings, column.bounds)
+
+
+def device_column(xp: Any, column: Column) -> Column:
+    """A host column in the memory of an array module."""
+    if xp is np:
+        return column
+    strings = column.strings
+    if strings is not None:
+        strings = StringArray(
+            xp.asarray(strings.offsets), xp.asarray(strings.data), strings.unique, strings.sorted
+        )
+    validity = None if column.validity is None else xp.asarray(column.validity)
+    return Column(column.dtype, xp.asarray(column.values), validity, strings, column.bounds)
+
+
+def _without(column: Column, validity: Host) -> Column:
+    kept = validity if column.validity is None else column.validity & validity
+    return Column(column.dtype, column.values, kept, column.strings, column.bounds)
+
+
+def _positions(num_rows: int) -> Host:
+    return np.arange(num_rows, dtype=np.int32 if num_rows < 2**31 else np.int64)
+
+
+# --- writing -------------------------------------------------------------------------------------------------
+
+
+def _encoded(dtype: DataType, rows: Lists | Structs, validity: Host | None, num_rows: int) -> Column:
+    if validity is not None and bool(validity.all()):
+        validity = None
+    tails: list[tuple[Host, Host]] = []
+    owners = np.arange(num_rows + 1, dtype=np.int64)
+    writer = _rows_writer(rows, owners, tails)
+    sizes = writer.sizes
+    total = sizes.copy()
+    counts = [np.diff(offsets) for _, offsets in tails]
+    for count in counts:
+        total += _LENGTH_BYTES * count
+    if tails:
+        total += _LENGTH_BYTES
+    offsets = offsets_of(total)
+    data = np.zeros(int(offsets[-1]), np.uint8)
+    writer.write(data, offsets[:-1])
+    place = offsets[:-1] + sizes
+    for (lengths, item_offsets), count in zip(tails, counts, strict=True):
+        starts = np.repeat(place - _LENGTH_BYTES * item_offsets[:-1], count)
+        _put_words(data, starts + _LENGTH_BYTES * np.arange(len(lengths)), lengths)
+        place = place + _LENGTH_BYTES * count
+    if tails:
+        _put_words(data, place, sizes)
+    return Column(dtype, _positions(num_rows), validity, StringArray(offsets, data))
+
+
+def _put_words(data: Host, places: Host, words: Host) -> None:
+    if len(words) and int(words.max()) >= 2**32:
+        raise DataError("a nested value is larger than 4 GiB")
+    parts = words.astype("<u4").view(np.uint8).reshape(-1, _LENGTH_BYTES)
+    for byte in range(_LENGTH_BYTES):
+        data[places + byte] = parts[:, byte]
+
+
+class _Writer:
+    """Keys of the items of one part of a type. ``sizes``: bytes of each."""
+
+    sizes: Host
+
+    def write(self, data: Host, starts: Host) -> None:
+        """Write each item's key at its place."""
+        raise NotImplementedError
+
+
+def _writer(column: Column, owners: Host, tails: list[tuple[Host, Host]]) -> _Writer:
+    """``owners[i]`` to ``owners[i + 1]`` are the items of row ``i`` of the whole column."""
+    if column.dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+        return _TextWriter(column, owners, tails)
+    if column.dtype.is_nested:
+        return _rows_writer(_decoded(column), owners, tails)
+    return _FixedWriter(column)
+
+
+def _rows_writer(rows: Lists | Structs, owners: Host, tails: list[tuple[Host, Host]]) -> _Writer:
+    if isinstance(rows, Lists):
+        return _ListWriter(rows, owners, tails)
+    return _StructWriter(rows, owners, tails)
+
+
+class _FixedWriter(_Writer):
+    def __init__(self, column: Column) -> None:
+        self._bytes = _fixed_bytes(column)
+        num_rows, width = self._bytes.shape
+        self.sizes = np.full(num_rows, width, np.int64)
+
+    def write(self, data: Host, starts: Host) -> None:
+        for byte in range(self._bytes.shape[1]):
+            data[starts + byte] = self._bytes[:, byte]
+
+
+class _TextWriter(_Writer):
+    def __init__(self, column: Column, owners: Host, tails: list[tuple[Host, Host]]) -> None:
+        strings = column.strings
+        assert strings is not None, "a string column has strings"
+        lengths = np.zeros(len(column), np.int64)
+        if len(strings):
+            used = column.values if column.validity is None else column.values[column.validity]
+            taken = take_strings(strings, used.astype(np.int64))
+            data = taken.data
+            of_used = np.asarray(np.diff(taken.offsets))
+            if column.validity is None:
+                lengths = of_used
+            else:
+                lengths[column.validity] = of_used
+        else:
+            data = np.empty(0, np.uint8)
+        tails.append((lengths, owners))
+        self._width = 2 if column.dtype.id is TypeId.BLOB else 1
+        self._lengths = lengths * self._width
+        self._data = _blob_key(data) if column.dtype.id is TypeId.BLOB else _text_key(data)
+        self.sizes = self._lengths + 1
+
+    def write(self, data: Host, starts: Host) -> None:
+        own = offsets_of(self._lengths)
+        data[np.repeat(starts - own[:-1], self._lengths) + np.arange(len(self._data))] = self._data
+
+
+class _StructWriter(_Writer):
+    def __init__(self, rows: Structs, owners: Host, tails: list[tuple[Host, Host]]) -> None:
+        self._fields = [(field.validity, _writer(field, owners, tails)) for field in rows.fields]
+        self.sizes = _total([writer.sizes for _, writer in self._fields])
+
+    def write(self, data: Host, starts: Host) -> None:
+        for validity, writer in self._fields:
+            data[starts] = _VALUE if validity is None else np.where(validity, _VALUE, _NULL)
+            writer.write(data, starts + 1)
+            starts = np.asarray(starts + 1 + writer.sizes)
+
+
+def _total(sizes: list[Host]) -> Host:
+    """Bytes of fields of these sizes, each behind a byte that says whether it is NULL."""
+    total = np.full(len(sizes[0]), len(sizes), np.int64)
+    for own in sizes:
+        total += own
+    return total
+
+
+class _ListWriter(_Writer):
+    def __init__(self, rows: Lists, owners: Host, tails: list[tuple[Host, Host]]) -> None:
+        self._rows = rows
+        tails.append((rows.lengths, owners))
+        self._elements = _writer(rows.elements, rows.offsets[owners], tails)
+        self._within = offsets_of(self._elements.sizes + 1)
+        self.sizes = np.diff(self._within[rows.offsets]) + 1
+
+    def write(self, data: Host, starts: Host) -> None:
+        offsets, validity = self._rows.offsets, self._rows.elements.validity
+        places = np.repeat(starts - self._within[offsets[:-1]], self._rows.lengths) + self._within[:-1]
+        data[places] = _VALUE if validity is None else np.where(validity, _VALUE, _NULL)
+        self._elements.write(data, places + 1)
+
+
+def _text_key(data: Host) -> Host:
+    if bool((data == 255).any()):
+        raise DataError("text in a list, struct or map is not UTF-8")
+    key: Host = data + np.uint8(1)
+    return key
+
+
+def _blob_key(data: Host) -> Host:
+    key = np.empty(2 * len(data), np.uint8)
+    key[::2] = (data >> 4) + 1
+    key[1::2] = (data & 15) + 1
+    return key
+
+
+def is_two_words(dtype: DataType) -> bool:
+    """Fixed-width values that are stored in two words inside of nested values."""
+    return dtype.id is TypeId.HUGEINT or (dtype.is_decimal and dtype.width > 18)
+
+
+def fixed_width(dtype: DataType) -> int:
+    """Bytes of the key of a fixed-width value."""
+    return 16 if is_two_words(dtype) else int(np.dtype(NATURAL_DTYPE[dtype.id]).itemsize)
+
+
+def _fixed_bytes(column: Column) -> Host:
+    dtype, values = column.dtype, column.values
+    if column.validity is not None:
+        shaped = column.validity if values.ndim == 1 else column.validity[:, None]
+        values = np.where(shaped, values, np.zeros((), values.dtype))
+    if is_two_words(dtype):
+        words = two_words.widen(values)
+        both = np.empty((len(words), 2), ">u8")
+        both[:, 0] = np.ascontiguousarray(words[:, 1]).view(np.uint64) ^ np.uint64(_SIGN[8])
+        both[:, 1] = np.ascontiguousarray(words[:, 0]).view(np.uint64)
+        return both.view(np.uint8).reshape(-1, 16)
+    natural: np.dtype[Any] = np.dtype(NATURAL_DTYPE[dtype.id])
+    width = natural.itemsize
+    unsigned = np.dtype(f"u{width}")
+    if dtype.is_float:
+        plain = values.astype(natural) + natural.type(0)  # -0.0 + 0.0 is 0.0
+        plain = np.where(np.isnan(plain), natural.type(np.nan), plain)
+        bits = np.ascontiguousarray(plain).view(unsigned)
+        sign = unsigned.type(_SIGN[width])
+        bits = np.where(bits & sign, ~bits, bits | sign)
+        bits = np.where(np.isnan(plain), np.iinfo(unsigned).max, bits).astype(unsigned)
+    elif natural.kind == "i":
+        bits = np.ascontiguousarray(values.astype(natural)).view(unsigned) ^ unsigned.type(_SIGN[width])
+    else:
+        bits = values.astype(unsigned)
+    return np.ascontiguousarray(bits.astype(unsigned.newbyteorder(">"))).view(np.uint8).reshape(-1, width)
+
+
+# --- reading -------------------------------------------------------------------------------------------------
+
+
+def _decoded(column: Column) -> Lists | Structs:
+    column = host_column(column)
+    strings = column.strings
+    assert strings is not None, "a nested column has strings"
+    num_rows = len(column)
+    if len(strings) == 0 or num_rows == 0 or (column.validity is not None and not column.validity.any()):
+        return _nulls(column.dtype, num_rows)
+    positions = column.values.astype(np.int64)
+    present = None
+    if column.validity is not None and not column.validity.all():
+        present = column.validity
+        positions = positions[present]
+    starts, stops = strings.offsets[positions], strings.offsets[positions + 1]
+    owners = np.arange(len(positions) + 1, dtype=np.int64)
+    tail = None
+    if _has_tail(column.dtype):
+        tail = _Tail(strings.data, starts + _get_words(strings.data, stops - _LENGTH_BYTES))
+    reader = _reader(column.dtype, len(positions), owners, tail)
+    rows = reader.read(strings.data, starts)
+    assert not isinstance(rows, Column), "a nested type has rows of parts"
+    return rows if present is None else _spread(rows, present)
+
+
+def _nulls(dtype: DataType, num_rows: int) -> Lists | Structs:
+    from gpuql.columnar.construct import null_column
+
+    if dtype.id is TypeId.STRUCT:
+        return Structs(tuple(null_column(part, num_rows) for _, part in dtype.fields))
+    return Lists(np.zeros(num_rows + 1, np.int64), null_column(dtype.element, 0))
+
+
+def _spread(rows: Lists | Structs, present: Host) -> Lists | Structs:
+    """Rows at the places that are present, NULL between them."""
+    if isinstance(rows, Lists):
+        lengths = np.zeros(len(present), np.int64)
+        lengths[present] = rows.lengths
+        return Lists(offsets_of(lengths), rows.elements)
+    place = np.maximum(np.cumsum(present) - 1, 0)
+    return Structs(tuple(_without(field.take(place), present) for field in rows.fields))
+
+
+def _has_tail(dtype: DataType) -> bool:
+    if dtype.id is TypeId.STRUCT:
+        return any(_has_tail(part) for _, part in dtype.fields)
+    return dtype.id in BYTE_TYPES
+
+
+def _get_words(data: Host, places: Host) -> Host:
+    parts = np.empty((len(places), _LENGTH_BYTES), np.uint8)
+    for byte in range(_LENGTH_BYTES):
+        parts[:, byte] = data[places + byte]
+    return parts.view("<u4").reshape(-1).astype(np.int64)
+
+
+class _Tail:
+    """Lengths behind the keys of all rows, read one part of the type after the other."""
+
+    def __init__(self, data: Host, places: Host) -> None:
+        self._data = data
+        self._places = places
+
+    def next(self, owners: Host) -> Host:
+        """Lengths of the items of the next part."""
+        counts = np.diff(owners)
+        starts = np.repeat(self._places - _LENGTH_BYTES * owners[:-1], counts)
+        self._places = self._places + _LENGTH_BYTES * counts
+        return _get_words(self._data, starts + _LENGTH_BYTES * np.arange(int(owners[-1])))
+
+
+class _Reader:
+    """Items of one part of a type. ``sizes``: bytes of each key."""
+
+    sizes: Host
+
+    def read(self, data: Host, starts: Host) -> Column | Lists | Structs:
+        """Items whose keys begin at ``starts``."""
+        raise NotImplementedError
+
+
+def _reader(dtype: DataType, num_items: int, owners: Host, tail: _Tail | None) -> _Reader:
+    if dtype.id is TypeId.STRUCT:
+        return _StructReader(dtype, num_items, owners, tail)
+    if dtype.id not in BYTE_TYPES:
+        return _FixedReader(dtype, num_items)
+    assert tail is not None, "types of varying width have lengths"
+    if dtype.is_nested:
+        return _ListReader(dtype, owners, tail)
+    return _TextReader(dtype, owners, tail)
+
+
+def _item_column(reader: _Reader, dtype: DataType, data: Host, starts: Host) -> Column:
+    """Items that stand behind the byte which says whether they are NULL."""
+    rows = reader.read(data, starts)
+    valid = data[starts - 1] == _VALUE
+    validity = None if bool(valid.all()) else valid
+    if isinstance(rows, Column):
+        return Column(rows.dtype, rows.values, validity, rows.strings, rows.bounds)
+    return _encoded(dtype, rows, validity, len(starts))
+
+
+class _FixedReader(_Reader):
+    def __init__(self, dtype: DataType, num_items: int) -> None:
+        self._dtype = dtype
+        self._width = fixed_width(dtype)
+        self.sizes = np.full(num_items, self._width, np.int64)
+
+    def read(self, data: Host, starts: Host) -> Column:
+        key = np.empty((len(starts), self._width), np.uint8)
+        for byte in range(self._width):
+            key[:, byte] = data[starts + byte]
+        return _fixed_column(self._dtype, key)
+
+
+class _TextReader(_Reader):
+    def __init__(self, dtype: DataType, owners: Host, tail: _Tail) -> None:
+        self._dtype = dtype
+        self._lengths = tail.next(owners)
+        self._width = 2 if dtype.id is TypeId.BLOB else 1
+        self.sizes = self._lengths * self._width + 1
+
+    def read(self, data: Host, starts: Host) -> Column:
+        lengths = self._lengths * self._width
+        own = offsets_of(lengths)
+        key: Host = data[np.repeat(starts - own[:-1], lengths) + np.arange(int(own[-1]))] - np.uint8(1)
+        if self._width == 2:
+            key = (key[::2] << 4) | key[1::2]
+        strings = StringArray(offsets_of(self._lengths), key)
+        return Column(self._dtype, _positions(len(starts)), None, strings)
+
+
+class _StructReader(_Reader):
+    def __init__(self, dtype: DataType, num_items: int, owners: Host, tail: _Tail | None) -> None:
+        self._fields = [(part, _reader(part, num_items, owners, tail)) for _, part in dtype.fields]
+        self.sizes = _total([reader.sizes for _, reader in self._fields])
+
+    def read(self, data: Host, starts: Host) -> Structs:
+        columns = []
+        for part, reader in self._fields:
+            columns.append(_item_column(reader, part, data, starts + 1))
+            starts = np.asarray(starts + 1 + reader.sizes)
+        return Structs(tuple(columns))
+
+
+class _ListReader(_Reader):
+    def __init__(self, dtype: DataType, owners: Host, tail: _Tail) -> None:
+        self._element = dtype.element
+        self._offsets = offsets_of(tail.next(owners))
+        self._elements = _reader(dtype.element, int(self._offsets[-1]), self._offsets[owners], tail)
+        self._within = offsets_of(self._elements.sizes + 1)
+        self.sizes = np.diff(self._within[self._offsets]) + 1
+
+    def read(self, data: Host, starts: Host) -> Lists:
+        lengths = np.diff(self._offsets)
+        places = np.repeat(starts - self._within[self._offsets[:-1]], lengths) + self._within[:-1]
+        return Lists(self._offsets, _item_column(self._elements, self._element, data, places + 1))
+
+
+def _fixed_column(dtype: DataType, key: Host) -> Column:
+    if is_two_words(dtype):
+        words = np.ascontiguousarray(key).view(">u8").astype(np.uint64)
+        values = np.stack((words[:, 1], words[:, 0] ^ np.uint64(_SIGN[8])), axis=1).view(np.int64)
+        if bool(two_words.fits_one_word(values).all()):
+            return Column(dtype, np.ascontiguousarray(values[:, 0]))
+        return Column(dtype, np.ascontiguousarray(values))
+    natural: np.dtype[Any] = np.dtype(NATURAL_DTYPE[dtype.id])
+    width = natural.itemsize
+    unsigned = np.dtype(f"u{width}")
+    bits = np.ascontiguousarray(key).view(unsigned.newbyteorder(">")).reshape(-1).astype(unsigned)
+    if dtype.is_float:
+        sign = unsigned.type(_SIGN[width])
+        plain = np.where(bits & sign, bits ^ sign, ~bits).astype(unsigned).view(natural)
+        return Column(dtype, np.where(bits == np.iinfo(unsigned).max, natural.type(np.nan), plain))
+    if natural.kind == "i":
+        return Column(dtype, (bits ^ unsigned.type(_SIGN[width])).view(natural))
+    return Column(dtype, bits.astype(natural))
