@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gpuql.api.result import Result
 from gpuql.catalog.catalog import SessionCatalog
+from gpuql.changes import change_rows, insert, truncate
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.construct import column_from_python
 from gpuql.device import Device
@@ -15,13 +16,13 @@ from gpuql.memory.table_builder import TableBuilder
 from gpuql_planner.catalog import View
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Attribute
+from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
 from gpuql_planner.sql.statements import (
     CreateTable,
     CreateView,
     Describe,
     Drop,
     Explain,
-    Insert,
     Query,
     SetVariable,
     ShowPlacement,
@@ -91,8 +92,12 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             return table_of_values([])
         case CreateTable():
             return _create_table(statement, host)
-        case Insert(table=table, query=query):
-            return _insert(table, query, host)
+        case Insert():
+            return _counted(insert(statement, host))
+        case ChangeRows():
+            return _counted(change_rows(statement, host))
+        case Truncate():
+            return _counted(truncate(statement, host))
         case CreateView(name=name, sql=sql, column_names=names, or_replace=replace, if_not_exists=lenient):
             view = View(name, sql, names)
             host.catalog.create_view(view, or_replace=replace, if_not_exists=lenient)
@@ -122,12 +127,21 @@ def _count(num_rows: int) -> Result:
     return table_of_values([("Count", BIGINT, [num_rows])])
 
 
+def _counted(outcome: Result | int) -> Result:
+    return _count(outcome) if isinstance(outcome, int) else outcome
+
+
 def _explain(statement: Statement, mode: str, host: CommandHost) -> Result:
     """Plan of the query in ``statement``. ANALYZE runs that query only: nothing is created or inserted."""
     match statement:
         case Query() as query:
             text = host.explain_query(query, mode)
-        case CreateTable(query=Query() as query) | Insert(query=query) | Describe(query=query):
+        case (
+            CreateTable(query=Query() as query)
+            | Insert(query=query)
+            | ChangeRows(query=query)
+            | Describe(query=query)
+        ):
             text = host.explain_query(query, mode)
         case _:
             text = f"{type(statement).__name__}: nothing to plan"
@@ -157,11 +171,3 @@ def _create_table(statement: CreateTable, host: CommandHost) -> Result:
         host.run_query_into(statement.query, builder)
         created = host.catalog.create_built(builder, or_replace=or_replace, if_not_exists=lenient)
         return _count(builder.num_rows if created else 0)
-
-
-def _insert(name: str, query: Query, host: CommandHost) -> Result:
-    fields = host.catalog.growing_table(name).fields
-    with TableBuilder(host.memory.columns, name, fields) as builder:
-        host.run_query_into(query, builder)
-        host.catalog.insert_built(builder)
-        return _count(builder.num_rows)

@@ -29,9 +29,10 @@ from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
 from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.sql.bind import bind_statement
+from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
 from gpuql_planner.sql.parse import ParsedStatement, is_volatile, parse_statements
 from gpuql_planner.sql.statement_shape import StatementShape, statement_shape
-from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Insert, Query, Statement
+from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Query, Statement
 
 if TYPE_CHECKING:
     from gpuql.execution.device_choice import DeviceChoice
@@ -414,7 +415,14 @@ class Connection:
             return run_command(statement, self)
         finally:
             match statement:
-                case CreateTable(name=name) | CreateView(name=name) | Drop(name=name) | Insert(table=name):
+                case (
+                    CreateTable(name=name)
+                    | CreateView(name=name)
+                    | Drop(name=name)
+                    | Insert(table=name)
+                    | ChangeRows(table=name)
+                    | Truncate(table=name)
+                ):
                     self._forget_plans(name)
                     self._memory.columns.settle()
 

@@ -13,7 +13,7 @@ from gpuql.columnar.table import ReadableTable, ResidentTable, resident_table
 from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.table_builder import TableBuilder
 from gpuql_planner.catalog import Field, Table, View
-from gpuql_planner.errors import CatalogError, NotSupportedError, did_you_mean
+from gpuql_planner.errors import CatalogError, NotSupportedError, TransactionError, did_you_mean
 
 Relation = ReadableTable | View
 
@@ -176,6 +176,25 @@ class SessionCatalog:
         """
         with self._lock:
             self._relations[name.lower()] = self.growing_table(name).append(columns, num_rows)
+
+    def append_rows(self, table: ResidentTable, rows: ResidentTable) -> None:
+        """Append ``rows`` to a table that was like ``table`` when they were made.
+
+        Errors: TransactionError if columns or rules are others now, as :meth:`growing_table`.
+        """
+        with self._lock:
+            now = self.growing_table(table.name)
+            if now.fields != table.fields or now.rules != table.rules:
+                raise TransactionError(f"table was altered while rows were made for it: {table.name}")
+            added = [rows.handle(field.name) for field in now.fields]
+            self._relations[table.name.lower()] = now.append(added, rows.num_rows)
+
+    def replace_table(self, table: ResidentTable, version: ResidentTable) -> None:
+        """Put another version in the place of ``table``. Errors: TransactionError if it is not there any more."""
+        with self._lock:
+            if self._relations.get(table.name.lower()) is not table:
+                raise TransactionError(f"table was changed meanwhile: {table.name}")
+            self._relations[table.name.lower()] = version
 
     def insert_built(self, builder: TableBuilder) -> None:
         """Append the rows that ``builder`` took. Errors: as :meth:`growing_table`."""

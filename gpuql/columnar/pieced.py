@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.construct import narrowest_dtype, null_column
 from gpuql.columnar.parts import stored_arrays, string_bytes
 from gpuql.columnar.strings import narrow_positions, on_host
-from gpuql_planner.types import DataType
+from gpuql_planner.types import BIGINT, DataType
 
 
 class Piece(Protocol):
@@ -58,6 +58,36 @@ class MemoryPiece:
     def read(self, start: int, stop: int) -> Column:
         """See ``Piece``: views."""
         return self.column if stop - start == len(self.column) else self.column.slice(start, stop)
+
+
+@dataclass(frozen=True, eq=False)
+class NumberPiece:
+    """The whole numbers from 0 as a piece: made when they are read, kept nowhere."""
+
+    num_rows: int
+
+    @property
+    def num_bytes(self) -> int:
+        """See ``Piece``."""
+        return self.num_rows * self._dtype.itemsize
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        dtype = narrowest_dtype(0, max(0, self.num_rows - 1), BIGINT)
+        assert dtype is not None, "numbers of rows take one word"
+        return dtype
+
+    def read(self, start: int, stop: int) -> Column:
+        """See ``Piece``."""
+        values = np.arange(start, stop, dtype=self._dtype)
+        return Column(BIGINT, values, None, None, (0, max(0, self.num_rows - 1)))
+
+
+def row_numbers(num_rows: int) -> PiecedColumn:
+    """The numbers of so many rows, from 0, as a column."""
+    return PiecedColumn(
+        [NumberPiece(num_rows)], Form(BIGINT, (0, max(0, num_rows - 1)), None), compressed=False
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.encodings import encode_column
-from gpuql.columnar.pieced import MemoryPiece, PiecedColumn, unite
+from gpuql.columnar.pieced import MemoryPiece, PiecedColumn, row_numbers, unite
 from gpuql.columnar.read_ahead import TryReserve, read_ahead
 from gpuql.columnar.statistics import column_statistics, pieced_statistics
 from gpuql.thresholds import BACKGROUND_STATISTICS_ROWS
 from gpuql_planner.catalog import ColumnStatistics, Field, Table
-from gpuql_planner.errors import IntegrityError, InternalError
+from gpuql_planner.errors import InternalError, NotNullViolation
 from gpuql_planner.logical.expressions import Expression
+from gpuql_planner.table_rules import NO_RULES, TableRules
+from gpuql_planner.types import BIGINT
 
 
 class ColumnHandle(Protocol):
@@ -148,6 +150,7 @@ class ResidentTable:
     num_rows : rows of every column.
     columns : by field name, a column, a function that makes it (called once, by one thread), or the handle of one.
     keeping : gives what takes charge of the columns of one table; without it they stay in memory.
+    rules : what the rows obey; nothing is checked here.
     """
 
     def __init__(
@@ -157,8 +160,10 @@ class ResidentTable:
         num_rows: int,
         columns: Mapping[str, Content | ColumnHandle],
         keeping: Callable[[], KeepColumn] | None = None,
+        rules: TableRules = NO_RULES,
     ) -> None:
         self.name = name
+        self.rules = rules
         self.fields = tuple(fields)
         self.num_rows = num_rows
         self._keeping = keeping
@@ -178,7 +183,42 @@ class ResidentTable:
     def kept_by(self, keeping: Callable[[], KeepColumn]) -> ResidentTable:
         """The same table with columns that another has in its charge."""
         columns = {name: column.unmade or column.content() for name, column in self._columns.items()}
-        return ResidentTable(self.name, self.fields, self.num_rows, columns, keeping)
+        return ResidentTable(self.name, self.fields, self.num_rows, columns, keeping, self.rules)
+
+    def version(
+        self,
+        *,
+        name: str | None = None,
+        fields: Sequence[Field] | None = None,
+        columns: Mapping[str, Content | ColumnHandle] | None = None,
+        rules: TableRules | None = None,
+    ) -> ResidentTable:
+        """A version of as many rows, with some things else; columns that are not given, and their statistics, stay.
+
+        ``columns`` are by name in ``fields``.
+        """
+        given = {} if columns is None else columns
+        kept = {field.name for field in self.fields} - given.keys()
+        fields = self.fields if fields is None else fields
+        version = ResidentTable(
+            self.name if name is None else name,
+            fields,
+            self.num_rows,
+            {field.name: given.get(field.name) or self._columns[field.name] for field in fields},
+            self._keeping,
+            self.rules if rules is None else rules,
+        )
+        for column in kept & self._statistics.keys() & version._locks.keys():
+            version._statistics[column] = self._statistics[column]
+        return version
+
+    def handle(self, name: str) -> ColumnHandle:
+        """Column ``name``, to be part of another version."""
+        return self._columns[name]
+
+    def numbered(self) -> NumberedTable:
+        """The same rows with their numbers; see ``gpuql_planner.table_rules.ChangeableTable``."""
+        return NumberedTable(self)
 
     def column(self, name: str) -> Column:
         """The whole column ``name``; the same object as long as it stays in memory."""
@@ -198,8 +238,13 @@ class ResidentTable:
                     known = pieced_statistics(content)
                 else:
                     known = column_statistics(self._columns[name].whole())
+                if self.rules.keys and self._is_key(name, known):
+                    known = replace(known, unique=True)
                 self._statistics[name] = known
             return known
+
+    def _is_key(self, name: str, known: ColumnStatistics) -> bool:
+        return known.null_count == 0 and any(key.columns == (name,) for key in self.rules.keys)
 
     def gather_in_background(self) -> None:
         """Begin to gather the statistics of all columns, so that the first plan need not wait for them."""
@@ -282,7 +327,37 @@ class ResidentTable:
         pending: dict[str, Content | ColumnHandle] = {}
         for field, column in zip(self.fields, columns, strict=True):
             pending[field.name] = _Joined(field, self._columns[field.name], column)
-        return ResidentTable(self.name, self.fields, self.num_rows + num_rows, pending, self._keeping)
+        return ResidentTable(
+            self.name, self.fields, self.num_rows + num_rows, pending, self._keeping, self.rules
+        )
+
+
+class NumberedTable(ResidentTable):
+    """The rows of another table with one more column, the last: the row's number, from 0."""
+
+    def __init__(self, table: ResidentTable) -> None:
+        names = [field.name for field in table.fields]
+        self.number_name = fresh_name("number", names)
+        field = Field(self.number_name, BIGINT, nullable=False)
+        columns: dict[str, Content | ColumnHandle] = {name: table.handle(name) for name in names}
+        columns[self.number_name] = partial(row_numbers, table.num_rows)
+        super().__init__(table.name, (*table.fields, field), table.num_rows, columns, table._keeping)
+        self._table = table
+
+    def statistics(self, name: str) -> ColumnStatistics:
+        """Those of the table; of row numbers all is known."""
+        if name != self.number_name:
+            return self._table.statistics(name)
+        last = max(0, self.num_rows - 1)
+        return ColumnStatistics(0, last, 0, self.num_rows, unique=True, sorted=True)
+
+
+def fresh_name(name: str, taken: Sequence[str]) -> str:
+    """``name``, with underscores behind it until it is none of ``taken``."""
+    folded = {one.lower() for one in taken}
+    while name.lower() in folded:
+        name += "_"
+    return name
 
 
 class _AlwaysHere:
@@ -399,4 +474,4 @@ def check_not_null(name: str, fields: Sequence[Field], columns: Sequence[Column]
     """Raise IntegrityError if a column that is NOT NULL holds a NULL."""
     for field, column in zip(fields, columns, strict=True):
         if not field.nullable and column.validity is not None and not bool(column.validity.all()):
-            raise IntegrityError(f"NOT NULL constraint failed: {name}.{field.name}")
+            raise NotNullViolation(f"NOT NULL constraint failed: {name}.{field.name}")

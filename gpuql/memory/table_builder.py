@@ -18,7 +18,7 @@ from gpuql.memory.column_file import write_column
 from gpuql.memory.kept_column import FileGroup, KeptColumn
 from gpuql.thresholds import WHOLE_OVER_PIECES
 from gpuql_planner.catalog import Field
-from gpuql_planner.errors import IntegrityError
+from gpuql_planner.errors import NotNullViolation
 
 if TYPE_CHECKING:
     from gpuql.columnar.arrow_dictionary import GrowingDictionary
@@ -93,7 +93,7 @@ class TableBuilder:
         for pieces, column in zip(self._columns, columns, strict=True):
             encoded = narrow_column(column)
             if not pieces.field.nullable and encoded.validity is not None:
-                raise IntegrityError(f"NOT NULL constraint failed: {self.name}.{pieces.field.name}")
+                raise NotNullViolation(f"NOT NULL constraint failed: {self.name}.{pieces.field.name}")
             piece: Piece = MemoryPiece(_owned(encoded))
             num_bytes = piece.num_bytes + pieces.dictionary_bytes(encoded)
             if not self._cache.budget.try_take(self._account, num_bytes):

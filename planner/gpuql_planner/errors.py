@@ -89,6 +89,30 @@ class IntegrityError(DatabaseError):
     sqlstate = "23000"
 
 
+class NotNullViolation(IntegrityError):
+    """NULL in a column that is NOT NULL."""
+
+    sqlstate = "23502"
+
+
+class ForeignKeyViolation(IntegrityError):
+    """A row that refers to none, or one that others refer to is about to go."""
+
+    sqlstate = "23503"
+
+
+class UniqueViolation(IntegrityError):
+    """Rows that agree in a PRIMARY KEY or UNIQUE."""
+
+    sqlstate = "23505"
+
+
+class CheckViolation(IntegrityError):
+    """A row for which a CHECK is false."""
+
+    sqlstate = "23514"
+
+
 class ProgrammingError(DatabaseError):
     """A statement that is wrong as written."""
 

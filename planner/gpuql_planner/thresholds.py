@@ -217,6 +217,12 @@ MAX_SHAPE_LITERALS: Annotated[
     "bound: as for MAX_SHAPE_CHARACTERS",
     "Literals of such a statement.",
 ] = 256
+RULE_TEXTS_PARSED: Annotated[
+    int,
+    "texts",
+    "bound: some kilobytes each",
+    "Defaults, checks and generated columns whose trees are kept.",
+] = 512
 
 BYTES_PER_OPERATION: Annotated[
     float,

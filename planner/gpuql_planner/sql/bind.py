@@ -7,16 +7,17 @@ from sqlglot import exp
 from gpuql_planner.catalog import Catalog
 from gpuql_planner.errors import BinderError, NotSupportedError, ParserError
 from gpuql_planner.logical.traced import Trace
+from gpuql_planner.sql.bind_changes import bind_delete, bind_truncate, bind_update
 from gpuql_planner.sql.bind_definitions import (
     asks_for_placement,
     bind_create,
     bind_describe,
     bind_drop,
-    bind_insert,
     bind_reset,
     bind_set,
     bind_show,
 )
+from gpuql_planner.sql.bind_insert import bind_insert
 from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
 from gpuql_planner.sql.context import BindContext, Parameters
 from gpuql_planner.sql.parse import ParsedStatement, parse_statements
@@ -24,8 +25,6 @@ from gpuql_planner.sql.statement_shape import StatementShape, mark_slots
 from gpuql_planner.sql.statements import Explain, Query, ShowPlacement, Statement
 
 _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
-    exp.Delete: "DELETE",
-    exp.Update: "UPDATE",
     exp.Merge: "MERGE",
     exp.Alter: "ALTER",
     exp.Copy: "COPY",
@@ -36,7 +35,6 @@ _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
     exp.Detach: "DETACH",
     exp.Pragma: "PRAGMA",
     exp.Use: "USE",
-    exp.TruncateTable: "TRUNCATE",
     exp.Summarize: "SUMMARIZE",
     exp.Analyze: "ANALYZE",
 }
@@ -137,6 +135,12 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
             return bind_drop(queries, tree)
         case exp.Insert():
             return bind_insert(queries, tree)
+        case exp.Update():
+            return bind_update(queries, tree)
+        case exp.Delete():
+            return bind_delete(queries, tree)
+        case exp.TruncateTable():
+            return bind_truncate(queries, tree)
         case exp.Describe():
             return bind_describe(queries, tree)
         case exp.Show():

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
-from gpuql_planner.catalog import Field, Table, View
-from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, ParserError, did_you_mean
-from gpuql_planner.functions import coerce
+from gpuql_planner.catalog import Field
+from gpuql_planner.errors import BinderError, CatalogError, ParserError
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Project
 from gpuql_planner.sql.bind_from import qualified_name
 from gpuql_planner.sql.bind_query import BoundQuery, rename
-from gpuql_planner.sql.bind_values import bind_values
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.data_types import bind_type
 from gpuql_planner.sql.parse import ParsedStatement
@@ -25,7 +23,6 @@ from gpuql_planner.sql.statements import (
     CreateView,
     Describe,
     Drop,
-    Insert,
     Query,
     SetVariable,
     ShowTables,
@@ -157,92 +154,6 @@ def bind_drop(queries: QueryBinder, node: exp.Drop) -> Drop:
     if len(tables) != 1:
         raise context.unsupported("DROP of several names at once", tables[1])
     return Drop(kind.lower(), qualified_name(queries, tables[0]), bool(node.args.get("exists")))
-
-
-def bind_insert(queries: QueryBinder, node: exp.Insert) -> Insert:
-    """INSERT INTO: the source in the table's column order and types; columns left out are NULL."""
-    context = queries.context
-    context.reject_other(node, "this", "expression", "by_name", "with_")
-    schema = node.this if isinstance(node.this, exp.Schema) else None
-    table_node = schema.this if schema else node.this
-    name = qualified_name(queries, table_node)
-    table = _insertable(queries, name, table_node)
-    with_ = node.args.get("with_")
-    if with_ is not None:
-        queries = queries._with_tables(node, with_)
-    named = list(schema.expressions) if schema else None
-    if node.expression is None:
-        raise context.unsupported("INSERT without VALUES or a query", node)
-    if node.args.get("by_name"):
-        source = queries.bind(node.expression)
-        targets = [_target(context, table, column, node) for column in source.names]
-    else:
-        targets = (
-            list(table.fields)
-            if named is None
-            else [_target(context, table, column.name, column) for column in named]
-        )
-        _reject_repeated(context, [field.name for field in targets], node)
-        source = _insert_source(queries, node.expression, targets)
-    if len(source.names) != len(targets):
-        raise context.error(
-            BinderError,
-            f"number of values and columns differ: {len(source.names)} and {len(targets)} (table {table.name})",
-            node.expression,
-        )
-    return Insert(name, _in_table_order(context, table, targets, source, node))
-
-
-def _insertable(queries: QueryBinder, name: str, node: exp.Expr) -> Table:
-    context = queries.context
-    found = context.catalog.resolve(name)
-    if found is None:
-        hint = did_you_mean(name, context.catalog.relation_names())
-        raise context.error(CatalogError, f"table does not exist: {name}", node, hint=hint)
-    if isinstance(found, View):
-        raise context.error(BinderError, f"rows cannot be inserted into a view: {name}", node)
-    return found
-
-
-def _target(context: BindContext, table: Table, name: str, node: exp.Expr) -> Field:
-    for field in table.fields:
-        if field.name.lower() == name.lower():
-            return field
-    hint = did_you_mean(name, [field.name for field in table.fields])
-    raise context.error(BinderError, f"column not found in table {table.name}: {name}", node, hint=hint)
-
-
-def _insert_source(queries: QueryBinder, node: exp.Expr, targets: Sequence[Field]) -> BoundQuery:
-    if isinstance(node, exp.Values) and not any(node.args.get(key) for key in ("order", "limit", "alias")):
-        return bind_values(queries, node, targets=[field.dtype for field in targets])
-    return queries.bind(node)
-
-
-def _in_table_order(
-    context: BindContext, table: Table, targets: Sequence[Field], source: BoundQuery, node: exp.Expr
-) -> Query:
-    given = dict(zip((field.name for field in targets), source.plan.outputs, strict=True))
-    items: list[tuple[Attribute, Expression]] = []
-    for field in table.fields:
-        output = given.get(field.name)
-        if output is None:
-            if not field.nullable:
-                raise context.error(BinderError, f"column needs a value: {field.name}", node)
-            items.append((Attribute.fresh(field.name, field.dtype), Literal(None, field.dtype)))
-            continue
-        reference = AttributeRef(output)
-        try:
-            value = coerce(reference, field.dtype)
-        except GpuqlError as error:
-            error.position, error.statement = context.position(node.expression), context.text
-            error.hint = f"for column {field.name}"
-            raise
-        attribute = output if value is reference else Attribute.fresh(field.name, field.dtype)
-        items.append((attribute, value))
-    names = tuple(field.name for field in table.fields)
-    if tuple(attribute for attribute, _ in items) == source.plan.outputs:
-        return Query(source.plan, names)
-    return Query(Project(source.plan, tuple(items)), names)
 
 
 def bind_describe(queries: QueryBinder, node: exp.Describe) -> Describe:

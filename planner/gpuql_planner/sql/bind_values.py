@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -21,15 +21,20 @@ ONE_ROW = Values((), ((),))
 
 
 def bind_values(
-    queries: QueryBinder, node: exp.Values, *, targets: Sequence[DataType] | None = None
+    queries: QueryBinder,
+    node: exp.Values,
+    *,
+    targets: Sequence[DataType] | None = None,
+    default: Callable[[int], Expression] | None = None,
 ) -> BoundQuery:
     """Rows of expressions; columns are called ``col0``, ``col1``, … Each column takes one type.
 
-    ``targets`` are the types of an INSERT's columns, to which the values are cast instead.
+    ``targets`` are the types of an INSERT's columns, to which the values are cast instead, and ``default`` gives
+    what DEFAULT stands for in each.
     """
     from gpuql_planner.sql.bind_query import BoundQuery
 
-    rows = [_row(queries, row, targets) for row in node.expressions]
+    rows = [_row(queries, row, targets, default) for row in node.expressions]
     width = len(rows[0])
     for row, row_node in zip(rows, node.expressions, strict=True):
         if len(row) != width:
@@ -50,7 +55,12 @@ def _unify_column(values: list[Expression]) -> tuple[Expression, ...]:
     return unify(values, construct="VALUES")[1]
 
 
-def _row(queries: QueryBinder, node: exp.Expr, targets: Sequence[DataType] | None) -> list[Expression]:
+def _row(
+    queries: QueryBinder,
+    node: exp.Expr,
+    targets: Sequence[DataType] | None,
+    default: Callable[[int], Expression] | None,
+) -> list[Expression]:
     from gpuql_planner.sql.bind_expressions import ExpressionBinder
 
     binder = ExpressionBinder(queries.context, Scope(parent=queries.parent), queries, "VALUES")
@@ -62,9 +72,9 @@ def _row(queries: QueryBinder, node: exp.Expr, targets: Sequence[DataType] | Non
             BinderError, f"number of values and columns differ: {len(cells)} and {len(targets)}", node
         )
     values: list[Expression] = []
-    for cell, dtype in zip(cells, targets, strict=True):
-        if isinstance(cell, exp.Var) and cell.name.upper() == "DEFAULT":
-            values.append(Literal(None, dtype))
+    for index, (cell, dtype) in enumerate(zip(cells, targets, strict=True)):
+        if default is not None and isinstance(cell, exp.Var) and cell.name.upper() == "DEFAULT":
+            values.append(default(index))
             continue
         try:
             values.append(coerce(binder.bind(cell), dtype))

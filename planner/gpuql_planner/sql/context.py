@@ -108,6 +108,16 @@ class BindContext:
                 error.statement = self.text
             raise
 
+    @contextmanager
+    def for_column(self, name: str) -> Iterator[None]:
+        """Say of errors raised inside, which come from what a table keeps, that they concern column ``name``."""
+        try:
+            yield
+        except GpuqlError as error:
+            error.statement = error.statement or self.text
+            error.hint = error.hint or f"for column {name}"
+            raise
+
     def reject_other(self, node: exp.Expr, *understood: str) -> None:
         """NotSupportedError if ``node`` has a part beyond those understood, so that none is silently ignored."""
         for key, value in node.args.items():

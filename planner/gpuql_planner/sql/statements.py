@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gpuql_planner.catalog import Field
 from gpuql_planner.logical.nodes import LogicalNode
+from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,6 @@ class Drop:
 
 
 @dataclass(frozen=True)
-class Insert:
-    """INSERT INTO table: the query's outputs are already in the table's column order and of its types."""
-
-    table: str
-    query: Query
-
-
-@dataclass(frozen=True)
 class Explain:
     """EXPLAIN [ANALYZE] or EXPLAIN (CODEGEN) of a statement; ``mode`` is "plan", "analyze" or "codegen"."""
 
@@ -94,6 +87,8 @@ Statement = (
     | CreateView
     | Drop
     | Insert
+    | ChangeRows
+    | Truncate
     | Explain
     | Describe
     | ShowTables
