@@ -271,6 +271,12 @@ INDIVISIBLE_SHARE: Annotated[
     "judgement",
     "A split that leaves more than this in one partition has met rows that belong together.",
 ] = 0.9
+RECURSION_BATCHES: Annotated[
+    int,
+    "batches",
+    "bound: reading a batch costs as much as some hundred rows",
+    "Batches that the rows of a recursive query may lie in before they are put together.",
+] = 64
 SMALL_SOURCE_ROWS: Annotated[
     int,
     "rows",

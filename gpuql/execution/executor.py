@@ -20,6 +20,7 @@ from gpuql.execution.host_results import bring_to_host, finished_rows, plain_row
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
 from gpuql.execution.morsels import Workers
 from gpuql.execution.pipeline_run import ExecutionSettings, PipelineRunner
+from gpuql.execution.recursion import LoopRun
 from gpuql.memory.connection_memory import ConnectionMemory, host_failure, unlimited_memory
 from gpuql.memory.device_errors import device_failure, is_device_memory_error
 from gpuql.memory.device_memory import DeviceQuery, device_memory
@@ -30,7 +31,8 @@ from gpuql.operators.contract import RowsResult, RunContext
 from gpuql_kernels.tasks import serially
 from gpuql_planner.errors import OutOfMemoryError
 from gpuql_planner.logical.expressions import Attribute
-from gpuql_planner.physical.nodes import BuildScan, PhysicalPlan, Pipeline, ResultScan
+from gpuql_planner.physical.loops import last_readers
+from gpuql_planner.physical.nodes import PhysicalPlan, Pipeline
 
 #: How often parts are halved for each new attempt at a pipeline that a device has no room for.
 _HALVINGS = (2, 2)
@@ -160,13 +162,15 @@ class Executor:
         run.metrics.memory = host.metrics
         if device is not None:
             run.metrics.device_memory = device.memory.metrics
-        readers = _last_readers(plan)
+        readers = last_readers(plan.pipelines, plan.loops)
         collector = None if into is None or isinstance(into, RowsThere) else _Directed(into, plan.outputs)
         for index in range(len(plan.pipelines)):
             cancel.check()
-            if index == len(plan.pipelines) - 1 and run.context.device is None:
+            if index in run.repeated:
+                continue
+            if index == len(plan.pipelines) - 1 and run.context.device is None and index not in run.loops:
                 run.context.collector = collector
-            self._run_pipeline(run, index, cancel)
+            self._run_step(run, index, cancel)
             for done in readers.get(index, ()):
                 run.context.results.pop(done).close()
         result = run.context.results[len(plan.pipelines) - 1]
@@ -188,8 +192,32 @@ class Executor:
             rows = result.batches
         else:
             rows = list(result)
+        run.metrics.pipelines = [run.measured[index] for index in range(len(plan.pipelines))]
         run.metrics.elapsed_ns = time.perf_counter_ns() - started
         return QueryResult(rows, plan, run.metrics)
+
+    def _run_step(self, run: _Run, index: int, cancel: CancelToken) -> None:
+        """Run a pipeline, or the loop that stands in its place."""
+        loop = run.loops.get(index)
+        if loop is None:
+            self._run_pipeline(run, index, cancel)
+            return
+        inner = {body for other in run.plan.loops if other.result in loop.body for body in other.body}
+        started = time.perf_counter_ns()
+
+        def run_body() -> None:
+            for step in loop.body:
+                cancel.check()
+                if step not in inner:
+                    self._run_step(run, step, cancel)
+
+        LoopRun(run.plan, loop, lambda: run.context).run(run_body)
+        measured = PipelineMetrics(run.lane.device.name, moved=run.moved, reason="runs in rounds")
+        measured.elapsed_ns = time.perf_counter_ns() - started
+        measured.num_rows = run.context.results[index].num_rows
+        for step in loop.body:  # of a loop that has ended before its first round
+            run.measured.setdefault(step, PipelineMetrics(run.lane.device.name, reason="no round"))
+        run.note(index, measured)
 
     def _run_pipeline(self, run: _Run, index: int, cancel: CancelToken) -> None:
         """Run one pipeline; where a device has no room for it, in smaller parts, and on the host if that is no help."""
@@ -204,7 +232,7 @@ class Executor:
                 measured.elapsed_ns = time.perf_counter_ns() - started
                 measured.num_rows = run.context.results[index].num_rows
                 measured.spilled_bytes = metrics.spilled_bytes - spilled_before
-                run.metrics.pipelines.append(measured)
+                run.note(index, measured)
                 return
             if halvings is None:
                 if run.settings.on_unsupported == "error":
@@ -319,6 +347,18 @@ class _Run:
     settings: ExecutionSettings
     metrics: QueryMetrics = field(default_factory=QueryMetrics)
     moved: str = ""
+    measured: dict[int, PipelineMetrics] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.loops = {loop.result: loop for loop in self.plan.loops}
+        self.repeated = {index for loop in self.plan.loops for index in loop.body}
+
+    def note(self, index: int, measured: PipelineMetrics) -> None:
+        """Keep what was measured of a pipeline; of one that runs in rounds, all of them together."""
+        known = self.measured.get(index)
+        if known is not None:
+            measured.add(known)
+        self.measured[index] = measured
 
     def attempt(self, index: int, pipeline: Pipeline, measured: PipelineMetrics) -> OutOfMemoryError | None:
         """Run a pipeline; the error if a device has no room for it, after all that the attempt kept was let go."""
@@ -356,24 +396,3 @@ def _driver(device: Device, workers: Workers) -> FusedDriver:
     from gpuql.execution.fused.run_cpu import MorselDriver
 
     return MorselDriver(workers)
-
-
-def _last_readers(plan: PhysicalPlan) -> dict[int, list[int]]:
-    """For each pipeline, the earlier ones whose results nobody reads after it."""
-    last: dict[int, int] = {}
-    for index, pipeline in enumerate(plan.pipelines):
-        for read in _reads(pipeline):
-            last[read] = index
-    readers: dict[int, list[int]] = {}
-    for read, index in last.items():
-        readers.setdefault(index, []).append(read)
-    return readers
-
-
-def _reads(pipeline: Pipeline) -> list[int]:
-    reads = [transform.build for transform in pipeline.transforms if hasattr(transform, "build")]
-    if isinstance(pipeline.source, ResultScan):
-        reads.extend(pipeline.source.pipelines)
-    if isinstance(pipeline.source, BuildScan):
-        reads.append(pipeline.source.build)
-    return reads

@@ -31,6 +31,15 @@ class PipelineMetrics:
     moved: str = ""
     joins: list[str] = field(default_factory=list)
 
+    def add(self, earlier: PipelineMetrics) -> None:
+        """Count what earlier rounds of the same pipeline measured."""
+        self.num_source_rows += earlier.num_source_rows
+        self.num_rows += earlier.num_rows
+        self.num_bytes += earlier.num_bytes
+        self.num_parts += earlier.num_parts
+        self.spilled_bytes += earlier.spilled_bytes
+        self.elapsed_ns += earlier.elapsed_ns
+
 
 @dataclass
 class QueryMetrics:

@@ -90,10 +90,11 @@ WRONG: list[tuple[str, type[GpuqlError], str]] = [
     # known and not run
     ("SELECT ^max(i) OVER () FROM t", NotSupportedError, "window functions"),
     (
-        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r",
+        "SELECT (WITH RECURSIVE r AS (SELECT ^t.i AS n UNION ALL SELECT n FROM r) SELECT 1 FROM r) FROM t",
         NotSupportedError,
-        "recursive",
+        "recursive WITH that refers to columns of an outer query",
     ),
+    ("WITH RECURSIVE r AS (SELECT ^1 AS n EXCEPT SELECT n FROM r) SELECT * FROM r", BinderError, "no UNION"),
     ("SELECT i, ^s FROM t GROUP BY ROLLUP (i)", BinderError, "any_value(s)"),
     ("SELECT i FROM t QUALIFY ^i = 1", NotSupportedError, "QUALIFY"),
     ("SELECT [^1, 2]", NotSupportedError, "lists"),

@@ -33,12 +33,14 @@ from gpuql_planner.logical.nodes import (
     Limit,
     LogicalNode,
     Project,
+    Recursive,
     Repeat,
     Scan,
     Shared,
     Sort,
     UnionAll,
     Values,
+    WorkingScan,
 )
 from gpuql_planner.types import VARCHAR, DataType
 
@@ -226,10 +228,14 @@ class _Formatter:
 
     def _shared(self, node: Shared, depth: int) -> list[str]:
         seen = node.key in self.shared
-        number = self.shared.setdefault(node.key, len(self.shared) + 1)
+        number = self._number(node.key)
         below = [] if seen else self.lines(node.definition, depth + 1)
         columns = ", ".join(map(self.name, node.attributes))
         return [f"{'  ' * depth}Shared {number} ({columns})", *below]
+
+    def _number(self, key: int) -> int:
+        """Keys are unique in the process: what is printed is their order in the plan."""
+        return self.shared.setdefault(key, len(self.shared) + 1)
 
     def _header(self, node: LogicalNode) -> str:
         name = self.name
@@ -262,6 +268,11 @@ class _Formatter:
                 return f"Limit{_limit_text(limit, offset)}"
             case UnionAll(_, attributes):
                 return f"UnionAll ({', '.join(map(name, attributes))})"
+            case Recursive(key, _, _, attributes):
+                return f"Recursive {self._number(key)} ({', '.join(map(name, attributes))})"
+            case WorkingScan(key, attributes, total):
+                which = "all rows" if total else "last rows"
+                return f"WorkingScan {which} of {self._number(key)} ({', '.join(map(name, attributes))})"
             case Repeat(_, count):
                 return f"Repeat {_format(count, name)[0]}"
         return type(node).__name__

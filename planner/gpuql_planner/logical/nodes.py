@@ -276,6 +276,49 @@ class Repeat(LogicalNode):
 
 
 @dataclass(frozen=True)
+class Recursive(LogicalNode):
+    """Rows of ``anchor``, then those of ``step`` again and again until it gives none.
+
+    Within ``step`` stand ``WorkingScan`` nodes of the same ``key``: the rows of the round before, or of all rounds so
+    far. Columns by position, as in UnionAll.
+    """
+
+    key: int
+    anchor: LogicalNode
+    step: LogicalNode
+    attributes: tuple[Attribute, ...]
+
+    @property
+    def inputs(self) -> tuple[LogicalNode, ...]:
+        """Anchor, step."""
+        return (self.anchor, self.step)
+
+    @property
+    def outputs(self) -> tuple[Attribute, ...]:
+        """Fresh attributes."""
+        return self.attributes
+
+
+@dataclass(frozen=True)
+class WorkingScan(LogicalNode):
+    """Within the step of the ``Recursive`` with that key: the rows of the round before; of all rounds if ``total``."""
+
+    key: int
+    attributes: tuple[Attribute, ...]
+    total: bool = False
+
+    @property
+    def inputs(self) -> tuple[LogicalNode, ...]:
+        """None."""
+        return ()
+
+    @property
+    def outputs(self) -> tuple[Attribute, ...]:
+        """Fresh attributes of this use."""
+        return self.attributes
+
+
+@dataclass(frozen=True)
 class Shared(LogicalNode):
     """One use of a sub-plan that stands in several places (CTE or common sub-plan) and runs once.
 

@@ -20,6 +20,7 @@ from gpuql_planner.logical.nodes import (
     Join,
     JoinKind,
     LogicalNode,
+    Recursive,
     Repeat,
     Scan,
     Shared,
@@ -122,6 +123,10 @@ class _Verifier:
             types = [a.dtype for a in node.attributes]
             same = all([a.dtype for a in source.outputs] == types for source in node.sources)
             _believe(same, "types of a union's inputs differ", node)
+        elif isinstance(node, Recursive):
+            types = [a.dtype for a in node.attributes]
+            same = all([a.dtype for a in part.outputs] == types for part in node.inputs)
+            _believe(same, "types of a recursion's inputs differ", node)
         elif isinstance(node, Repeat):
             _believe(node.count.dtype == BIGINT, "a repeat count is not BIGINT", node)
         elif isinstance(node, Scan):

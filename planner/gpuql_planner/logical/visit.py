@@ -34,12 +34,14 @@ from gpuql_planner.logical.nodes import (
     Limit,
     LogicalNode,
     Project,
+    Recursive,
     Repeat,
     Scan,
     Shared,
     Sort,
     UnionAll,
     Values,
+    WorkingScan,
 )
 from gpuql_planner.logical.traced import SlotValues, Trace, TracedLiteral
 from gpuql_planner.types import BOOLEAN
@@ -292,6 +294,9 @@ def with_inputs(node: LogicalNode, inputs: tuple[LogicalNode, ...]) -> LogicalNo
     if isinstance(node, UnionAll):
         ordered = tuple(with_outputs(new, o.outputs) for o, new in zip(old, inputs, strict=True))
         return UnionAll(ordered, node.attributes)
+    if isinstance(node, Recursive):
+        anchor, step = (with_outputs(new, o.outputs) for o, new in zip(old, inputs, strict=True))
+        return Recursive(node.key, anchor, step, node.attributes)
     if isinstance(node, Shared):
         return Shared(node.key, with_outputs(inputs[0], old[0].outputs), node.attributes)
     raise InternalError(f"node has inputs but no rebuilding: {type(node).__name__}")
@@ -365,8 +370,8 @@ def _fresh(attribute: Attribute, mapping: dict[Attribute, Attribute]) -> Attribu
 
 
 def _refresh(plan: LogicalNode, mapping: dict[Attribute, Attribute]) -> LogicalNode:
-    if isinstance(plan, Shared):
-        return Shared(plan.key, plan.definition, tuple(_fresh(a, mapping) for a in plan.attributes))
+    if isinstance(plan, Shared | WorkingScan):
+        return replace(plan, attributes=tuple(_fresh(a, mapping) for a in plan.attributes))
     inputs = tuple(_refresh(child, mapping) for child in plan.inputs)
 
     def rename(expression: Expression) -> Expression:
@@ -374,6 +379,8 @@ def _refresh(plan: LogicalNode, mapping: dict[Attribute, Attribute]) -> LogicalN
 
     if isinstance(plan, UnionAll):
         return UnionAll(inputs, tuple(_fresh(a, mapping) for a in plan.attributes))
+    if isinstance(plan, Recursive):
+        return Recursive(plan.key, inputs[0], inputs[1], tuple(_fresh(a, mapping) for a in plan.attributes))
     node = with_inputs(plan, inputs) if inputs else plan
     if isinstance(node, Scan):
         columns = tuple((_fresh(a, mapping), name) for a, name in node.columns)

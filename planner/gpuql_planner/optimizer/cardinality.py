@@ -30,12 +30,14 @@ from gpuql_planner.logical.nodes import (
     Limit,
     LogicalNode,
     Project,
+    Recursive,
     Repeat,
     Scan,
     Shared,
     Sort,
     UnionAll,
     Values,
+    WorkingScan,
 )
 from gpuql_planner.logical.traced import SlotValues
 from gpuql_planner.logical.visit import (
@@ -293,6 +295,8 @@ def _column(node: LogicalNode, attribute: Attribute) -> ColumnEstimate:
     if isinstance(node, UnionAll):
         index = node.attributes.index(attribute)
         return _united([column_estimate(s, s.outputs[index]) for s in node.sources], rows)
+    if isinstance(node, (Recursive, WorkingScan)):
+        return ColumnEstimate(rows)
     for child in node.inputs:
         if attribute in output_set(child):
             return _thinned(column_estimate(child, attribute), estimate_rows(child), rows)

@@ -17,12 +17,14 @@ from gpuql_planner.logical.nodes import (
     Limit,
     LogicalNode,
     Project,
+    Recursive,
     Repeat,
     Scan,
     Shared,
     Sort,
     UnionAll,
     Values,
+    WorkingScan,
 )
 from gpuql_planner.logical.visit import node_expressions, output_set, references, with_inputs, with_outputs
 from gpuql_planner.optimizer.statistics import equality_attributes, is_unique
@@ -73,6 +75,10 @@ class _Pruner:
                 return _prune_scan(node, required)
             case Values():
                 return _prune_values(node, required)
+            case WorkingScan():
+                return node
+            case Recursive():  # every column may be read in the next round
+                return with_inputs(node, tuple(self.prune(part, output_set(part)) for part in node.inputs))
             case Project():
                 items = tuple(item for item in node.expressions if item[0] in required)
                 below = self.prune(node.input, frozenset().union(*(references(e) for _, e in items)))

@@ -20,12 +20,14 @@ from gpuql_planner.logical.nodes import (
     Limit,
     LogicalNode,
     Project,
+    Recursive,
     Repeat,
     Scan,
     Shared,
     Sort,
     UnionAll,
     Values,
+    WorkingScan,
 )
 from gpuql_planner.logical.visit import (
     compares_column_with_constant,
@@ -38,6 +40,7 @@ from gpuql_planner.logical.visit import (
 from gpuql_planner.optimizer.cardinality import equality_sides, estimate_rows
 from gpuql_planner.optimizer.cost import evaluation_order
 from gpuql_planner.optimizer.statistics import is_unique
+from gpuql_planner.physical.loops import repeated
 from gpuql_planner.physical.nodes import (
     AggregateSink,
     BuildScan,
@@ -46,6 +49,7 @@ from gpuql_planner.physical.nodes import (
     HashJoinBuild,
     HashJoinProbe,
     LimitSink,
+    Loop,
     PhysicalPlan,
     Pipeline,
     ProjectExec,
@@ -86,7 +90,7 @@ def lower(
     lowering = _Lowering()
     lowering.finish_last(lowering.lower(plan, output_set(plan)), plan.outputs)
     pipelines = place(lowering.pipelines, device, reason, refusal)
-    return PhysicalPlan(pipelines, plan.outputs, names)
+    return PhysicalPlan(pipelines, plan.outputs, names, tuple(lowering.loops))
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,9 @@ class _Lowering:
     def __init__(self) -> None:
         self.pipelines: list[Pipeline] = []
         self.shared: dict[int, int] = {}
+        self.loops: list[Loop] = []
+        #: Of recursions whose step is being lowered: pipelines with the last rows and with all rows, by key.
+        self.working: dict[tuple[int, bool], tuple[int, tuple[Attribute, ...]]] = {}
 
     # --- pipelines ---------------------------------------------------------------------------------------------
 
@@ -162,13 +169,24 @@ class _Lowering:
             case Limit(below, limit, offset):
                 kept_attributes = _ordered(node.outputs, required)
                 limited = LimitSink(kept_attributes, limit, offset)
-                return self.read(self.finish(self.lower(below, required), limited), kept_attributes, rows)
+                num_loops = len(self.loops)
+                index = self.finish(self.lower(below, required), limited)
+                if limit is not None and _is_recursion(below) and len(self.loops) > num_loops:
+                    self.loops[-1] = replace(self.loops[-1], limit=limit + offset)
+                return self.read(index, kept_attributes, rows)
             case UnionAll():
                 return self.lower_union(node, required, rows)
             case Repeat(below, count):
                 return self.lower(below, required | references(count)).then(RepeatExec(count), rows)
             case Shared():
                 return self.lower_shared(node, required, rows)
+            case Recursive():
+                return self.lower_recursive(node, rows)
+            case WorkingScan(key, attributes, total):
+                index, origins = self.working[key, total]
+                uses = zip(attributes, origins, strict=True)
+                taken = tuple((use, (origin,)) for use, origin in uses if use in required)
+                return _Draft(ResultScan((index,), taken), (), rows)
         raise InternalError(f"plan node cannot be lowered: {type(node).__name__}")
 
     def lower_filter(self, node: Filter, required: Required, rows: float) -> _Draft:
@@ -235,6 +253,36 @@ class _Lowering:
         pairs = zip(node.attributes, definition.outputs, strict=True)
         columns = tuple((use, (origin,)) for use, origin in pairs if use in required)
         return _Draft(ResultScan((index,), columns), (), rows)
+
+    # --- recursion ---------------------------------------------------------------------------------------------
+
+    def lower_recursive(self, node: Recursive, rows: float) -> _Draft:
+        """The anchor, places for the rows of a round and of all rounds, the step, and the loop over it."""
+        anchor, anchor_outputs = self.collect(node.anchor)
+        working = self.place(node.attributes)
+        total = self.finish(_Draft(ValuesSource(node.attributes, ()), (), 0.0), CollectSink(node.attributes))
+        self.working[node.key, False] = working
+        self.working[node.key, True] = total, node.attributes
+        first = len(self.pipelines)
+        step, step_outputs = self.collect(node.step)
+        body = repeated(self.pipelines, first, frozenset((working[0], total)))
+        columns = tuple(zip(node.attributes, zip(anchor_outputs, step_outputs, strict=True), strict=True))
+        union = _Draft(ResultScan((anchor, step), columns), (), rows)
+        result = self.finish(union, CollectSink(node.attributes))
+        if step in body:
+            loop = Loop(result, anchor, anchor_outputs, step, step_outputs, working[0], total, body)
+            self.loops.append(loop)
+        return self.read(result, node.attributes, rows)
+
+    def collect(self, node: LogicalNode) -> tuple[int, tuple[Attribute, ...]]:
+        """A pipeline that keeps all rows of ``node``, and the attributes that they have there."""
+        draft = self.lower(node, output_set(node))
+        return self.finish(draft, CollectSink(node.outputs)), node.outputs
+
+    def place(self, attributes: tuple[Attribute, ...]) -> tuple[int, tuple[Attribute, ...]]:
+        """A pipeline of no rows, whose result is replaced while the plan runs."""
+        fresh = tuple(Attribute.fresh(a.name, a.dtype) for a in attributes)
+        return self.finish(_Draft(ValuesSource(fresh, ()), (), 0.0), CollectSink(fresh)), fresh
 
     # --- joins -------------------------------------------------------------------------------------------------
 
@@ -326,6 +374,13 @@ class _Lowering:
         self.finish(draft.then(probe, draft.rows), CollectSink(()))
         kept = _ordered(node.left.outputs, required)
         return _Draft(BuildScan(build_index, kept, (), matched=node.kind is JoinKind.SEMI), (), rows)
+
+
+def _is_recursion(node: LogicalNode) -> bool:
+    """A recursion whose rows only get other columns."""
+    while isinstance(node, Project):
+        node = node.input
+    return isinstance(node, Recursive)
 
 
 def _left_is_smaller(node: Join) -> bool:

@@ -206,12 +206,35 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
+class Loop:
+    """A recursion: pipelines that run in rounds, until a round gives no rows.
+
+    Pipeline ``anchor`` gives the first round, ``step`` every other one, each under its ``outputs``. Pipelines of
+    ``body`` (``step`` is one of them) run in every round. ``working`` and ``total`` are pipelines of no rows whose
+    results are the rows of the last round and those of all rounds. ``result`` stands where the loop runs; as a pipeline
+    it is one round of the loop. Once ``limit`` rows are there no more are needed.
+    """
+
+    result: int
+    anchor: int
+    anchor_outputs: tuple[Attribute, ...]
+    step: int
+    step_outputs: tuple[Attribute, ...]
+    working: int
+    total: int
+    body: tuple[int, ...]
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
 class PhysicalPlan:
     """Pipelines in an order in which they can run; the last one's sink holds the result.
 
-    ``outputs`` are the result columns in order and ``names`` their names (which may repeat).
+    ``outputs`` are the result columns in order and ``names`` their names (which may repeat). ``loops`` says which
+    pipelines run in rounds.
     """
 
     pipelines: tuple[Pipeline, ...]
     outputs: tuple[Attribute, ...]
     names: tuple[str, ...]
+    loops: tuple[Loop, ...] = ()

@@ -102,14 +102,13 @@ class QueryBinder:
         uses = Counter(table.name.lower() for table in node.find_all(exp.Table) if not table.args.get("db"))
         environment = dict(self.environment)
         for table in with_.expressions:
-            self.context.reject_other(table, "this", "alias", "materialized")
             alias = table.args["alias"]
             name = alias.name
             if any(name.lower() == other.alias.lower() for other in with_.expressions if other is not table):
                 raise self.context.error(BinderError, f"WITH table defined twice: {name}", table)
             visible = dict(environment)
-            if with_.args.get("recursive") and _refers_to(table.this, name):
-                raise self.context.unsupported("recursive WITH", table)
+            recursive = bool(with_.args.get("recursive")) and refers_to(table.this, name)
+            self.context.reject_other(table, "this", "alias", "materialized")
             environment[name.lower()] = CommonTable(
                 name,
                 table.this,
@@ -117,14 +116,19 @@ class QueryBinder:
                 visible,
                 self.parent,
                 uses[name.lower()],
+                is_recursive=recursive,
             )
         return replace(self, environment=environment)
 
     def bind_common_table(self, table: CommonTable, node: exp.Expr) -> BoundQuery:
         """One use of a WITH table: its plan in place, or a use of the plan shared by all."""
+        from gpuql_planner.sql.bind_recursive import bind_recursive, working_rows
+
+        if table.working is not None:
+            return working_rows(table)
         binder = QueryBinder(self.context, table.environment, table.scope)
         if table.definition is None:
-            query = binder.bind(table.tree)
+            query = bind_recursive(binder, table) if table.is_recursive else binder.bind(table.tree)
             names = rename(self.context, query.names, table.column_names, table.name, node)
             if table.references < 2 or free_attributes(query.plan):
                 return BoundQuery(query.plan, names)
@@ -161,5 +165,6 @@ def keep_outputs(plan: LogicalNode, attributes: tuple[Attribute, ...]) -> Logica
     return Project(plan, tuple((attribute, AttributeRef(attribute)) for attribute in attributes))
 
 
-def _refers_to(tree: exp.Expr, name: str) -> bool:
+def refers_to(tree: exp.Expr, name: str) -> bool:
+    """Whether a table of that name stands anywhere in a tree."""
     return any(table.name.lower() == name.lower() for table in tree.find_all(exp.Table))

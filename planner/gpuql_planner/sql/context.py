@@ -20,7 +20,7 @@ from gpuql_planner.errors import (
     did_you_mean,
 )
 from gpuql_planner.functions import python_literal
-from gpuql_planner.logical.expressions import Expression, Literal
+from gpuql_planner.logical.expressions import Attribute, Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.traced import Trace
 from gpuql_planner.sql.parse import position_of_offset
@@ -51,6 +51,10 @@ class CommonTable:
     key: int = 0
     definition: LogicalNode | None = None
     names: tuple[str, ...] = ()
+    is_recursive: bool = False
+    #: Within its own step, the rows of the round before: key of the recursion and the columns' attributes.
+    working: tuple[int, tuple[Attribute, ...]] | None = None
+    is_used: bool = False
 
     def new_key(self) -> int:
         """Number that all uses of this definition share."""
