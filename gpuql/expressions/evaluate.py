@@ -122,15 +122,27 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
         from gpuql.expressions import (
             arithmetic,
             boolean,
+            calendar_functions,
             comparison,
+            encodings,
+            mathematics,
             numeric,
+            regular_expressions,
+            session_functions,
             string_functions,
             strings,
             temporal,
+            text_measures,
         )
 
-        special = boolean.SPECIAL
-        null_aware = comparison.NULL_AWARE | boolean.NULL_AWARE | string_functions.NULL_AWARE
+        special = boolean.SPECIAL | session_functions.SPECIAL
+        null_aware = (
+            comparison.NULL_AWARE
+            | boolean.NULL_AWARE
+            | string_functions.NULL_AWARE
+            | encodings.NULL_AWARE
+            | session_functions.NULL_AWARE
+        )
         strict = (
             arithmetic.FUNCTIONS
             | comparison.FUNCTIONS
@@ -139,6 +151,11 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | strings.FUNCTIONS
             | string_functions.FUNCTIONS
             | temporal.FUNCTIONS
+            | regular_expressions.FUNCTIONS
+            | mathematics.FUNCTIONS
+            | encodings.FUNCTIONS
+            | text_measures.FUNCTIONS
+            | calendar_functions.FUNCTIONS
         )
         _function_tables.append((special, null_aware, strict))
     tables: tuple[dict[str, SpecialFunction], dict[str, StrictFunction], dict[str, StrictFunction]] = (

@@ -46,11 +46,8 @@ _BY_ROW = (
     "split_part",
     "chr",
     "ascii",
+    "unicode",
     "strpos",
-    "regexp_matches",
-    "regexp_full_match",
-    "regexp_replace",
-    "regexp_extract",
 )
 
 FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Column]] = {

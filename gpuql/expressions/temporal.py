@@ -79,6 +79,8 @@ def part_name(column: Column) -> str:
 
 
 def _day_part(xp: Any, part: str, days: Array) -> Array:
+    if part == "era":
+        return (civil_from_days(xp, days)[0] > 0).astype(xp.int64)
     days = days.astype(xp.int64)
     if part == "dayofweek":
         return (days + 4) % 7
@@ -349,6 +351,7 @@ _PARTS = (
     "dayofyear",
     "isoyear",
     "yearweek",
+    "era",
     "decade",
     "century",
     "millennium",
@@ -365,6 +368,7 @@ FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Colum
     "last_day": last_day,
     "strftime": temporal_text.strftime,
     "strptime": temporal_text.strptime,
+    "try_strptime": temporal_text.try_strptime,
     "monthname": temporal_text.month_name,
     "dayname": temporal_text.day_name,
 }

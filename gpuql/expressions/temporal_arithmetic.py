@@ -17,9 +17,11 @@ from gpuql.expressions.vectors import (
     make_column,
     measured_bounds,
 )
-from gpuql_planner.errors import ArithmeticOverflowError, NotSupportedError
+from gpuql_planner.errors import ArithmeticOverflowError, NotSupportedError, OutOfRangeError
 from gpuql_planner.types import DataType, TypeId
 
+#: Fractions of a day that a fraction of a month is rounded to: microseconds.
+_DAY_FRACTIONS = float(MICROSECONDS_PER_DAY)
 _TIMESTAMP_LIMITS = (-(2**63) + 1, 2**63 - 2)  # the extremes stand for infinity in DuckDB
 
 
@@ -79,22 +81,28 @@ def _scale_interval(xp: Any, function: str, dtype: DataType, left: Column, right
     if left.dtype.id is not TypeId.INTERVAL:
         left, right = right, left
     validity = joint_validity(left, right)
-    if function == "multiply":
-        if not right.dtype.is_integer:
-            raise NotSupportedError("operation is not supported: INTERVAL times a fraction; use an integer")
+    if function == "multiply" and right.dtype.is_integer:
         return make_column(xp, dtype, left.values * right.values.astype(xp.int64)[:, None], validity)
-    divisor = right.values.astype(xp.int64)[:, None]
-    zero = divisor[:, 0] == 0
-    nonzero = xp.where(divisor == 0, 1, divisor)
-    # Remainders carry to the finer unit: a month has 30 days, a day 24 hours.
-    months = xp.trunc(left.values[:, :1] / nonzero).astype(xp.int64)
-    days_total = left.values[:, 1:2] + (left.values[:, :1] - months * nonzero) * 30
-    days = xp.trunc(days_total / nonzero).astype(xp.int64)
-    rest = left.values[:, 2:3] + (days_total - days * nonzero) * MICROSECONDS_PER_DAY
-    values = xp.concatenate((months, days, xp.fix(rest / nonzero).astype(xp.int64)), axis=1)
-    if bool(zero.any()):
-        validity = ~zero if validity is None else validity & ~zero
-    return make_column(xp, dtype, values, validity)
+    months, days, micros = (left.values[:, part].astype(xp.float64) for part in range(3))
+    factor = right.values.astype(xp.float64)
+    if function == "divide":
+        nonzero = xp.where(factor == 0, 1.0, factor)
+        months, days, micros = months / nonzero, days / nonzero, micros / nonzero
+        zero = factor == 0 if validity is None else (factor == 0) & validity
+        if bool(zero.any()):
+            raise OutOfRangeError("division of an INTERVAL by zero")
+    else:
+        months, days, micros = months * factor, days * factor, micros * factor
+    # Fractions carry to the finer unit: a month has 30 days, a day 24 hours.
+    whole_months = xp.trunc(months)
+    days = days + xp.rint((months - whole_months) * 30.0 * _DAY_FRACTIONS) / _DAY_FRACTIONS
+    whole_days = xp.trunc(days)
+    micros = xp.rint(micros + (days - whole_days) * MICROSECONDS_PER_DAY)
+    outside = ~((xp.abs(months) < 2.0**31) & (xp.abs(days) < 2.0**31) & (xp.abs(micros) < 2.0**63))
+    if bool((outside if validity is None else outside & validity).any()):
+        raise ArithmeticOverflowError(f"INTERVAL out of range in {function}")
+    parts = [xp.where(outside, 0.0, part).astype(xp.int64) for part in (whole_months, whole_days, micros)]
+    return make_column(xp, dtype, xp.stack(parts, axis=-1), validity)
 
 
 def _shift(xp: Any, dtype: DataType, left: Column, interval: Column, sign: int) -> Column:

@@ -89,7 +89,7 @@ def format_moment(moment: datetime.datetime, pattern: str) -> str:
         text = directives[letter]()
         return (text.lstrip("0") or "0") if match.group(1) else text
 
-    return re.sub(r"%(-?)(.)", expand, pattern)
+    return re.sub(r"%(-?)(.?)", expand, pattern)
 
 
 def strftime(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
@@ -120,34 +120,48 @@ _SCAN = {
     "d": r"(?P<d>\d{1,2})",
     "m": r"(?P<m>\d{1,2})",
     "Y": r"(?P<Y>-?\d{1,4})",
-    "y": r"(?P<y>\d{2})",
+    "G": r"(?P<G>-?\d{1,4})",
+    "y": r"(?P<y>\d{1,2})",
     "H": r"(?P<H>\d{1,2})",
     "I": r"(?P<I>\d{1,2})",
     "M": r"(?P<M>\d{1,2})",
     "S": r"(?P<S>\d{1,2})",
     "f": r"(?P<f>\d{1,6})",
+    "n": r"(?P<n>\d{1,9})",
     "g": r"(?P<g>\d{1,3})",
     "j": r"(?P<j>\d{1,3})",
+    "u": r"(?P<u>[1-7])",
+    "w": r"(?P<w>[0-6])",
+    "U": r"(?P<U>\d{1,2})",
+    "W": r"(?P<W>\d{1,2})",
+    "V": r"(?P<V>\d{1,2})",
     "p": r"(?P<p>[AaPp][Mm])",
-    "b": r"(?P<b>[A-Za-z]{3})",
-    "B": r"(?P<B>[A-Za-z]+)",
-    "a": r"[A-Za-z]{3}",
-    "A": r"[A-Za-z]+",
+    "b": "(?P<b>" + "|".join(month[:3] for month in _MONTHS) + ")",
+    "B": "(?P<B>" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + ")",
+    "a": "(?P<a>" + "|".join(day[:3] for day in _DAYS) + ")",
+    "A": "(?P<A>" + "|".join(_DAYS) + ")",
     "%": "%",
 }
+#: Directives that are written as several others.
+_SCAN_AS = {"x": "%Y-%m-%d", "X": "%H:%M:%S", "c": "%Y-%m-%d %H:%M:%S"}
 
 
 def _scanner(pattern: str) -> re.Pattern[str]:
     parts, position = [], 0
-    pattern = pattern.replace("%x", "%Y-%m-%d").replace("%X", "%H:%M:%S")
-    for match in re.finditer(r"%-?(.)", pattern):
+    pattern = re.sub("%([xXc%])", lambda found: _SCAN_AS.get(found[1], found[0]), pattern)
+    seen: set[str] = set()
+    for match in re.finditer(r"%-?(.?)", pattern):
         parts.append(re.escape(pattern[position : match.start()]))
-        if match.group(1) not in _SCAN:
+        letter = match.group(1)
+        if letter not in _SCAN or letter in seen - {"%"}:
             raise NotSupportedError(f"strptime directive is not supported: {match.group(0)}")
-        parts.append(_SCAN[match.group(1)])
+        seen.add(letter)
+        parts.append(_SCAN[letter])
         position = match.end()
     parts.append(re.escape(pattern[position:]))
-    return re.compile("".join(parts) + r"\s*")
+    if "p" in seen and "I" not in seen:
+        raise NotSupportedError("strptime directive %p needs %I")
+    return re.compile("".join(parts) + r"\s*", re.IGNORECASE)
 
 
 def _month_number(name: str) -> int:
@@ -157,52 +171,99 @@ def _month_number(name: str) -> int:
     raise ValueError(name)
 
 
+def _weekday(found: dict[str, str | None]) -> int | None:
+    """0 for Monday to 6 for Sunday, from whichever directive gave it."""
+    for key, names in (("a", [day[:3] for day in _DAYS]), ("A", _DAYS)):
+        name = found.get(key)
+        if name:
+            return [day.lower() for day in names].index(name.lower())
+    if found.get("u"):
+        return int(found["u"] or 1) - 1
+    if found.get("w"):
+        return (int(found["w"] or 0) - 1) % 7
+    return None
+
+
+def _date_of(found: dict[str, str | None]) -> datetime.date:
+    """The day; ValueError if there is none."""
+
+    def number(key: str, default: int) -> int:
+        return int(found.get(key) or default)
+
+    year = number("Y", 1900)
+    if found.get("y"):
+        short = number("y", 0)
+        year = short + (1900 if short >= 69 else 2000)
+    weekday = _weekday(found)
+    if found.get("G"):
+        return datetime.date.fromisocalendar(
+            number("G", 1900), number("V", 1), 1 + (0 if weekday is None else weekday)
+        )
+    if found.get("j"):
+        day = datetime.date(year, 1, 1) + datetime.timedelta(days=number("j", 1) - 1)
+        if day.year != year:
+            raise ValueError("no such day of the year")
+        return day
+    for key, first in (("U", 6), ("W", 0)):
+        if found.get(key) and not found.get("m"):
+            # Week 1 begins on the year's first Sunday (%U) or Monday (%W).
+            start = datetime.date(year, 1, 1)
+            start += datetime.timedelta(days=(first - start.weekday()) % 7)
+            offset = 0 if weekday is None else (weekday - first) % 7
+            day = start + datetime.timedelta(days=7 * (number(key, 0) - 1) + offset)
+            return max(day, datetime.date(year, 1, 1)) if weekday is None else day
+    month = number("m", 1)
+    for key in ("b", "B"):
+        name = found.get(key)
+        if name:
+            month = _month_number(name)
+    return datetime.date(year, month, number("d", 1))
+
+
 def scan_moment(text: str, scanner: re.Pattern[str]) -> int | None:
     """Microseconds since 1970 of a text, or None if it does not match."""
     match = scanner.fullmatch(text.lstrip())
     if match is None:
         return None
     found = match.groupdict()
-
-    def number(key: str, default: int) -> int:
-        return int(found[key]) if found.get(key) else default
-
     try:
-        year = number("Y", 1900)
-        if found.get("y"):
-            short = int(found["y"])
-            year = short + (1900 if short >= 69 else 2000)
-        month = number("m", 1)
-        for key in ("b", "B"):
-            if found.get(key):
-                month = _month_number(found[key])
-        hour = number("H", 0)
+        hour = int(found.get("H") or 0)
         if found.get("I"):
-            hour = int(found["I"]) % 12
-        if (found.get("p") or "").lower() == "pm":
-            hour = hour % 12 + 12
-        micros = int((found.get("f") or "0").ljust(6, "0")) if found.get("f") else number("g", 0) * 1000
-        moment = datetime.datetime(year, month, number("d", 1), hour, number("M", 0), number("S", 0), micros)
-        if found.get("j"):
-            moment += datetime.timedelta(days=int(found["j"]) - 1)
+            hour = int(found["I"])
+            if not 1 <= hour <= 12:
+                return None
+            hour %= 12
+            if (found.get("p") or "").lower() == "pm":
+                hour += 12
+        micros = 0
+        for key, digits in (("f", 6), ("n", 9), ("g", 3)):
+            if found.get(key):
+                micros = int(found[key].ljust(digits, "0").ljust(6, "0")[:6])
+        time = datetime.time(hour, int(found.get("M") or 0), int(found.get("S") or 0), micros)
+        moment = datetime.datetime.combine(_date_of(found), time)
     except ValueError:
         return None
     difference = moment - _EPOCH
     return difference.days * MICROSECONDS_PER_DAY + difference.seconds * 1_000_000 + difference.microseconds
 
 
-def strptime(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
-    """TIMESTAMP of a text by a constant pattern; ConversionError if a text does not match."""
-    column, pattern_column = arguments
-    if not is_constant(pattern_column):
-        raise NotSupportedError("strptime pattern must be a constant")
-    pattern = constant_text(pattern_column)
-    scanner = _scanner(pattern)
+def _read(*, try_: bool) -> Callable[[DataType, list[Column], EvaluationContext], Column]:
+    def apply(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
+        column, pattern_column = arguments
+        if not is_constant(pattern_column):
+            raise NotSupportedError("strptime pattern must be a constant")
+        pattern = constant_text(pattern_column)
+        scanner = _scanner(pattern)
 
-    def parse(text: str) -> Any:
-        return scan_moment(text, scanner)
+        def parse(text: str) -> Any:
+            return scan_moment(text, scanner)
 
-    texts = text_of_entries(context.xp, column)
-    return values_of_entries(
-        context.xp, dtype, column, texts, parse, f"text does not match the pattern {pattern!r}", try_=False
-    )
+        texts = text_of_entries(context.xp, column)
+        complaint = f"text does not match the pattern {pattern!r}"
+        return values_of_entries(context.xp, dtype, column, texts, parse, complaint, try_=try_)
+
+    return apply
+
+
+#: TIMESTAMP of a text by a constant pattern; ConversionError if a text does not match, or NULL.
+strptime, try_strptime = _read(try_=False), _read(try_=True)

@@ -94,47 +94,6 @@ def _replace(text: str, old: str, new: str) -> str:
     return text.replace(old, new) if old else text
 
 
-@lru_cache(maxsize=256)
-def compiled_regex(pattern: str, options: str = "") -> re.Pattern[str]:
-    """A regular expression with DuckDB's option letters (c, i, l, m, n, p, s, g)."""
-    flags = 0
-    for option in options:
-        match option:
-            case "i":
-                flags |= re.IGNORECASE
-            case "m" | "n" | "p":
-                flags |= re.MULTILINE
-            case "s":
-                flags |= re.DOTALL
-            case "l":
-                pattern = re.escape(pattern)
-            case "c" | "g":
-                continue
-            case _:
-                raise DataError(f"unknown option of a regular expression: {option}")
-    try:
-        return re.compile(pattern, flags)
-    except re.error as error:
-        raise DataError(f"regular expression is not valid: {error}") from error
-
-
-def _regexp_replace(text: str, pattern: str, replacement: str, options: str = "") -> str:
-    template = re.sub(r"\\(\d)", r"\\g<\1>", replacement.replace("\\\\", "\0")).replace("\0", "\\\\")
-    try:
-        return compiled_regex(pattern, options).sub(template, text, count=0 if "g" in options else 1)
-    except re.error as error:
-        raise DataError(f"replacement of a regular expression is not valid: {error}") from error
-
-
-def _regexp_extract(text: str, pattern: str, group: int = 0, options: str = "") -> str:
-    match = compiled_regex(pattern, options).search(text)
-    if match is None:
-        return ""
-    if not 0 <= group <= match.re.groups:
-        raise DataError(f"regular expression has no group: {group}")
-    return match.group(group) or ""
-
-
 def _like(text: str, pattern: str, escape: str | None = None) -> bool:
     return _like_regex(pattern, escape).fullmatch(text) is not None
 
@@ -190,15 +149,8 @@ _PYTHON: dict[str, Callable[..., Any]] = {
     "split_part": _split_part,
     "chr": _chr,
     "ascii": lambda text: ord(text[0]) if text else 0,
+    "unicode": lambda text: ord(text[0]) if text else -1,
     "strpos": _position,
-    "regexp_matches": lambda text, pattern, options="": (
-        compiled_regex(pattern, options).search(text) is not None
-    ),
-    "regexp_full_match": lambda text, pattern, options="": (
-        compiled_regex(pattern, options).fullmatch(text) is not None
-    ),
-    "regexp_replace": _regexp_replace,
-    "regexp_extract": _regexp_extract,
     "like": _like,
     "like_escape": _like,
     "ilike": lambda text, pattern: _like(_lower(text), _lower(pattern)),

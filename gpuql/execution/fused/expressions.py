@@ -29,7 +29,7 @@ from gpuql_planner.logical.expressions import (
     InList,
     Literal,
 )
-from gpuql_planner.logical.visit import walk
+from gpuql_planner.logical.visit import is_volatile, walk
 from gpuql_planner.types import BOOLEAN, DataType, TypeId
 
 INT64 = (-(2**63), 2**63 - 1)
@@ -40,7 +40,7 @@ _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*"}
 _NOT_STRICT = frozenset(
     {
         "and", "or", "coalesce", "is_null", "is_not_null", "is_distinct_from", "is_not_distinct_from",
-        "concat", "concat_ws", "greatest", "least",
+        "concat", "concat_ws", "greatest", "least", "hash", "error",
     }
 )  # fmt: skip
 
@@ -479,6 +479,8 @@ class ExpressionLowering:
 def _only_attribute(expression: Expression) -> Attribute | None:
     """The one column that a strict expression reads; None if there are several, or NULL could give a value."""
     found: set[Attribute] = set()
+    if is_volatile(expression):
+        return None
     for part in walk(expression):
         if isinstance(part, AttributeRef):
             found.add(part.attribute)

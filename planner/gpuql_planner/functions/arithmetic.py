@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuql_planner.errors import BinderError, NotSupportedError, OutOfRangeError
+from gpuql_planner.errors import BinderError, OutOfRangeError
 from gpuql_planner.functions.coercion import (
     coerce,
     is_integer_literal,
@@ -66,9 +66,11 @@ def make_multiply(left: Expression, right: Expression) -> Expression:
     left, right = _adapt_text(left, right, "multiply")
     if left.dtype == INTERVAL or right.dtype == INTERVAL:
         interval, factor = (left, right) if left.dtype == INTERVAL else (right, left)
+        if factor.dtype.is_float or factor.dtype.is_decimal:
+            return Call("multiply", (interval, coerce(factor, DOUBLE)), INTERVAL)
         if not (factor.dtype.is_integer or factor.dtype == NULL):
-            raise NotSupportedError(
-                f"product of INTERVAL and {factor.dtype}: only whole multiples of intervals"
+            raise BinderError(
+                f"no operator * for {left.dtype} and {right.dtype}", hint="add an explicit CAST"
             )
         return Call("multiply", (interval, coerce(factor, BIGINT)), INTERVAL)
     dtype = _arithmetic_type("multiply", left, right)
@@ -86,7 +88,10 @@ def make_multiply(left: Expression, right: Expression) -> Expression:
 
 def make_divide(left: Expression, right: Expression) -> Expression:
     """``left / right``, always floating point: REAL if one side is REAL and none DOUBLE."""
-    return _quotient("divide", *_adapt_text(left, right, "divide"))
+    left, right = _adapt_text(left, right, "divide")
+    if left.dtype == INTERVAL and (right.dtype.is_numeric or right.dtype == NULL):
+        return Call("divide", (left, coerce(right, DOUBLE)), INTERVAL)
+    return _quotient("divide", left, right)
 
 
 def _quotient(name: str, left: Expression, right: Expression) -> Expression:

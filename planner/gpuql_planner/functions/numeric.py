@@ -12,12 +12,14 @@ from gpuql_planner.logical.expressions import Call, Expression, Literal
 from gpuql_planner.types import (
     BIGINT,
     BOOLEAN,
+    DATE,
     DOUBLE,
     HUGEINT,
     INTEGER,
     MAX_DECIMAL_WIDTH,
     NULL,
     REAL,
+    TIMESTAMP,
     TINYINT,
     TypeId,
     decimal,
@@ -57,7 +59,11 @@ def _double(name: str, count: int = 1) -> Resolver:
 
 
 def _float_test(name: str) -> Resolver:
-    overloads = (Overload((DOUBLE,), BOOLEAN), Overload((REAL,), BOOLEAN))
+    overloads = (
+        Overload((DOUBLE,), BOOLEAN),
+        Overload((REAL,), BOOLEAN),
+        *(Overload((dtype,), BOOLEAN) for dtype in (DATE, TIMESTAMP) if name != "isnan"),
+    )
     return lambda arguments: call_overload(name, arguments, overloads)
 
 
@@ -146,7 +152,6 @@ NUMERIC_FUNCTIONS: dict[str, Resolver] = {
     **{name: _float_test(name) for name in _FLOAT_TESTS},
     "power": _double("power", 2),
     "atan2": _double("atan2", 2),
-    "fdiv": _double("divide", 2),
     "abs": _absolute,
     "sign": _sign,
     "floor": _floor_or_ceil("floor"),

@@ -6,9 +6,14 @@ from collections.abc import Callable, Sequence
 
 from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.functions import arithmetic, comparison, conditional
+from gpuql_planner.functions.calendar_functions import CALENDAR_FUNCTIONS
+from gpuql_planner.functions.encodings import ENCODINGS
+from gpuql_planner.functions.mathematics import MATHEMATICS
 from gpuql_planner.functions.numeric import NUMERIC_FUNCTIONS
+from gpuql_planner.functions.session_functions import SESSION_FUNCTIONS
 from gpuql_planner.functions.strings import STRING_FUNCTIONS
 from gpuql_planner.functions.temporal import TEMPORAL_FUNCTIONS
+from gpuql_planner.functions.text_measures import TEXT_MEASURES
 from gpuql_planner.logical.expressions import Expression, Literal
 from gpuql_planner.types import NULL, VARCHAR
 
@@ -93,6 +98,11 @@ SCALAR_FUNCTIONS: dict[str, Resolver] = {
     **NUMERIC_FUNCTIONS,
     **STRING_FUNCTIONS,
     **TEMPORAL_FUNCTIONS,
+    **MATHEMATICS,
+    **ENCODINGS,
+    **TEXT_MEASURES,
+    **CALENDAR_FUNCTIONS,
+    **SESSION_FUNCTIONS,
 }
 
 #: Other spellings of scalar functions.
@@ -103,7 +113,6 @@ ALIASES: dict[str, str] = {
     "pow": "power",
     "ceiling": "ceil",
     "mod": "modulo",
-    "fmod": "modulo",
     "truncate": "trunc",
     "len": "length",
     "char_length": "length",
@@ -115,8 +124,23 @@ ALIASES: dict[str, str] = {
     "instr": "strpos",
     "prefix": "starts_with",
     "suffix": "ends_with",
-    "ord": "ascii",
-    "unicode": "ascii",
+    "ord": "unicode",
+    "greatest_common_divisor": "gcd",
+    "least_common_multiple": "lcm",
+    "roundbankers": "round_even",
+    "to_hex": "hex",
+    "to_binary": "bin",
+    "from_hex": "unhex",
+    "from_binary": "unbin",
+    "to_base64": "base64",
+    "formatreadablesize": "format_bytes",
+    "editdist3": "levenshtein",
+    "mismatches": "hamming",
+    "regexp_like": "regexp_matches",
+    "datesub": "date_sub",
+    "current_catalog": "current_database",
+    "user": "current_user",
+    "session_user": "current_user",
     "datediff": "date_diff",
     "datetrunc": "date_trunc",
     "datepart": "date_part",

@@ -28,6 +28,11 @@ def _test(name: str, count: int = 2, *, optional: int = 0) -> Resolver:
     return _simple(name, Overload((VARCHAR,) * count, BOOLEAN, count - optional))
 
 
+def _negated(name: str) -> Resolver:
+    test = _test(name, 3)
+    return lambda arguments: Call("not", (test(arguments),), BOOLEAN)
+
+
 def _substring(arguments: Sequence[Expression]) -> Expression:
     overloads = (Overload((VARCHAR, BIGINT, BIGINT), VARCHAR, 2),)
     call = call_overload("substring", arguments, overloads)
@@ -79,6 +84,7 @@ STRING_FUNCTIONS: dict[str, Resolver] = {
     "strlen": _simple("strlen", Overload((VARCHAR,), BIGINT)),
     "strpos": _simple("strpos", Overload((VARCHAR, VARCHAR), BIGINT)),
     "ascii": _simple("ascii", Overload((VARCHAR,), INTEGER)),
+    "unicode": _simple("unicode", Overload((VARCHAR,), INTEGER)),
     "chr": _simple("chr", Overload((INTEGER,), VARCHAR)),
     "left": _simple("left", Overload((VARCHAR, BIGINT), VARCHAR)),
     "right": _simple("right", Overload((VARCHAR, BIGINT), VARCHAR)),
@@ -96,6 +102,9 @@ STRING_FUNCTIONS: dict[str, Resolver] = {
     "like": _test("like"),
     "like_escape": _test("like_escape", 3),
     "ilike": _test("ilike"),
+    "ilike_escape": _test("ilike_escape", 3),
+    "not_like_escape": _negated("like_escape"),
+    "not_ilike_escape": _negated("ilike_escape"),
     "regexp_matches": _test("regexp_matches", 3, optional=1),
     "regexp_full_match": _test("regexp_full_match", 3, optional=1),
     "regexp_replace": _text(4, "regexp_replace", optional=1),

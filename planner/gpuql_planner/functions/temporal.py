@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.functions.arithmetic import make_add, make_multiply
+from gpuql_planner.functions.calendar_functions import from_epoch
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.signatures import Overload, call_overload, choose_overload, no_overload
 from gpuql_planner.functions.text_literals import interval_of
@@ -17,6 +18,7 @@ from gpuql_planner.types import (
     DATE,
     DOUBLE,
     INTERVAL,
+    NULL,
     TIME,
     TIMESTAMP,
     VARCHAR,
@@ -29,8 +31,30 @@ Resolver = Callable[[Sequence[Expression]], Expression]
 DATE_PARTS: dict[str, str] = {
     **{
         name: name
-        for name in ["year", "month", "day", "quarter", "week", "isodow", "hour", "minute", "second", "epoch"]
+        for name in [
+            "year",
+            "month",
+            "day",
+            "quarter",
+            "week",
+            "isodow",
+            "hour",
+            "minute",
+            "second",
+            "epoch",
+            "isoyear",
+            "yearweek",
+            "era",
+            "julian",
+            "nanosecond",
+            "decade",
+            "century",
+            "millennium",
+        ]
     },
+    **dict.fromkeys(("decades", "dec", "decs"), "decade"),
+    **dict.fromkeys(("centuries", "cent", "c"), "century"),
+    **dict.fromkeys(("millennia", "mil", "mils", "millenium"), "millennium"),
     **{f"{name}s": name for name in ["year", "month", "day", "quarter", "week", "hour", "minute", "second"]},
     **dict.fromkeys(("millisecond", "milliseconds", "ms", "msec", "msecs"), "millisecond"),
     **dict.fromkeys(("microsecond", "microseconds", "us", "usec", "usecs"), "microsecond"),
@@ -49,7 +73,7 @@ DATE_PARTS: dict[str, str] = {
 _TRUNCATION_UNITS = frozenset(
     ["year", "month", "day", "quarter", "week", "hour", "minute", "second", "millisecond", "microsecond"]
 )
-_LARGER_UNITS = frozenset({"decade", "century", "millennium"})
+_LARGER_UNITS = frozenset({"decade", "century", "millennium", "isoyear"})
 
 _DATE_PART_TYPES = {
     "year": (DATE, TIMESTAMP, INTERVAL),
@@ -66,6 +90,14 @@ _DATE_PART_TYPES = {
     "millisecond": (TIMESTAMP, TIME, INTERVAL),
     "microsecond": (TIMESTAMP, TIME, INTERVAL),
     "epoch": (DATE, TIMESTAMP, TIME, INTERVAL),
+    "isoyear": (DATE, TIMESTAMP),
+    "yearweek": (DATE, TIMESTAMP),
+    "era": (DATE, TIMESTAMP),
+    "julian": (DATE, TIMESTAMP),
+    "nanosecond": (TIMESTAMP, TIME, INTERVAL),
+    "decade": (DATE, TIMESTAMP, INTERVAL),
+    "century": (DATE, TIMESTAMP, INTERVAL),
+    "millennium": (DATE, TIMESTAMP, INTERVAL),
 }
 
 
@@ -76,7 +108,7 @@ def make_date_part(part: str, argument: Expression) -> Expression:
         raise NotSupportedError(
             f"date part not supported: {part}", hint=f"parts: {', '.join(_DATE_PART_TYPES)}"
         )
-    result = DOUBLE if function == "epoch" else BIGINT
+    result = DOUBLE if function in ("epoch", "julian") else BIGINT
     overloads = [Overload((dtype,), result) for dtype in _DATE_PART_TYPES[function]]
     return call_overload(function, (argument,), overloads)
 
@@ -107,6 +139,10 @@ def _unit(name: str, argument: Expression) -> Literal:
     unit = spelled if spelled in _LARGER_UNITS else DATE_PARTS.get(spelled)
     if unit in ("dayofweek", "dayofyear", "isodow"):
         unit = "day"
+    elif unit == "yearweek":
+        unit = "week"
+    elif unit == "epoch":
+        unit = "second"
     if unit not in _TRUNCATION_UNITS and unit not in _LARGER_UNITS:
         raise NotSupportedError(
             f"date part not supported by {name}: {spelled}",
@@ -117,13 +153,14 @@ def _unit(name: str, argument: Expression) -> Literal:
 
 def _date_trunc(arguments: Sequence[Expression]) -> Expression:
     """Truncation of a DATE or TIMESTAMP; the result is a TIMESTAMP in both cases, as in DuckDB 2.0."""
-    overloads = (Overload((VARCHAR, TIMESTAMP), TIMESTAMP), Overload((VARCHAR, DATE), TIMESTAMP))
-    overload = choose_overload("date_trunc", arguments, overloads)
-    return Call(
-        "date_trunc",
-        (_unit("date_trunc", arguments[0]), coerce(arguments[1], overload.parameters[1])),
-        TIMESTAMP,
+    overloads = (
+        Overload((VARCHAR, TIMESTAMP), TIMESTAMP),
+        Overload((VARCHAR, DATE), TIMESTAMP),
+        Overload((VARCHAR, INTERVAL), INTERVAL),
     )
+    overload = choose_overload("date_trunc", arguments, overloads)
+    unit = _unit("date_trunc", arguments[0])
+    return Call("date_trunc", (unit, coerce(arguments[1], overload.parameters[1])), overload.result)
 
 
 def _date_diff(arguments: Sequence[Expression]) -> Expression:
@@ -131,6 +168,14 @@ def _date_diff(arguments: Sequence[Expression]) -> Expression:
     overload = choose_overload("date_diff", arguments, overloads)
     values = (coerce(argument, overload.parameters[1]) for argument in arguments[1:])
     return Call("date_diff", (_unit("date_diff", arguments[0]), *values), BIGINT)
+
+
+def _date_sub(arguments: Sequence[Expression]) -> Expression:
+    """Whole units between two moments, where ``date_diff`` counts boundaries."""
+    overloads = tuple(Overload((VARCHAR, dtype, dtype), BIGINT) for dtype in (DATE, TIMESTAMP, TIME))
+    overload = choose_overload("date_sub", arguments, overloads)
+    values = (coerce(argument, overload.parameters[1]) for argument in arguments[1:])
+    return Call("date_sub", (_unit("date_sub", arguments[0]), *values), BIGINT)
 
 
 def _date_add(arguments: Sequence[Expression]) -> Expression:
@@ -161,9 +206,22 @@ def to_interval(unit: str, amount: Expression) -> Expression:
 
 def _to_units(name: str, unit: str) -> Resolver:
     def resolve(arguments: Sequence[Expression]) -> Expression:
+        if len(arguments) == 1 and arguments[0].dtype == NULL:
+            return Literal(None, INTERVAL)
         if len(arguments) != 1 or not arguments[0].dtype.is_integer:
             raise no_overload(name, arguments, (Overload((BIGINT,), INTERVAL),))
         return to_interval(unit, arguments[0])
+
+    return resolve
+
+
+def _to_fractions(name: str, unit: str) -> Resolver:
+    whole = _to_units(name, unit)
+
+    def resolve(arguments: Sequence[Expression]) -> Expression:
+        if len(arguments) == 1 and (arguments[0].dtype.is_float or arguments[0].dtype.is_decimal):
+            return Call(name, (coerce(arguments[0], DOUBLE),), INTERVAL)
+        return whole(arguments)
 
     return resolve
 
@@ -185,14 +243,18 @@ def _now(arguments: Sequence[Expression]) -> Expression:
     return Literal(datetime.datetime.now(datetime.UTC).replace(tzinfo=None), TIMESTAMP)
 
 
-def _since_epoch(name: str, unit: str, factor: int = 1) -> Resolver:
-    """Whole units since 1970-01-01 of a DATE or TIMESTAMP."""
-    epoch = Literal(datetime.datetime(1970, 1, 1), TIMESTAMP)
+def _since_epoch(name: str, unit: str) -> Resolver:
+    """Whole units since 1970 of a DATE or TIMESTAMP, of a TIME or INTERVAL; ``epoch_ms`` also reads them back."""
+    overloads = [Overload((dtype,), BIGINT) for dtype in (TIMESTAMP, DATE, TIME, INTERVAL)]
+    if unit == "millisecond":
+        overloads.append(Overload((BIGINT,), TIMESTAMP))
 
     def resolve(arguments: Sequence[Expression]) -> Expression:
-        overload = choose_overload(name, arguments, (Overload((TIMESTAMP,), BIGINT),))
-        count = _date_diff((Literal(unit, VARCHAR), epoch, coerce(arguments[0], overload.parameters[0])))
-        return count if factor == 1 else make_multiply(count, Literal(factor, BIGINT))
+        overload = choose_overload(name, arguments, overloads)
+        if overload.parameters == (BIGINT,):
+            return from_epoch(unit, arguments[0])
+        value = coerce(arguments[0], overload.parameters[0])
+        return Call("whole_epoch", (Literal(unit, VARCHAR), value), BIGINT)
 
     return resolve
 
@@ -219,18 +281,22 @@ TEMPORAL_FUNCTIONS: dict[str, Resolver] = {
             "decade",
         ]
     },
+    "to_centuries": _to_units("to_centuries", "century"),
+    "to_millennia": _to_units("to_millennia", "millennium"),
+    "to_seconds": _to_fractions("to_seconds", "second"),
+    "to_milliseconds": _to_fractions("to_milliseconds", "millisecond"),
     "date_part": _date_part,
     "date_trunc": _date_trunc,
     "date_diff": _date_diff,
     "date_add": _date_add,
     "epoch_ms": _since_epoch("epoch_ms", "millisecond"),
     "epoch_us": _since_epoch("epoch_us", "microsecond"),
-    "epoch_ns": _since_epoch("epoch_ns", "microsecond", 1000),
-    "make_date": _simple("make_date", Overload((BIGINT, BIGINT, BIGINT), DATE)),
+    "epoch_ns": _since_epoch("epoch_ns", "nanosecond"),
     "last_day": _dated("last_day", DATE),
     "monthname": _dated("monthname", VARCHAR),
     "dayname": _dated("dayname", VARCHAR),
     "strftime": _strftime,
+    "date_sub": _date_sub,
     "strptime": _simple("strptime", Overload((VARCHAR, VARCHAR), TIMESTAMP)),
     "current_date": _today,
     "now": _now,

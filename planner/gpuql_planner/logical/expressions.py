@@ -242,4 +242,7 @@ class QuantifiedComparison(Expression):
         return BOOLEAN
 
 
+#: Functions whose value is another for every row and every time: their calls are not copied, moved or shared.
+VOLATILE_CALLS = frozenset({"random", "uuid", "uuidv7", "setseed"})
+
 SUBQUERY_EXPRESSIONS = (ScalarSubquery, Exists, QuantifiedComparison)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from gpuql_planner.errors import InternalError
 from gpuql_planner.logical.expressions import (
     SUBQUERY_EXPRESSIONS,
+    VOLATILE_CALLS,
     AggregateCall,
     Attribute,
     AttributeRef,
@@ -170,6 +171,18 @@ def has_subquery(expression: Expression) -> bool:
     if known is None:
         known = isinstance(expression, SUBQUERY_EXPRESSIONS) or any(map(has_subquery, children(expression)))
         vars(expression)["_has_subquery"] = known
+    return known
+
+
+def is_volatile(expression: Expression) -> bool:
+    """Whether a value differs from row to row and from time to time although no column does."""
+    if isinstance(expression, (AttributeRef, Literal)):
+        return False
+    known: bool | None = vars(expression).get("_is_volatile")
+    if known is None:
+        called = isinstance(expression, Call) and expression.function in VOLATILE_CALLS
+        known = called or any(map(is_volatile, children(expression)))
+        vars(expression)["_is_volatile"] = known
     return known
 
 

@@ -38,6 +38,7 @@ from gpuql_planner.logical.visit import (
     conjuncts,
     disjunction,
     disjuncts,
+    is_volatile,
     output_set,
     pass_through,
     references,
@@ -106,7 +107,10 @@ class _Pusher:
         """``Filter predicates <- node`` with the predicates, and all those below, moved down."""
         match node:
             case Filter():
-                return self.push(node.input, {**_as_set(node.predicates), **predicates})
+                own = _as_set(node.predicates)
+                stay = {p: None for p in own if is_volatile(p)}
+                moved = {p: None for p in own if p not in stay}
+                return _filter(self.push(node.input, {**moved, **predicates}), stay)
             case Project():
                 return self.through_project(node, predicates)
             case Join():
@@ -134,8 +138,10 @@ class _Pusher:
 
     def through_project(self, node: Project, predicates: Predicates) -> LogicalNode:
         below = dict(node.expressions)
-        moved = _as_set(simplify_predicate(substitute(p, below)) for p in predicates)
-        return Project(self.push(node.input, moved), node.expressions)
+        volatile = {a for a, e in below.items() if is_volatile(e)}
+        stay = {p: None for p in predicates if volatile and not references(p).isdisjoint(volatile)}
+        moved = _as_set(simplify_predicate(substitute(p, below)) for p in predicates if p not in stay)
+        return _filter(Project(self.push(node.input, moved), node.expressions), stay)
 
     def through_aggregate(self, node: Aggregate, predicates: Predicates) -> LogicalNode:
         """Predicates over keys alone drop whole groups, so they can drop their rows."""

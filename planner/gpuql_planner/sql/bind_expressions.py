@@ -84,6 +84,7 @@ _BINARY_CALLS: dict[type[exp.Expr], str] = {
     exp.RegexpFullMatch: "regexp_full_match",
     exp.SimilarTo: "regexp_full_match",
     exp.StartsWith: "starts_with",
+    exp.Glob: "glob",
 }
 
 _UNARY_CALLS: dict[type[exp.Expr], str] = {
@@ -92,10 +93,17 @@ _UNARY_CALLS: dict[type[exp.Expr], str] = {
     exp.Abs: "abs",
 }
 
+#: Functions without arguments that are written like a column, and are one where there is a column of that name.
+_SESSION_NAMES = frozenset({"user", "current_schema", "current_user", "session_user", "current_catalog"})
+
 _CONSTANT_CALLS: dict[type[exp.Expr], str] = {
     exp.CurrentDate: "current_date",
     exp.CurrentTimestamp: "now",
     exp.Localtimestamp: "now",
+    exp.CurrentUser: "current_user",
+    exp.SessionUser: "current_user",
+    exp.CurrentCatalog: "current_database",
+    exp.CurrentSchema: "current_schema",
 }
 
 
@@ -151,6 +159,8 @@ class ExpressionBinder:
         outer = self.scope.find_outer(name, table, node)
         if outer is not None:
             return outer
+        if table is None and name.lower() in _SESSION_NAMES and not node.this.args.get("quoted"):
+            return None
         raise self._not_found(node, table)
 
     def _table_of(self, node: exp.Column) -> str | None:
@@ -220,7 +230,6 @@ def _construct(node: exp.Expr) -> str:
         exp.Tuple: "a row as a value",
         exp.Star: "* here",
         exp.AtTimeZone: "AT TIME ZONE",
-        exp.Glob: "GLOB",
         exp.Collate: "COLLATE",
         exp.Dot: "struct fields and schema-qualified functions",
     }
@@ -237,6 +246,8 @@ def _column(binder: ExpressionBinder, node: exp.Column) -> Expression:
     if isinstance(node.this, exp.Star):
         raise binder.context.unsupported(f"{node.sql('duckdb')} here", node)
     attribute = binder.attribute(node)
+    if attribute is None and node.name.lower() not in binder.aliases:
+        return make_call(node.name, ())
     return binder.expand_alias(node.name) if attribute is None else AttributeRef(attribute)
 
 
@@ -337,10 +348,10 @@ def _like(binder: ExpressionBinder, node: exp.Like | exp.ILike) -> Expression:
 
 def _escape(binder: ExpressionBinder, node: exp.Escape) -> Expression:
     inner = node.this
-    if not isinstance(inner, exp.Like):
-        raise binder.context.unsupported("ESCAPE after anything but LIKE", node)
+    if not isinstance(inner, (exp.Like, exp.ILike)):
+        raise binder.context.unsupported("ESCAPE after anything but LIKE and ILIKE", node)
     arguments = (binder.bind(inner.this), binder.bind(inner.expression), binder.bind(node.expression))
-    test = make_call("like_escape", arguments)
+    test = make_call("ilike_escape" if isinstance(inner, exp.ILike) else "like_escape", arguments)
     return make_not(test) if inner.args.get("negate") else test
 
 
@@ -374,6 +385,11 @@ def _substring(binder: ExpressionBinder, node: exp.Substring) -> Expression:
     start = node.args.get("start") or (exp.Literal.number(1) if length is not None else None)
     parts = (node.this, start, length)
     return make_call("substring", [binder.bind(part) for part in parts if part is not None])
+
+
+def _overlay(binder: ExpressionBinder, node: exp.Overlay) -> Expression:
+    parts = (node.this, node.expression, node.args.get("from_"), node.args.get("for_"))
+    return make_call("overlay", [binder.bind(part) for part in parts if part is not None])
 
 
 def _trim(binder: ExpressionBinder, node: exp.Trim) -> Expression:
@@ -420,7 +436,9 @@ def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
         )
     if name.lower() in VOLATILE_FUNCTIONS and not node.expressions:
         return _volatile(binder, name.lower())
-    return make_call(name, [binder.bind(argument) for argument in node.expressions])
+    # Written as a function, divide is the operator //.
+    canonical = "integer_divide" if name.lower() == "divide" else name
+    return make_call(canonical, [binder.bind(argument) for argument in node.expressions])
 
 
 def _subquery(binder: ExpressionBinder, node: exp.Subquery) -> Expression:
@@ -464,6 +482,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[ExpressionBinder, Any], Expression]] =
     exp.Interval: bind_interval,
     exp.Substring: _substring,
     exp.Trim: _trim,
+    exp.Overlay: _overlay,
     exp.StrPosition: _strpos,
     exp.Coalesce: _coalesce,
     exp.Anonymous: _call,

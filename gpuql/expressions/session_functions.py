@@ -1,0 +1,112 @@
+"""Functions of the session and of no column: version, random numbers, errors on purpose."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
+from gpuql.columnar.construct import literal_column
+from gpuql.expressions import evaluate as evaluation
+from gpuql.expressions.vectors import (
+    EvaluationContext,
+    expand,
+    joint_validity,
+    match_length,
+    null_constant,
+)
+from gpuql_planner.errors import DataError
+from gpuql_planner.logical.expressions import Call
+from gpuql_planner.types import DataType
+
+
+class RandomSource:
+    """Random numbers of the process; threads take turns. ``setseed`` makes what follows in one thread repeatable."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._generator = np.random.default_rng()
+
+    def seed(self, value: float) -> None:
+        """Start again from a value between -1 and 1."""
+        with self._lock:
+            self._generator = np.random.default_rng(int.from_bytes(np.float64(value).tobytes(), "little"))
+
+    def doubles(self, count: int) -> np.ndarray:
+        """Uniform in [0, 1), float64 (count,)."""
+        with self._lock:
+            return self._generator.random(count)
+
+    def bytes(self, count: int) -> np.ndarray:
+        """uint8 (count,)."""
+        with self._lock:
+            return np.frombuffer(self._generator.bytes(count), np.uint8)
+
+
+RANDOM = RandomSource()
+
+
+def _random(call: Call, batch: Batch, context: EvaluationContext) -> Column:
+    return Column(call.type, context.xp.asarray(RANDOM.doubles(batch.num_rows)))
+
+
+def _set_seed(call: Call, batch: Batch, context: EvaluationContext) -> Column:
+    column = evaluation.evaluate_operand(call.arguments[0], batch, context)
+    valid = column.validity
+    for row, value in enumerate(column.values.tolist()):
+        if valid is not None and not bool(valid[row]):
+            continue
+        if not -1 <= value <= 1:
+            raise DataError(f"seed must be between -1 and 1: {value}")
+        RANDOM.seed(value)
+    return null_constant(context.xp, call.type)
+
+
+def _version(call: Call, batch: Batch, context: EvaluationContext) -> Column:
+    from gpuql import __version__
+
+    return literal_column(f"gpuql {__version__}", call.type, 1, xp=context.xp)
+
+
+def _error(call: Call, batch: Batch, context: EvaluationContext) -> Column:
+    """Raises the first message that is not NULL."""
+    from gpuql.columnar.construct import column_to_python
+
+    column = expand(
+        context.xp, evaluation.evaluate_operand(call.arguments[0], batch, context), batch.num_rows
+    )
+    for message in column_to_python(column):
+        if message is not None:
+            raise DataError(message)
+    return null_constant(context.xp, call.type)
+
+
+def constant_or_null(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
+    """The first argument where no argument is NULL."""
+    validity = joint_validity(*arguments)
+    if validity is None:
+        return arguments[0]
+    value = expand(context.xp, arguments[0], len(validity))
+    return Column(
+        dtype,
+        value.values,
+        match_length(context.xp, validity, len(value.values)),
+        value.strings,
+        value.bounds,
+    )
+
+
+SPECIAL: dict[str, Callable[[Call, Batch, EvaluationContext], Column]] = {
+    "random": _random,
+    "setseed": _set_seed,
+    "version": _version,
+    "error": _error,
+}
+
+#: Functions that see NULL arguments.
+NULL_AWARE: dict[str, Callable[[DataType, list[Column], EvaluationContext], Column]] = {
+    "constant_or_null": constant_or_null,
+}
