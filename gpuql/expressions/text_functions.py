@@ -85,6 +85,8 @@ def _split_part(text: str, separator: str, index: int) -> str:
 
 def _chr(code: int) -> str:
     try:
+        if 0xD800 <= code <= 0xDFFF:
+            raise DataError(f"code is no character: {code}")
         return chr(code)
     except (ValueError, OverflowError):
         raise DataError(f"code is no character: {code}") from None
