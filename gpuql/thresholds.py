@@ -223,6 +223,12 @@ BATCH_ROWS: Annotated[
     "cache: the second level",
     "Rows of a batch of the interpreter.",
 ] = 1 << 17
+FRAME_PAIRS: Annotated[
+    int,
+    "pairs",
+    "bound",
+    "Pairs of a row and a row of its frame that a window function without a cheaper form works on at once.",
+] = 1 << 20
 MAX_BATCH_PAIRS: Annotated[
     int,
     "pairs",

@@ -31,6 +31,7 @@ from gpuql.operators.limit import LimitOperator
 from gpuql.operators.project import ProjectOperator
 from gpuql.operators.repeat import RepeatOperator
 from gpuql.operators.sort import SortOperator
+from gpuql.operators.window import WindowOperator
 from gpuql.thresholds import BATCH_ROWS, MAX_BATCH_PAIRS, PAIR_BYTES, SHARED_PARTIAL_ROWS
 from gpuql_planner.physical import nodes
 
@@ -43,6 +44,7 @@ _SINKS: dict[type, Callable[[Any], SinkOperator]] = {
     nodes.HashJoinBuild: HashJoinBuildOperator,
     nodes.AggregateSink: AggregateOperator,
     nodes.SortSink: SortOperator,
+    nodes.WindowSink: WindowOperator,
     nodes.LimitSink: LimitOperator,
     nodes.CollectSink: CollectOperator,
 }

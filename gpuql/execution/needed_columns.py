@@ -39,6 +39,8 @@ def _read_by_sink(sink: nodes.Sink) -> list[Attribute | Expression]:
             return [*(key for _, key in keys), *(call for _, call in aggregates)]
         case nodes.SortSink(keys=keys, attributes=attributes):
             return [*(key.expression for key in keys), *attributes]
+        case nodes.WindowSink(keys=keys, calls=calls, attributes=attributes):
+            return [*(key.expression for key in keys), *(call for _, call in calls), *attributes]
         case nodes.LimitSink(attributes=attributes) | nodes.CollectSink(attributes=attributes):
             return [*attributes]
 

@@ -10,6 +10,7 @@ from gpuql_kernels.hash_table.contract import HashTableKernels
 from gpuql_kernels.partition.contract import PartitionKernels
 from gpuql_kernels.sort.contract import SortKernels
 from gpuql_kernels.string_match.contract import StringMatchKernels
+from gpuql_kernels.window.contract import WindowKernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class KernelFamilies:
     sort: SortKernels
     string_match: StringMatchKernels
     partition: PartitionKernels
+    window: WindowKernels
 
 
 def cpu_families() -> KernelFamilies:
@@ -32,8 +34,9 @@ def cpu_families() -> KernelFamilies:
     from gpuql_kernels.partition import cpu as partition
     from gpuql_kernels.sort import cpu as sort
     from gpuql_kernels.string_match import cpu as string_match
+    from gpuql_kernels.window import cpu as window
 
-    return KernelFamilies(hash_table, group_by, group_table, sort, string_match, partition)
+    return KernelFamilies(hash_table, group_by, group_table, sort, string_match, partition, window)
 
 
 def gpu_families() -> KernelFamilies:
@@ -44,5 +47,6 @@ def gpu_families() -> KernelFamilies:
     from gpuql_kernels.partition import gpu as partition
     from gpuql_kernels.sort import gpu as sort
     from gpuql_kernels.string_match import gpu as string_match
+    from gpuql_kernels.window import gpu as window
 
-    return KernelFamilies(hash_table, group_by, group_table, sort, string_match, partition)
+    return KernelFamilies(hash_table, group_by, group_table, sort, string_match, partition, window)

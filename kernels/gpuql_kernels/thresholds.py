@@ -91,6 +91,12 @@ SMALL_PARTITION_ROWS: Annotated[
     "measured: NumPy wins over loading and calling compiled code below",
     "Rows from which partitioning kernels are compiled code.",
 ] = 4096
+SMALL_WINDOW_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: as for partitioning",
+    "Frames from which folds over frames are compiled code.",
+] = 4096
 SMALL_SORT_ROWS: Annotated[
     int,
     "rows",

@@ -18,6 +18,7 @@ from gpuql_planner.physical.nodes import (
     Sink,
     SortSink,
     Transform,
+    WindowSink,
 )
 
 
@@ -81,6 +82,10 @@ def attributes_read(
                 read(key.expression for key in call.order_by)
         case SortSink():
             read(key.expression for key in sink.keys)
+            read(AttributeRef(attribute) for attribute in sink.attributes)
+        case WindowSink():
+            read(key.expression for key in sink.keys)
+            read(call for _, call in sink.calls)
             read(AttributeRef(attribute) for attribute in sink.attributes)
         case LimitSink() | CollectSink():
             read(AttributeRef(attribute) for attribute in sink.attributes)

@@ -33,11 +33,17 @@ from gpuql_planner.functions.comparison import (
 from gpuql_planner.functions.conditional import make_case, make_coalesce, make_simple_case
 from gpuql_planner.functions.scalar import SCALAR_FUNCTIONS, is_scalar_function, make_call
 from gpuql_planner.functions.temporal import VOLATILE_FUNCTIONS, make_date_part
+from gpuql_planner.functions.windows import (
+    WINDOW_FUNCTIONS,
+    is_window_function,
+    resolve_window_function,
+)
 
 __all__ = [
     "AGGREGATE_FUNCTIONS",
     "SCALAR_FUNCTIONS",
     "VOLATILE_FUNCTIONS",
+    "WINDOW_FUNCTIONS",
     "as_condition",
     "can_cast",
     "coerce",
@@ -45,6 +51,7 @@ __all__ = [
     "integer_literal",
     "is_aggregate_function",
     "is_scalar_function",
+    "is_window_function",
     "make_aggregate",
     "make_and",
     "make_call",
@@ -59,6 +66,7 @@ __all__ = [
     "make_or",
     "make_simple_case",
     "python_literal",
+    "resolve_window_function",
     "split_conjuncts",
     "unify",
 ]

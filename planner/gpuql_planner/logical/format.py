@@ -40,7 +40,16 @@ from gpuql_planner.logical.nodes import (
     Sort,
     UnionAll,
     Values,
+    Window,
     WorkingScan,
+)
+from gpuql_planner.logical.window_calls import (
+    BoundKind,
+    Exclusion,
+    FrameBound,
+    FrameUnit,
+    WindowCall,
+    WindowFrame,
 )
 from gpuql_planner.types import VARCHAR, DataType
 
@@ -143,6 +152,8 @@ def _format(expression: Expression, name: AttributeNamer) -> tuple[str, int]:
             return f"{_operand(argument, name, _POSTFIX_STRENGTH + 1)} IN ({texts})", _POSTFIX_STRENGTH
         case AggregateCall():
             return _format_aggregate(expression, name), _ATOM
+        case WindowCall():
+            return _format_window_call(expression, name), _ATOM
         case ScalarSubquery(plan):
             return f"({_inline(plan, name)})", _ATOM
         case Exists(plan):
@@ -192,6 +203,36 @@ def _format_aggregate(call: AggregateCall, name: AttributeNamer) -> str:
     if call.filter is not None:
         text += f" FILTER (WHERE {_format(call.filter, name)[0]})"
     return text
+
+
+def _format_window_call(call: WindowCall, name: AttributeNamer) -> str:
+    text = _format_aggregate(call.aggregate, name)
+    if call.ignore_nulls:
+        text += " IGNORE NULLS"
+    parts = []
+    if call.partition_by:
+        parts.append(f"PARTITION BY {', '.join(_format(e, name)[0] for e in call.partition_by)}")
+    if call.order_by:
+        parts.append(f"ORDER BY {format_sort_keys(call.order_by, name)}")
+    frame = _format_frame(call.frame, name)
+    return f"{text} OVER ({' '.join([*parts, frame] if frame else parts)})"
+
+
+def _format_frame(frame: WindowFrame, name: AttributeNamer) -> str:
+    """The frame; nothing for the usual one."""
+    start, end = _format_bound(frame.start, name), _format_bound(frame.end, name)
+    usual = (FrameUnit.RANGE, BoundKind.UNBOUNDED_PRECEDING, BoundKind.CURRENT_ROW, Exclusion.NO_OTHERS)
+    if (frame.unit, frame.start.kind, frame.end.kind, frame.exclusion) == usual:
+        return ""
+    text = f"{frame.unit.value.upper()} BETWEEN {start} AND {end}"
+    return (
+        text if frame.exclusion is Exclusion.NO_OTHERS else f"{text} EXCLUDE {frame.exclusion.value.upper()}"
+    )
+
+
+def _format_bound(bound: FrameBound, name: AttributeNamer) -> str:
+    written = bound.kind.value.upper()
+    return written if bound.value is None else f"{_format(bound.value, name)[0]} {written}"
 
 
 def format_sort_keys(keys: tuple[SortKey, ...], name: AttributeNamer) -> str:
@@ -262,6 +303,8 @@ class _Formatter:
                 if aggregates:
                     parts.append(format_items(aggregates, name))
                 return f"Aggregate {': '.join(parts)}"
+            case Window(_, window_calls):
+                return f"Window {format_items(window_calls, name)}"
             case Sort(_, keys, limit, offset):
                 return f"Sort {format_sort_keys(keys, name)}{_limit_text(limit, offset)}"
             case Limit(_, limit, offset):

@@ -16,6 +16,7 @@ from gpuql_planner.logical.expressions import (
     LiteralValue,
     SortKey,
 )
+from gpuql_planner.logical.window_calls import WindowCall
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,27 @@ class Aggregate(LogicalNode):
     def outputs(self) -> tuple[Attribute, ...]:
         """Keys, then aggregates."""
         return tuple(attribute for attribute, _ in (*self.keys, *self.aggregates))
+
+
+@dataclass(frozen=True)
+class Window(LogicalNode):
+    """All rows of the input, each with the values of window functions; in no promised order.
+
+    Operands of ``calls`` are columns of the input or constants.
+    """
+
+    input: LogicalNode
+    calls: tuple[tuple[Attribute, WindowCall], ...]
+
+    @property
+    def inputs(self) -> tuple[LogicalNode, ...]:
+        """The one input."""
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[Attribute, ...]:
+        """Those of the input, then the calls."""
+        return (*self.input.outputs, *(attribute for attribute, _ in self.calls))
 
 
 @dataclass(frozen=True)

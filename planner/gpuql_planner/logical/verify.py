@@ -10,7 +10,9 @@ from gpuql_planner.logical.expressions import (
     SUBQUERY_EXPRESSIONS,
     AggregateCall,
     Attribute,
+    AttributeRef,
     Expression,
+    Literal,
     QuantifiedComparison,
 )
 from gpuql_planner.logical.nodes import (
@@ -26,8 +28,10 @@ from gpuql_planner.logical.nodes import (
     Shared,
     UnionAll,
     Values,
+    Window,
 )
 from gpuql_planner.logical.visit import children, node_expressions, output_set, references
+from gpuql_planner.logical.window_calls import WindowCall
 from gpuql_planner.types import BIGINT, BOOLEAN
 
 _NO_ATTRIBUTES: frozenset[Attribute] = frozenset()
@@ -100,6 +104,12 @@ class _Verifier:
                 "an aggregate stands outside an Aggregate",
                 node,
             )
+            windowed = isinstance(part, WindowCall)
+            _believe(
+                not windowed or (isinstance(node, Window) and part is expression),
+                "a window call stands outside a Window",
+                node,
+            )
             if isinstance(part, SUBQUERY_EXPRESSIONS):
                 _believe(not self.unnested, "subquery expression after unnesting", node)
                 self.check(part.plan, available)
@@ -119,6 +129,11 @@ class _Verifier:
         elif isinstance(node, Aggregate):
             calls = [call for _, call in node.aggregates]
             _believe(all(isinstance(c, AggregateCall) for c in calls), "not an aggregate call", node)
+        elif isinstance(node, Window):
+            calls_made = [call for _, call in node.calls]
+            _believe(all(isinstance(c, WindowCall) for c in calls_made), "not a window call", node)
+            plain = all(isinstance(o, (AttributeRef, Literal)) for c in calls_made for o in children(c))
+            _believe(plain, "an operand of a window call is neither column nor constant", node)
         elif isinstance(node, UnionAll):
             types = [a.dtype for a in node.attributes]
             same = all([a.dtype for a in source.outputs] == types for source in node.sources)

@@ -42,9 +42,11 @@ from gpuql_planner.logical.nodes import (
     Sort,
     UnionAll,
     Values,
+    Window,
     WorkingScan,
 )
 from gpuql_planner.logical.traced import SlotValues, Trace, TracedLiteral
+from gpuql_planner.logical.window_calls import FrameBound, WindowCall
 from gpuql_planner.types import BOOLEAN
 
 ExpressionFunction = Callable[[Expression], Expression]
@@ -74,7 +76,43 @@ def children(expression: Expression) -> tuple[Expression, ...]:
         return (*expression.arguments, *condition, *(key.expression for key in expression.order_by))
     if isinstance(expression, QuantifiedComparison):
         return expression.arguments
+    if isinstance(expression, WindowCall):
+        return _window_operands(expression)
     return ()
+
+
+def _window_operands(call: WindowCall) -> tuple[Expression, ...]:
+    condition = () if call.filter is None else (call.filter,)
+    keys = (key.expression for key in (*call.argument_order, *call.order_by))
+    bounds = (part for bound in (call.frame.start, call.frame.end) for part in (bound.value, bound.key))
+    return (
+        *call.arguments,
+        *condition,
+        *call.partition_by,
+        *keys,
+        *(part for part in bounds if part is not None),
+    )
+
+
+def _with_window_operands(call: WindowCall, operands: Sequence[Expression]) -> WindowCall:
+    rest = iter(operands)
+
+    def keys(before: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
+        return tuple(replace(key, expression=next(rest)) for key in before)
+
+    def bound(before: FrameBound) -> FrameBound:
+        value = None if before.value is None else next(rest)
+        return FrameBound(before.kind, value, None if before.key is None else next(rest))
+
+    return replace(
+        call,
+        arguments=tuple(next(rest) for _ in call.arguments),
+        filter=None if call.filter is None else next(rest),
+        partition_by=tuple(next(rest) for _ in call.partition_by),
+        argument_order=keys(call.argument_order),
+        order_by=keys(call.order_by),
+        frame=replace(call.frame, start=bound(call.frame.start), end=bound(call.frame.end)),
+    )
 
 
 def map_children(expression: Expression, function: ExpressionFunction) -> Expression:
@@ -102,6 +140,8 @@ def map_children(expression: Expression, function: ExpressionFunction) -> Expres
         condition = None if expression.filter is None else next(rest)
         order_by = tuple(replace(key, expression=next(rest)) for key in expression.order_by)
         return replace(expression, arguments=arguments, filter=condition, order_by=order_by)
+    if isinstance(expression, WindowCall):
+        return _with_window_operands(expression, after)
     raise InternalError(f"expression has operands but no rebuilding: {type(expression).__name__}")
 
 
@@ -252,6 +292,8 @@ def node_expressions(node: LogicalNode) -> tuple[Expression, ...]:
         return tuple(expression for _, expression in node.expressions)
     if isinstance(node, Aggregate):
         return (*(e for _, e in node.keys), *(call for _, call in node.aggregates))
+    if isinstance(node, Window):
+        return tuple(call for _, call in node.calls)
     if isinstance(node, Sort):
         return tuple(key.expression for key in node.keys)
     if isinstance(node, Repeat):
@@ -283,12 +325,21 @@ def map_expressions(node: LogicalNode, function: ExpressionFunction) -> LogicalN
         return replace(node, keys=sort_keys)
     if isinstance(node, Repeat):
         return Repeat(node.input, after[0])
+    if isinstance(node, Window):
+        window_calls = tuple(map(_expect_window_call, after))
+        return Window(node.input, tuple((a, c) for (a, _), c in zip(node.calls, window_calls, strict=True)))
     raise InternalError(f"node has expressions but no rebuilding: {type(node).__name__}")
 
 
 def _expect_call(expression: Expression) -> AggregateCall:
     if not isinstance(expression, AggregateCall):
         raise InternalError(f"an aggregate was rewritten to something else: {type(expression).__name__}")
+    return expression
+
+
+def _expect_window_call(expression: Expression) -> WindowCall:
+    if not isinstance(expression, WindowCall):
+        raise InternalError(f"a window call was rewritten to something else: {type(expression).__name__}")
     return expression
 
 
@@ -300,7 +351,7 @@ def with_inputs(node: LogicalNode, inputs: tuple[LogicalNode, ...]) -> LogicalNo
     old = node.inputs
     if all(before is after for before, after in zip(old, inputs, strict=True)):
         return node
-    if isinstance(node, (Filter, Project, Aggregate, Sort, Limit, Repeat)):
+    if isinstance(node, (Filter, Project, Aggregate, Window, Sort, Limit, Repeat)):
         return replace(node, input=inputs[0])
     if isinstance(node, (Join, DependentJoin)):
         return replace(node, left=inputs[0], right=inputs[1])
@@ -406,6 +457,8 @@ def _refresh(plan: LogicalNode, mapping: dict[Attribute, Attribute]) -> LogicalN
     if isinstance(node, Aggregate):
         keys = tuple((_fresh(a, mapping), e) for a, e in node.keys)
         return Aggregate(node.input, keys, tuple((_fresh(a, mapping), c) for a, c in node.aggregates))
+    if isinstance(node, Window):
+        return Window(node.input, tuple((_fresh(a, mapping), call) for a, call in node.calls))
     if isinstance(node, (Join, DependentJoin)) and node.mark is not None:
         return replace(node, mark=_fresh(node.mark, mapping))
     return node

@@ -37,6 +37,7 @@ from gpuql_planner.logical.nodes import (
     Sort,
     UnionAll,
     Values,
+    Window,
     WorkingScan,
 )
 from gpuql_planner.logical.traced import SlotValues
@@ -104,7 +105,7 @@ def _rows(node: LogicalNode) -> float:
         return float(len(node.rows))
     if isinstance(node, Filter):
         return _filtered_rows(node)
-    if isinstance(node, (Project, Repeat)):
+    if isinstance(node, (Project, Repeat, Window)):
         return estimate_rows(node.input)
     if isinstance(node, (Sort, Limit)):
         below = estimate_rows(node.input) - node.offset
@@ -288,6 +289,8 @@ def _column(node: LogicalNode, attribute: Attribute) -> ColumnEstimate:
         keys = dict(node.keys)
         if attribute in keys:
             return _capped(expression_estimate(keys[attribute], (node.input,)), rows)
+        return ColumnEstimate(max(1.0, rows))
+    if isinstance(node, Window) and attribute not in output_set(node.input):
         return ColumnEstimate(max(1.0, rows))
     if isinstance(node, Shared):
         source = node.definition.outputs[node.attributes.index(attribute)]

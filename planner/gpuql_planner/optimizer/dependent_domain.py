@@ -35,6 +35,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Window,
 )
 from gpuql_planner.logical.visit import (
     conjuncts,
@@ -155,6 +156,10 @@ def push_domain(node: LogicalNode, needed: Attributes, domain: Domain) -> Pushed
         return Project(below, (*renamed.expressions, *pass_through(extra))), mapping
     if isinstance(renamed, Repeat):
         return Repeat(below, renamed.count), mapping
+    if isinstance(renamed, Window):  # rows of one outer value are a partition of their own
+        domain_keys = tuple(AttributeRef(mapping[a]) for a in sorted_attributes(frozenset(mapping)))
+        calls = tuple((a, replace(c, partition_by=(*domain_keys, *c.partition_by))) for a, c in renamed.calls)
+        return Window(below, calls), mapping
     raise InternalError(f"plan node cannot be unnested: {type(node).__name__}")
 
 

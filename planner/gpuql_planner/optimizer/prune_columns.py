@@ -24,6 +24,7 @@ from gpuql_planner.logical.nodes import (
     Sort,
     UnionAll,
     Values,
+    Window,
     WorkingScan,
 )
 from gpuql_planner.logical.visit import node_expressions, output_set, references, with_inputs, with_outputs
@@ -93,6 +94,8 @@ class _Pruner:
                 return self.prune_join(node, required)
             case Aggregate():
                 return self.prune_aggregate(node, required)
+            case Window():
+                return self.prune_window(node, required)
             case UnionAll():
                 return self.prune_union(node, required)
             case Shared():
@@ -121,6 +124,15 @@ class _Pruner:
         kept = node if len(aggregates) == len(node.aggregates) else replace(node, aggregates=aggregates)
         used = frozenset().union(*map(references, node_expressions(kept)))
         return with_inputs(kept, (self.prune(node.input, used),))
+
+    def prune_window(self, node: Window, required: Required) -> LogicalNode:
+        calls = tuple(item for item in node.calls if item[0] in required)
+        used = (required & output_set(node.input)).union(*(references(call) for _, call in calls))
+        below = self.prune(node.input, used)
+        if not calls:
+            return below
+        kept = node if len(calls) == len(node.calls) else replace(node, calls=calls)
+        return with_inputs(kept, (below,))
 
     def prune_union(self, node: UnionAll, required: Required) -> LogicalNode:
         positions = [i for i, attribute in enumerate(node.attributes) if attribute in required]

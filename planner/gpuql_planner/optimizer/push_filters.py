@@ -29,6 +29,7 @@ from gpuql_planner.logical.nodes import (
     Sort,
     UnionAll,
     Values,
+    Window,
 )
 from gpuql_planner.logical.visit import (
     FALSE,
@@ -117,6 +118,8 @@ class _Pusher:
                 return self.through_join(node, predicates)
             case Aggregate():
                 return self.through_aggregate(node, predicates)
+            case Window():
+                return self.through_window(node, predicates)
             case UnionAll():
                 return self.through_union(node, predicates)
             case Repeat():
@@ -154,6 +157,18 @@ class _Pusher:
                 moved[substitute(predicate, keys)] = None
             else:
                 stay[predicate] = None
+        return _filter(with_inputs(node, (self.push(node.input, moved),)), stay)
+
+    def through_window(self, node: Window, predicates: Predicates) -> LogicalNode:
+        """Predicates over what all calls partition by drop whole partitions, so they can drop their rows."""
+        keys: frozenset[Attribute] = frozenset.intersection(
+            *(frozenset().union(*map(references, call.partition_by)) for _, call in node.calls)
+        )
+        moved: Predicates = {}
+        stay: Predicates = {}
+        for predicate in predicates:
+            used = references(predicate)
+            (moved if used and used <= keys else stay)[predicate] = None
         return _filter(with_inputs(node, (self.push(node.input, moved),)), stay)
 
     def through_union(self, node: UnionAll, predicates: Predicates) -> LogicalNode:

@@ -32,6 +32,7 @@ from gpuql_planner.logical.nodes import (
     Sort,
     UnionAll,
     Values,
+    Window,
 )
 from gpuql_planner.logical.visit import output_set, references
 from gpuql_planner.thresholds import MAX_KEYS_FOLLOWED
@@ -112,6 +113,8 @@ def exactly_one_row(node: LogicalNode) -> bool:
         return exactly_one_row(node.input)
     if isinstance(node, Shared):
         return exactly_one_row(node.definition)
+    if isinstance(node, Window):
+        return exactly_one_row(node.input)
     if isinstance(node, Sort):
         return node.limit is None and node.offset == 0 and exactly_one_row(node.input)
     if isinstance(node, Join) and node.kind is JoinKind.CROSS:
@@ -122,7 +125,7 @@ def exactly_one_row(node: LogicalNode) -> bool:
 def _find_keys(node: LogicalNode) -> list[Key]:
     if isinstance(node, Scan):
         return _scan_keys(node)
-    if isinstance(node, Filter):
+    if isinstance(node, (Filter, Window)):
         return list(unique_keys(node.input))
     if isinstance(node, (Limit, Sort)):
         return [frozenset()] if node.limit in (0, 1) else list(unique_keys(node.input))
@@ -292,7 +295,7 @@ def _find_non_null(node: LogicalNode) -> Collection[Attribute]:
         return [a for a, source in node.columns if not column_may_be_null(node, source, a)]
     if isinstance(node, Filter):
         return non_null_attributes(node.input) | _not_null_if_true(node.predicates)
-    if isinstance(node, (Sort, Limit, Repeat)):
+    if isinstance(node, (Sort, Limit, Repeat, Window)):
         return non_null_attributes(node.input)
     if isinstance(node, Values):
         return [a for i, a in enumerate(node.attributes) if all(row[i] is not None for row in node.rows)]

@@ -29,6 +29,7 @@ from gpuql_planner.physical.nodes import (
     SortSink,
     TableScan,
     ValuesSource,
+    WindowSink,
 )
 from gpuql_planner.thresholds import BYTES_PER_OPERATION
 from gpuql_planner.types import BYTE_TYPES, DataType, TypeId
@@ -137,6 +138,11 @@ def _pipeline(
             if limit is None:
                 seconds += rows_in * _sort_depth(rows_in) / costs.sort_rows_per_s
             read_bytes += min(rows_in, limit or inf) * _width(attributes) + 8 * rows_in
+        case WindowSink(window_keys, calls, attributes):
+            if window_keys:
+                seconds += rows_in * _sort_depth(rows_in) / costs.sort_rows_per_s
+            passes_over = len(calls) * BYTES_PER_OPERATION
+            read_bytes += rows_in * (_width(attributes) + passes_over) + 8 * rows_in
         case CollectSink(attributes) if not passes:
             read_bytes += rows_in * _width(attributes)
     return PipelineSeconds(

@@ -31,6 +31,7 @@ from gpuql_planner.physical.nodes import (
     TableScan,
     Transform,
     ValuesSource,
+    WindowSink,
 )
 
 _NO_ANNOTATIONS: Mapping[int, Sequence[str]] = {}
@@ -137,6 +138,9 @@ def _sink(sink: Sink, name: AttributeNamer) -> str:
             return f"Aggregate {': '.join(parts)}"
         case SortSink(keys, _, limit, offset):
             return f"Sort {format_sort_keys(keys, name)}{_limit(limit, offset)}"
+        case WindowSink(keys, calls):
+            order = f" sorted by {format_sort_keys(keys, name)}" if keys else ""
+            return f"Window {format_items(calls, name)}{order}"
         case LimitSink(_, limit, offset):
             return f"Limit{_limit(limit, offset)}"
         case CollectSink(attributes):

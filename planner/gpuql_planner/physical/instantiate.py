@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from gpuql_planner.logical.expressions import AttributeRef, Expression, Literal, SortKey
 from gpuql_planner.logical.nodes import LogicalNode, Shared, Values
 from gpuql_planner.logical.traced import SlotValues, TracedLiteral
+from gpuql_planner.logical.window_calls import FrameBound, WindowFrame
 from gpuql_planner.optimizer.dependent_domain import fresh_shared_key
 from gpuql_planner.physical.nodes import (
     AggregateSink,
@@ -29,6 +30,7 @@ from gpuql_planner.physical.nodes import (
     SortSink,
     TableScan,
     ValuesSource,
+    WindowSink,
 )
 
 #: What holds no expressions.
@@ -46,6 +48,9 @@ _PARTS = (
     HashJoinBuild,
     AggregateSink,
     SortSink,
+    WindowSink,
+    WindowFrame,
+    FrameBound,
     Pipeline,
     PhysicalPlan,
 )

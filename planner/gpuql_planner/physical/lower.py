@@ -27,6 +27,7 @@ from gpuql_planner.logical.nodes import (
     Sort,
     UnionAll,
     Values,
+    Window,
     WorkingScan,
 )
 from gpuql_planner.logical.visit import (
@@ -61,9 +62,11 @@ from gpuql_planner.physical.nodes import (
     TableScan,
     Transform,
     ValuesSource,
+    WindowSink,
 )
 from gpuql_planner.physical.placement import Refusal, place
 from gpuql_planner.physical.verify import sink_outputs
+from gpuql_planner.physical.window_steps import window_steps
 from gpuql_planner.thresholds import EXISTENCE_RATIO
 
 Required = frozenset[Attribute]
@@ -161,6 +164,8 @@ class _Lowering:
                 return self.lower_join(node, required, rows)
             case Aggregate():
                 return self.lower_aggregate(node, required, rows)
+            case Window():
+                return self.lower_window(node, required, rows)
             case Sort(below, keys, limit, offset):
                 needed = required.union(*(references(key.expression) for key in keys))
                 kept_attributes = _ordered(node.outputs, required)
@@ -217,6 +222,25 @@ class _Lowering:
         sink = AggregateSink(node.keys, aggregates)
         index = self.finish(draft, sink)
         return self.read(index, _ordered(sink_outputs(sink), required), rows)
+
+    def lower_window(self, node: Window, required: Required, rows: float) -> _Draft:
+        """One sink for each order of rows that the calls need."""
+        steps = window_steps([(a, call) for a, call in node.calls if a in required])
+        later: list[Required] = []
+        needed = required
+        for step in reversed(steps):
+            later.append(needed)
+            needed = (needed - {a for a, _ in step.calls}).union(
+                *(references(call) for _, call in step.calls)
+            )
+        draft = self.lower(node.input, needed)
+        available = node.input.outputs
+        for step, wanted in zip(steps, reversed(later), strict=True):
+            kept = _ordered(available, wanted)
+            sink = WindowSink(step.keys, tuple(step.calls), kept)
+            available = (*kept, *(a for a, _ in step.calls))
+            draft = self.read(self.finish(draft, sink), available, rows)
+        return draft
 
     def lower_union(self, node: UnionAll, required: Required, rows: float) -> _Draft:
         positions = [i for i, attribute in enumerate(node.attributes) if attribute in required]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gpuql_planner.catalog import Table
 from gpuql_planner.logical.expressions import AggregateCall, Attribute, Expression, LiteralValue, SortKey
 from gpuql_planner.logical.nodes import JoinKind
+from gpuql_planner.logical.window_calls import WindowCall
 
 # --- sources ---------------------------------------------------------------------------------------------------------
 
@@ -45,7 +46,7 @@ class ValuesSource:
 
 @dataclass(frozen=True)
 class ResultScan:
-    """Rows kept by a CollectSink, AggregateSink, SortSink or LimitSink of earlier pipelines, one after the other.
+    """Rows kept by earlier pipelines that end in no HashJoinBuild, one pipeline after the other.
 
     ``columns`` pairs each output with, per pipeline of ``pipelines``, the attribute it takes there (so that several
     pipelines make a UNION ALL, and one result can be read under other attributes).
@@ -171,6 +172,18 @@ class SortSink:
 
 
 @dataclass(frozen=True)
+class WindowSink:
+    """Keep ``attributes`` and the values of ``calls``, as ``logical.nodes.Window``; rows in order of ``keys``.
+
+    ``keys`` bring the rows of each partition of each call together, and put them into the call's order.
+    """
+
+    keys: tuple[SortKey, ...]
+    calls: tuple[tuple[Attribute, WindowCall], ...]
+    attributes: tuple[Attribute, ...]
+
+
+@dataclass(frozen=True)
 class LimitSink:
     """Keep rows offset .. offset + limit in input order."""
 
@@ -186,7 +199,7 @@ class CollectSink:
     attributes: tuple[Attribute, ...]
 
 
-Sink = HashJoinBuild | AggregateSink | SortSink | LimitSink | CollectSink
+Sink = HashJoinBuild | AggregateSink | SortSink | WindowSink | LimitSink | CollectSink
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from gpuql_planner.physical.nodes import (
     Sink,
     SortSink,
     TableScan,
+    WindowSink,
 )
 
 Available = frozenset[Attribute]
@@ -44,6 +45,8 @@ def sink_outputs(sink: Sink) -> tuple[Attribute, ...]:
         return tuple(attribute for attribute, _ in (*sink.keys, *sink.aggregates))
     if isinstance(sink, HashJoinBuild):
         return sink.payload
+    if isinstance(sink, WindowSink):
+        return (*sink.attributes, *(attribute for attribute, _ in sink.calls))
     return sink.attributes
 
 
@@ -62,6 +65,11 @@ def _verify_pipeline(plan: PhysicalPlan, index: int, pipeline: Pipeline) -> None
     sink = pipeline.sink
     if isinstance(sink, AggregateSink):
         _reads(available, (e for _, e in (*sink.keys, *sink.aggregates)), "aggregate", index)
+        return
+    if isinstance(sink, WindowSink):
+        _reads(available, (key.expression for key in sink.keys), "window keys", index)
+        _reads(available, (call for _, call in sink.calls), "window calls", index)
+        _contains(available, sink.attributes, "sink", index)
         return
     if isinstance(sink, HashJoinBuild):
         _reads(available, sink.keys, "build keys", index)

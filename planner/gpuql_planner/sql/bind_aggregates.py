@@ -25,8 +25,8 @@ _GROUPING_NAMES = frozenset((GROUPING, "grouping_id"))
 
 
 @dataclass
-class _Spelled:
-    """The parts of an aggregate call as written."""
+class Spelled:
+    """The parts of a call of an aggregate or window function as written."""
 
     name: str
     arguments: list[exp.Expr]
@@ -39,7 +39,7 @@ class _Spelled:
 
 def bind_aggregate(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     """Typed aggregate call; BinderError where none may stand."""
-    spelled = _unwrap(binder, node)
+    spelled = unwrap_call(binder, node)
     if not binder.aggregates:
         raise binder.context.error(
             BinderError, f"aggregate functions are not allowed in {binder.clause}", node
@@ -71,12 +71,12 @@ def bind_grouping_call(binder: ExpressionBinder, node: exp.Anonymous) -> Express
     return AggregateCall(GROUPING, tuple(binder.bind(part) for part in node.expressions), BIGINT)
 
 
-def _bind_spelled(binder: ExpressionBinder, spelled: _Spelled, node: exp.Expr) -> AggregateCall:
+def _bind_spelled(binder: ExpressionBinder, spelled: Spelled, node: exp.Expr) -> AggregateCall:
     arguments = [binder.bind(argument) for argument in spelled.arguments]
     order_by = tuple(bind_sort_key(binder, item) for item in spelled.order_by)
     condition = None if spelled.condition is None else as_condition(binder.bind(spelled.condition))
     if spelled.within_group:
-        arguments = _ordered_set(binder, spelled, arguments, node)
+        arguments = ordered_set(binder, spelled, arguments, node)
     if spelled.ignore_nulls and spelled.name not in ("any_value", "min", "max", "sum", "avg"):
         raise binder.context.unsupported(f"IGNORE NULLS with {spelled.name}", node)
     return make_aggregate(
@@ -84,10 +84,10 @@ def _bind_spelled(binder: ExpressionBinder, spelled: _Spelled, node: exp.Expr) -
     )
 
 
-def _ordered_set(
-    binder: ExpressionBinder, spelled: _Spelled, arguments: list[Expression], node: exp.Expr
+def ordered_set(
+    binder: ExpressionBinder, spelled: Spelled, arguments: list[Expression], node: exp.Expr
 ) -> list[Expression]:
-    """``percentile_cont(f) WITHIN GROUP (ORDER BY x)`` as ``quantile_cont(x, f)``."""
+    """Arguments of ``percentile_cont(f) WITHIN GROUP (ORDER BY x)`` as ``quantile_cont(x, f)``."""
     if spelled.name not in ("percentile_cont", "percentile_disc", "quantile_cont", "quantile_disc"):
         raise binder.context.unsupported(f"WITHIN GROUP with {spelled.name}", node)
     if len(spelled.within_group) != 1 or len(arguments) != 1:
@@ -113,7 +113,8 @@ def bind_sort_key(binder: ExpressionBinder, node: exp.Expr) -> SortKey:
     return SortKey(binder.bind(node.this), bool(node.args.get("desc")), bool(node.args.get("nulls_first")))
 
 
-def _unwrap(binder: ExpressionBinder, node: exp.Expr) -> _Spelled:
+def unwrap_call(binder: ExpressionBinder, node: exp.Expr) -> Spelled:
+    """The call inside FILTER, WITHIN GROUP and the treatment of NULLs."""
     condition: exp.Expr | None = None
     within_group: list[exp.Expr] = []
     ignore_nulls = False
@@ -125,24 +126,24 @@ def _unwrap(binder: ExpressionBinder, node: exp.Expr) -> _Spelled:
             within_group = list(call.expression.expressions)
         elif isinstance(call, exp.IgnoreNulls):
             ignore_nulls = True
-        else:
+        elif not isinstance(call, exp.RespectNulls):
             raise binder.context.unsupported(f"{type(call).__name__} of an aggregate", node)
         call = call.this
-    spelled = _Spelled(str(call.name).lower(), list(call.expressions), condition=condition)
+    spelled = Spelled(str(call.name).lower(), list(call.expressions), condition=condition)
     spelled.within_group, spelled.ignore_nulls = within_group, ignore_nulls
     _unwrap_arguments(binder, spelled)
     return spelled
 
 
-def _unwrap_arguments(binder: ExpressionBinder, spelled: _Spelled) -> None:
+def _unwrap_arguments(binder: ExpressionBinder, spelled: Spelled) -> None:
     """Take DISTINCT, ORDER BY and IGNORE NULLS off the arguments that carry them."""
     plain: list[exp.Expr] = []
     for argument in spelled.arguments:
         inner = argument
-        while isinstance(inner, (exp.Order, exp.IgnoreNulls)):
+        while isinstance(inner, (exp.Order, exp.IgnoreNulls, exp.RespectNulls)):
             if isinstance(inner, exp.Order):
                 spelled.order_by = list(inner.expressions)
-            else:
+            elif isinstance(inner, exp.IgnoreNulls):
                 spelled.ignore_nulls = True
             inner = inner.this
         if isinstance(inner, exp.Distinct):
@@ -153,7 +154,7 @@ def _unwrap_arguments(binder: ExpressionBinder, spelled: _Spelled) -> None:
                 raise binder.context.error(
                     BinderError, f"* is an argument of count only: {spelled.name}(*)", argument
                 )
-        else:
+        elif inner is not None:  # ORDER BY may stand without an argument
             plain.append(inner)
     # DISTINCT may itself carry the ORDER BY of its last argument.
     while plain and isinstance(plain[-1], exp.Order):

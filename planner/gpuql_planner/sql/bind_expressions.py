@@ -15,6 +15,7 @@ from gpuql_planner.functions import (
     explicit_cast,
     is_aggregate_function,
     is_scalar_function,
+    is_window_function,
     make_and,
     make_call,
     make_case,
@@ -47,6 +48,7 @@ from gpuql_planner.sql.bind_subqueries import (
     bind_quantified,
     bind_scalar_subquery,
 )
+from gpuql_planner.sql.bind_windows import bind_window
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.data_types import bind_type
 from gpuql_planner.sql.scope import Scope
@@ -112,7 +114,8 @@ class ExpressionBinder:
     """Binds the expressions of one clause.
 
     ``aliases`` are select items that may be named here, tried after columns. ``aggregates`` says whether aggregate
-    calls may stand here; they are bound as they are and replaced by the grouping step.
+    calls may stand here; they are bound as they are and replaced by the grouping step; ``windows`` says the same of
+    window functions.
     """
 
     context: BindContext
@@ -122,6 +125,8 @@ class ExpressionBinder:
     aliases: Mapping[str, exp.Expr] = field(default_factory=dict)
     aggregates: bool = False
     inside_aggregate: bool = False
+    windows: bool = False
+    inside_window: bool = False
     _expanding: set[str] = field(default_factory=set)
 
     def bind(self, node: exp.Expr) -> Expression:
@@ -222,7 +227,6 @@ def _culprit(node: exp.Expr, error: GpuqlError) -> exp.Expr:
 
 def _construct(node: exp.Expr) -> str:
     known: dict[type[exp.Expr], str] = {
-        exp.Window: "window functions",
         exp.Bracket: "subscripts",
         exp.Array: "lists",
         exp.Struct: "structs",
@@ -427,6 +431,8 @@ def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
         return bind_aggregate(binder, node)
     if is_grouping(node):
         return bind_grouping_call(binder, node)
+    if is_window_function(name):
+        raise binder.context.error(BinderError, f"window function without OVER: {name}", node)
     if not is_scalar_function(name):
         raise binder.context.error(
             CatalogError,
@@ -492,6 +498,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[ExpressionBinder, Any], Expression]] =
     exp.Filter: _aggregate,
     exp.WithinGroup: _aggregate,
     exp.IgnoreNulls: _aggregate,
+    exp.Window: bind_window,
     **dict.fromkeys(_COMPARISONS, _comparison),
     **dict.fromkeys(_BINARY_CALLS, _binary_call),
     **{kind: _unary_call for kind in _UNARY_CALLS if kind is not exp.Neg},

@@ -35,12 +35,28 @@ from gpuql_planner.sql.select_list import SelectItem
 
 
 def contains_aggregate(node: exp.Expr) -> bool:
-    """Whether a tree calls an aggregate function outside its subqueries and window functions."""
+    """Whether a tree calls an aggregate function outside its subqueries."""
     if isinstance(node, exp.Anonymous) and is_aggregate_function(str(node.name)):
         return True
-    if isinstance(node, (exp.Query, exp.Window)):
+    if isinstance(node, exp.Query):
         return False
+    if isinstance(node, exp.Window):  # the call itself is none, but an operand may be
+        call = node.this
+        while not isinstance(call, exp.Anonymous) and isinstance(call.this, exp.Expr):
+            call = call.this
+        operands = [
+            *call.iter_expressions(),
+            *(child for child in node.iter_expressions() if child is not node.this),
+        ]
+        return any(map(contains_aggregate, operands))
     return any(contains_aggregate(child) for child in node.iter_expressions())
+
+
+def _contains_window(node: exp.Expr) -> bool:
+    """Whether a tree calls a window function outside its subqueries."""
+    if isinstance(node, (exp.Query, exp.Window)):
+        return isinstance(node, exp.Window)
+    return any(map(_contains_window, node.iter_expressions()))
 
 
 class Grouping:
@@ -60,7 +76,7 @@ class Grouping:
         self.context.reject_other(group, "expressions", "all")
         if group.args.get("all"):
             for item in items:
-                if item.node is None or not contains_aggregate(item.node):
+                if item.node is None or not (contains_aggregate(item.node) or _contains_window(item.node)):
                     self._add_item(item, binder)
         if has_grouping_sets(group.expressions):
             self.sets = []

@@ -25,6 +25,7 @@ from gpuql_planner.sql.bind_limit import bind_limit
 from gpuql_planner.sql.bind_order import OrderItem, order_items
 from gpuql_planner.sql.bind_query import BoundQuery, keep_outputs
 from gpuql_planner.sql.bind_set_operations import distinct
+from gpuql_planner.sql.bind_windows import WindowStep, write_out_windows
 from gpuql_planner.sql.column_names import column_name
 from gpuql_planner.sql.select_list import SelectItem, expand_select_list
 
@@ -46,6 +47,8 @@ _UNDERSTOOD = [
     "distinct",
     "kind",
     "hint",
+    "windows",
+    "qualify",
 ]
 
 
@@ -71,6 +74,7 @@ class SelectBinder:
             raise self.context.error(BinderError, "SELECT without columns", self.select)
         source = bind_from(self.queries, self.select)
         self.plan, self.scope = source.plan, source.scope
+        write_out_windows(self.context, self.select)
         self.items = expand_select_list(
             self.context,
             self.select.expressions,
@@ -78,13 +82,15 @@ class SelectBinder:
             nameless=id(self.select) in self.context.nameless,
         )
         self.aliases = self._aliases()
+        self.windows = WindowStep()
         self._bind_where()
         self.grouping = self._bind_grouping()
         # Correlated references of subqueries in the clauses below must be to group keys, if there are groups.
         self.scope.captured.clear()
         outputs = self._outputs()
         having = self._bind_having()
-        return self._finish(outputs, having)
+        qualify = self._bind_qualify()
+        return self._finish(outputs, having, qualify)
 
     def _aliases(self) -> Mapping[str, exp.Expr]:
         aliases: dict[str, exp.Expr] = {}
@@ -93,9 +99,15 @@ class SelectBinder:
                 aliases.setdefault(item.name.lower(), item.node)
         return aliases
 
-    def _binder(self, clause: str, *, aggregates: bool) -> ExpressionBinder:
+    def _binder(self, clause: str, *, aggregates: bool, windows: bool = False) -> ExpressionBinder:
         return ExpressionBinder(
-            self.context, self.scope, self.queries, clause, aliases=self.aliases, aggregates=aggregates
+            self.context,
+            self.scope,
+            self.queries,
+            clause,
+            aliases=self.aliases,
+            aggregates=aggregates,
+            windows=windows,
         )
 
     def _bind_where(self) -> None:
@@ -108,12 +120,13 @@ class SelectBinder:
 
     def _bind_grouping(self) -> Grouping | None:
         group = self.select.args.get("group")
-        order = self.select.args.get("order")
+        order, qualify = self.select.args.get("order"), self.select.args.get("qualify")
         grouped = (
             group is not None
             or self.select.args.get("having") is not None
             or any(item.node is not None and contains_aggregate(item.node) for item in self.items)
             or (order is not None and contains_aggregate(order))
+            or (qualify is not None and contains_aggregate(qualify))
         )
         if not grouped:
             return None
@@ -131,8 +144,11 @@ class SelectBinder:
         return self._bind_output_expression(item.node, "SELECT")
 
     def _bind_output_expression(self, node: exp.Expr, clause: str) -> Expression:
-        bound = self._binder(clause, aggregates=self.grouping is not None).bind(node)
-        return bound if self.grouping is None else self.grouping.rewrite(bound, node)
+        binder = self._binder(clause, aggregates=self.grouping is not None, windows=clause != "HAVING")
+        bound = binder.bind(node)
+        if self.grouping is not None:
+            bound = self.grouping.rewrite(bound, node)
+        return self.windows.rewrite(bound)
 
     def _outputs(self) -> list[_Output]:
         outputs: list[_Output] = []
@@ -152,9 +168,23 @@ class SelectBinder:
         with self.context.locating(having.this):
             return split_conjuncts(as_condition(condition))
 
+    def _bind_qualify(self) -> tuple[Expression, ...]:
+        qualify = self.select.args.get("qualify")
+        if qualify is None:
+            return ()
+        condition = self._bind_output_expression(qualify.this, "QUALIFY")
+        if not self.windows.calls:
+            raise self.context.error(
+                BinderError, "QUALIFY needs a window function in it or in the select list", qualify.this
+            )
+        with self.context.locating(qualify.this):
+            return split_conjuncts(as_condition(condition))
+
     # --- from bound clauses to a plan ---
 
-    def _finish(self, outputs: list[_Output], having: tuple[Expression, ...]) -> BoundQuery:
+    def _finish(
+        self, outputs: list[_Output], having: tuple[Expression, ...], qualify: tuple[Expression, ...]
+    ) -> BoundQuery:
         hidden: list[_Output] = []
         keys = self._sort_keys(outputs, hidden)
         on = self._distinct_on(outputs, hidden)
@@ -164,6 +194,9 @@ class SelectBinder:
             plan = self.grouping.aggregate(plan)
         if having:
             plan = Filter(plan, having)
+        plan = self.windows.plan(plan)
+        if qualify:
+            plan = Filter(plan, qualify)
         plan = self._project(plan, [*outputs, *hidden])
         visible = tuple(output.attribute for output in outputs)
         if on is not None:

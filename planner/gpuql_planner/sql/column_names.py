@@ -107,6 +107,15 @@ def _written(node: exp.Expr) -> str:
             return f"position({_list([node.this, node.args['substr']])})"
         case exp.RegexpLike():
             return f"regexp_matches({_list([node.this, node.expression])})"
+        case exp.Window():
+            return _written_window(node)
+        case exp.IgnoreNulls() | exp.RespectNulls():
+            return _written(node.this)
+        case exp.Order():
+            before = "" if node.this is None else f"{_written(node.this)} "
+            return f"{before}ORDER BY {_list(node.expressions)}"
+        case exp.Ordered():
+            return _written_key(node)
         case exp.CurrentDate():
             return "current_date"
         case _ if type(node) in _BINARY:
@@ -116,6 +125,54 @@ def _written(node: exp.Expr) -> str:
             return f"({_written(node.this)} {operator} {_written(node.expression)})"
         case _:
             return str(node.sql("duckdb", normalize_functions=False))
+
+
+def _written_key(node: exp.Ordered) -> str:
+    direction = {None: "", False: " ASC", True: " DESC"}[node.args.get("desc")]
+    return f"{_written(node.this)}{direction}{' NULLS FIRST' if node.args.get('nulls_first') else ''}"
+
+
+_POSITIONAL = {"first": "first_value", "last": "last_value"}
+
+
+def _written_window(node: exp.Window) -> str:
+    call, condition, treatment = node.this, "", ""
+    while not isinstance(call, exp.Anonymous):
+        if isinstance(call, exp.Filter):
+            condition = f" FILTER (WHERE {_written(call.expression.this)})"
+        if isinstance(call, exp.IgnoreNulls):
+            treatment = " IGNORE NULLS"
+        if not isinstance(call.this, exp.Expr):
+            return str(node.sql("duckdb", normalize_functions=False))
+        call = call.this
+    if any(isinstance(argument, exp.IgnoreNulls) for argument in call.expressions):
+        treatment = " IGNORE NULLS"
+    name = str(call.name).lower()
+    arguments = [argument for argument in call.expressions if not isinstance(argument, exp.Star)]
+    parts = []
+    if node.args.get("partition_by"):
+        parts.append(f"PARTITION BY {_list(node.args['partition_by'])}")
+    if node.args.get("order") is not None:
+        parts.append(f"ORDER BY {_list(node.args['order'].expressions)}")
+    if node.args.get("spec") is not None:
+        parts.append(_written_frame(node.args["spec"]))
+    inside = f"{_POSITIONAL.get(name, name)}({_list(arguments)}{treatment})"
+    return f"{inside}{condition} OVER ({' '.join(part for part in parts if part)})"
+
+
+def _written_frame(spec: exp.WindowSpec) -> str:
+    def bound(end: str) -> str:
+        value = spec.args.get(end)
+        if value is None or (isinstance(value, str) and value == "CURRENT ROW"):
+            return "CURRENT ROW"
+        written = value if isinstance(value, str) else _written(value)
+        return f"{written} {str(spec.args.get(f'{end}_side')).upper()}"
+
+    text = f"{str(spec.args.get('kind')).upper()} BETWEEN {bound('start')} AND {bound('end')}"
+    exclude = "" if spec.args.get("exclude") is None else str(spec.args["exclude"].name).upper()
+    if text == "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW" and exclude in ("", "NO OTHERS"):
+        return ""
+    return text if exclude in ("", "NO OTHERS") else f"{text} EXCLUDE {exclude}"
 
 
 def _written_call(node: exp.Anonymous) -> str:

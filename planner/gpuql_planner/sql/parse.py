@@ -125,7 +125,26 @@ def _tokenize(visible: str, text: str) -> list[Token]:
     for token, following in itertools.pairwise(tokens):
         if following.token_type is TokenType.LT and token.token_type in _NESTED_TYPES:
             token.token_type = TokenType.VAR  # a column called range or list: types take no <> here
+    for before, opening, token, following in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        if (
+            token.text.upper() == "GROUPS"
+            and opening.token_type is TokenType.L_PAREN
+            and before.token_type in (TokenType.OVER, TokenType.ALIAS)
+            and following.token_type not in _AFTER_WINDOW_NAME
+        ):
+            token.token_type = (
+                TokenType.ROWS
+            )  # the unit of a frame, which sqlglot would take for a window's name
     return tokens
+
+
+_AFTER_WINDOW_NAME = (
+    TokenType.R_PAREN,
+    TokenType.PARTITION_BY,
+    TokenType.ORDER_BY,
+    TokenType.ROWS,
+    TokenType.RANGE,
+)
 
 
 _NESTED_TYPES = (
