@@ -205,8 +205,8 @@ def _bind_frame(
     if start_kind is None or end_kind is None:
         raise context.error(BinderError, "frame bound needs PRECEDING or FOLLOWING", node)
     _check_bounds(context, start_kind, end_kind, node)
-    start = _bind_bound(binder, unit, start_kind, spec.args.get("start"), order_by, node)
-    end = _bind_bound(binder, unit, end_kind, spec.args.get("end"), order_by, node)
+    start = _bind_bound(binder, unit, start_kind, spec.args.get("start"), order_by)
+    end = _bind_bound(binder, unit, end_kind, spec.args.get("end"), order_by)
     exclude = spec.args.get("exclude")
     exclusion = Exclusion.NO_OTHERS if exclude is None else Exclusion(str(exclude.name).lower())
     return WindowFrame(unit, start, end, exclusion)
@@ -242,7 +242,6 @@ def _bind_bound(
     kind: BoundKind,
     value: exp.Expr | str | None,
     order_by: tuple[SortKey, ...],
-    node: exp.Expr,
 ) -> FrameBound:
     if kind not in (BoundKind.PRECEDING, BoundKind.FOLLOWING):
         return FrameBound(kind)
@@ -252,12 +251,12 @@ def _bind_bound(
         offset = binder.bind(value)
         if unit is not FrameUnit.RANGE:
             if unit is FrameUnit.ROWS and isinstance(offset, Literal) and offset.is_null:
-                raise context.error(BinderError, "ROWS offset cannot be NULL", node)
+                raise context.error(BinderError, "ROWS offset cannot be NULL", value)
             return FrameBound(kind, explicit_cast(offset, BIGINT))
         if len(order_by) != 1:
-            raise context.error(BinderError, "RANGE with an offset needs exactly one ORDER BY item", node)
+            raise context.error(BinderError, "RANGE with an offset needs exactly one ORDER BY item", value)
         if isinstance(offset, Literal) and offset.is_null:
-            raise context.error(BinderError, "RANGE offset cannot be NULL", node)
+            raise context.error(BinderError, "RANGE offset cannot be NULL", value)
         key = order_by[0]
         backwards = (kind is BoundKind.PRECEDING) != key.descending
         bound = make_call("subtract" if backwards else "add", (key.expression, offset))
