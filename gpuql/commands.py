@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from gpuql.api.dbapi import Parameters
 from gpuql.api.result import Result
 from gpuql.catalog.catalog import SessionCatalog
 from gpuql.changes import change_rows, insert, truncate
@@ -14,20 +15,25 @@ from gpuql.device import Device
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.memory.table_builder import TableBuilder
 from gpuql_planner.catalog import View
-from gpuql_planner.errors import NotSupportedError
-from gpuql_planner.logical.expressions import Attribute
+from gpuql_planner.definitions import Variable
+from gpuql_planner.errors import BinderError, NotSupportedError
+from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
 from gpuql_planner.sql.statements import (
     CreateTable,
     CreateView,
-    Describe,
+    Define,
     Drop,
+    ExecutePrepared,
     Explain,
+    NoOperation,
     Query,
+    SetSearchPath,
+    SetSessionVariable,
     SetVariable,
     ShowPlacement,
-    ShowTables,
     Statement,
+    Undefine,
 )
 from gpuql_planner.types import BIGINT, VARCHAR, DataType
 
@@ -52,6 +58,9 @@ class CommandHost(Protocol):
 
     def run_query_into(self, query: Query, rows: TableBuilder) -> None:
         """Let ``rows`` take the rows of a query as they come."""
+
+    def run_text(self, text: str, parameters: Parameters) -> Result:
+        """Rows of the last statement of a text."""
 
     def explain_query(self, query: Query, mode: str) -> str:
         """Plan of a query as text."""
@@ -81,10 +90,23 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             return host.run_query(statement)
         case Explain(statement=inner, mode=mode):
             return _explain(inner, mode, host)
-        case Describe(query=query):
-            return _describe(query)
-        case ShowTables():
-            return table_of_values([("name", VARCHAR, sorted(host.catalog.relation_names()))])
+        case ExecutePrepared():
+            return _execute_prepared(statement, host)
+        case SetSessionVariable(name=name, query=query):
+            variable = Variable(name, _one_row(host.run_query(query))[0])
+            host.catalog.define(Define("variable", name, variable, or_replace=True))
+            return table_of_values([])
+        case SetSearchPath(schemas=schemas):
+            host.catalog.set_search_path(schemas)
+            return table_of_values([])
+        case Define():
+            host.catalog.define(statement)
+            return table_of_values([])
+        case Undefine():
+            host.catalog.undefine(statement)
+            return table_of_values([])
+        case NoOperation():
+            return table_of_values([])
         case ShowPlacement():
             return _show_placement(host)
         case SetVariable(name=name, value=value):
@@ -136,27 +158,27 @@ def _explain(statement: Statement, mode: str, host: CommandHost) -> Result:
     match statement:
         case Query() as query:
             text = host.explain_query(query, mode)
-        case (
-            CreateTable(query=Query() as query)
-            | Insert(query=query)
-            | ChangeRows(query=query)
-            | Describe(query=query)
-        ):
+        case CreateTable(query=Query() as query) | Insert(query=query) | ChangeRows(query=query):
             text = host.explain_query(query, mode)
         case _:
             text = f"{type(statement).__name__}: nothing to plan"
     return table_of_values([("explain", VARCHAR, text.splitlines())])
 
 
-def _describe(query: Query) -> Result:
-    outputs = query.plan.outputs
-    return table_of_values(
-        [
-            ("column_name", VARCHAR, list(query.names)),
-            ("column_type", VARCHAR, [str(attribute.dtype) for attribute in outputs]),
-            ("null", VARCHAR, ["YES" if attribute.nullable else "NO" for attribute in outputs]),
-        ]
-    )
+def _execute_prepared(statement: ExecutePrepared, host: CommandHost) -> Result:
+    values = _one_row(host.run_query(statement.arguments))
+    names = statement.arguments.names
+    if statement.by_name:
+        return host.run_text(statement.text, dict(zip(names, values, strict=True)))
+    return host.run_text(statement.text, values or None)
+
+
+def _one_row(result: Result) -> list[Literal]:
+    """The only row of a query of constants, with the types of its columns."""
+    rows = result.fetchall()
+    if len(rows) != 1:
+        raise BinderError(f"one row of values is needed: the query has {len(rows)}")
+    return [Literal(value, attribute.dtype) for value, attribute in zip(rows[0], result.outputs, strict=True)]
 
 
 def _create_table(statement: CreateTable, host: CommandHost) -> Result:

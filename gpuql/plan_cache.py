@@ -11,14 +11,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gpuql_planner.catalog import Catalog, Table, View
 
 Entry = TypeVar("Entry")
 Relation = Table | View | None
 #: A question to the catalog, and what it answered.
-Dependency = tuple[Callable[[Catalog], Relation], Relation]
+Dependency = tuple[Callable[[Catalog], Relation | Mapping[str, Any]], Relation | Mapping[str, Any]]
 Parameters = Sequence[object] | Mapping[str, object] | None
 
 
@@ -29,6 +29,7 @@ class RecordingCatalog:
         self._catalog = catalog
         self._resolved: dict[str, Relation] = {}
         self._functions: list[Dependency] = []
+        self._definitions: dict[str, Mapping[str, Any]] = {}
 
     def resolve(self, name: str) -> Relation:
         """As the catalog; the same name gets the same answer throughout one statement."""
@@ -48,15 +49,30 @@ class RecordingCatalog:
         """As the catalog."""
         return self._catalog.relation_names()
 
+    def definitions(self, kind: str) -> Mapping[str, Any]:
+        """As the catalog; the same kind gets the same answer throughout one statement."""
+        if kind not in self._definitions:
+            self._definitions[kind] = self._catalog.definitions(kind)
+        return self._definitions[kind]
+
+    def search_path(self) -> tuple[str, ...]:
+        """As the catalog. Not noted: plans are kept by search path."""
+        return self._catalog.search_path()
+
     @property
     def dependencies(self) -> tuple[Dependency, ...]:
         """What was asked and answered so far."""
         names = ((partial(_resolve, name), answer) for name, answer in self._resolved.items())
-        return (*names, *self._functions)
+        kinds = ((partial(_definitions, kind), answer) for kind, answer in self._definitions.items())
+        return (*names, *self._functions, *kinds)
 
 
 def _resolve(name: str, catalog: Catalog) -> Relation:
     return catalog.resolve(name)
+
+
+def _definitions(kind: str, catalog: Catalog) -> Mapping[str, Any]:
+    return catalog.definitions(kind)
 
 
 @dataclass(frozen=True)
@@ -138,7 +154,10 @@ def _is_unchanged(dependency: Dependency, catalog: Catalog) -> bool:
 
 
 def _names(cached: _Cached[Entry], folded: str) -> bool:
-    return any(answer is not None and answer.name.lower() == folded for _, answer in cached.dependencies)
+    return any(
+        answer is not None and not isinstance(answer, Mapping) and answer.name.lower() == folded
+        for _, answer in cached.dependencies
+    )
 
 
 @dataclass(frozen=True)

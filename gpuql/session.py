@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -71,7 +71,8 @@ class Connection:
         self._templates: PlanCache[QueryTemplate] = PlanCache(PLAN_CACHE_CAPACITY, TEMPLATE_VARIANTS)
         self._plan_counts = PlanCacheCounts()
         self._memory = ConnectionMemory(defaults)
-        self._catalog = SessionCatalog(python_variable, self._memory.columns)
+        self._setting_values = self._settings, self._settings.as_dict()
+        self._catalog = self._empty_catalog()
         self._choices: dict[int, DeviceChoice] = {}
         self._host = QueryHost(
             lambda: self._settings, self._executor, self._device_choice, self._memory, self._running
@@ -236,7 +237,7 @@ class Connection:
             self._running.cancel_all()
             self._plans.clear()
             self._templates.clear()
-            self._catalog = SessionCatalog(python_variable, self._memory.columns)
+            self._catalog = self._empty_catalog()
             executors = list(self._executors.values())
             self._executors.clear()
         for executor in executors:
@@ -275,6 +276,10 @@ class Connection:
         """Let ``rows`` take the rows of a bound query as they come."""
         self._prepare(query).run_into(rows)
 
+    def run_text(self, text: str, parameters: Parameters) -> Result:
+        """Rows of the last statement of a text; plans of queries are kept as if the text had been given."""
+        return self._prepare_text(text, parameters).run()
+
     def explain_query(self, query: Query, mode: str) -> str:
         """Plan of a bound query as text."""
         return self._prepare(query).explain(mode)
@@ -284,6 +289,15 @@ class Connection:
     def _check_open(self) -> None:
         if self._closed:
             raise InterfaceError("connection is closed")
+
+    def _empty_catalog(self) -> SessionCatalog:
+        return SessionCatalog(python_variable, self._memory.columns, self._values_of_settings)
+
+    def _values_of_settings(self) -> Mapping[str, SettingValue]:
+        """All settings by name; the same object until one changes."""
+        if self._setting_values[0] is not self._settings:
+            self._setting_values = self._settings, self._settings.as_dict()
+        return self._setting_values[1]
 
     def _executor(self, settings: Settings) -> Executor:
         key = settings.device, settings.threads
@@ -336,7 +350,7 @@ class Connection:
         if not isinstance(text, str):
             raise InterfaceError(f"statements must be text: {type(text).__name__}")
         check_parameters(parameters)
-        key = cache_key(text, parameters, self._settings.integer_division)
+        key = cache_key(text, parameters, self._settings.integer_division, self._catalog.search_path())
         known = None if key is None else self._plans.get(key, self._catalog)
         if known is not None:
             self._count("repeated")
@@ -368,7 +382,7 @@ class Connection:
         return prepared
 
     def _template_key(self, shape: StatementShape) -> Hashable:
-        return shape.key, self._settings.integer_division
+        return shape.key, self._settings.integer_division, self._catalog.search_path()
 
     def _reuse(self, key: Hashable, shape: StatementShape) -> PreparedQuery | None:
         """A query of this shape that was planned with other constants and fits these, kept under ``key``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from gpuql.columnar.table import ResidentTable
 from gpuql_planner.catalog import Catalog, Table, View
@@ -43,8 +44,13 @@ class OverlayCatalog:
         """As the catalog."""
         return self._catalog.relation_names()
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._catalog, name)
+    def definitions(self, kind: str) -> Mapping[str, Any]:
+        """As the catalog."""
+        return self._catalog.definitions(kind)
+
+    def search_path(self) -> tuple[str, ...]:
+        """As the catalog."""
+        return self._catalog.search_path()
 
 
 def text_query(catalog: Catalog, text: str, **tables: Table) -> Query:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from gpuql.catalog.definitions import Definitions
 from gpuql.catalog.file_tables import FileTables
 from gpuql.catalog.frame_tables import FrameTables
+from gpuql.catalog.system_tables import system_function, system_relation
 from gpuql.columnar.column import Column
 from gpuql.columnar.construct import null_column
 from gpuql.columnar.table import ReadableTable, ResidentTable, resident_table
 from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.table_builder import TableBuilder
 from gpuql_planner.catalog import Field, Table, View
+from gpuql_planner.definitions import MAIN_SCHEMA, SYSTEM_SCHEMAS, TEMPORARY_SCHEMA
 from gpuql_planner.errors import CatalogError, NotSupportedError, TransactionError, did_you_mean
+from gpuql_planner.sql.statements import Define, Undefine
 
 Relation = ReadableTable | View
 
@@ -29,14 +34,19 @@ class SessionCatalog:
     replacement : gives the object (such as a Python variable holding a frame) that stands for a name found nowhere
         else, or None.
     columns : has the columns of tables, frames and files in its charge; without it they stay in memory.
+    settings : values of all settings; the same object as long as none changed.
     """
 
     def __init__(
         self,
         replacement: Callable[[str], object | None] | None = None,
         columns: ColumnCache | None = None,
+        settings: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.replacement = replacement
+        self.definitions_made = Definitions()
+        self._settings = settings
+        self._search_path: tuple[str, ...] = (MAIN_SCHEMA,)
         self._keeping = None if columns is None else columns.for_table
         self._lock = threading.RLock()
         self._relations: dict[str, Relation] = {}
@@ -52,10 +62,18 @@ class SessionCatalog:
 
         None if absent.
         """
+        folded = name.lower()
         with self._lock:
-            known = self._relations.get(name.lower()) or self._frames.get(name.lower())
+            known = self._relations.get(folded) or self._frames.get(folded)
         if known is not None:
             return known
+        schema, _, rest = folded.partition(".")
+        if rest and schema == MAIN_SCHEMA:
+            name = name[len(schema) + 1 :]
+        elif rest and schema in SYSTEM_SCHEMAS:
+            return system_relation(self, folded)
+        elif rest and (schema == TEMPORARY_SCHEMA or schema in self.definitions("schema")):
+            return None
         file_table = self._files.by_path(name)
         if file_table is not None:
             return file_table
@@ -66,7 +84,68 @@ class SessionCatalog:
         self, name: str, arguments: Sequence[object], named: dict[str, object]
     ) -> ReadableTable | None:
         """Table of a file-reading function; None if there is no such function."""
-        return self._files.by_function(name, arguments, named)
+        table = self._files.by_function(name, arguments, named)
+        return table if table is not None or named else system_function(self, name, arguments)
+
+    def definitions(self, kind: str) -> Mapping[str, Any]:
+        """See ``gpuql_planner.catalog.Catalog``."""
+        return self._settings() if kind == "setting" else self.definitions_made.of(kind)
+
+    def search_path(self) -> tuple[str, ...]:
+        """See ``gpuql_planner.catalog.Catalog``."""
+        return self._search_path
+
+    def set_search_path(self, schemas: Sequence[str]) -> None:
+        """Change where names of one part are looked for. Errors: CatalogError for a schema that does not exist."""
+        known = (MAIN_SCHEMA, TEMPORARY_SCHEMA, *SYSTEM_SCHEMAS, *self.definitions("schema"))
+        for schema in schemas:
+            if schema.lower() not in known:
+                raise CatalogError(f"schema does not exist: {schema}", hint=did_you_mean(schema, list(known)))
+        self._search_path = tuple(schemas)
+
+    def relations(self) -> list[ReadableTable | View]:
+        """Tables, views and frames."""
+        with self._lock:
+            return [*self._relations.values(), *self._frames.values()]
+
+    def define(self, statement: Define) -> bool:
+        """Carry out CREATE of anything but a table or view; False if it was there and may be."""
+        kind, name = statement.kind, statement.name
+        if kind == "schema":
+            with self._lock:
+                if any(key.startswith(f"{name.lower()}.") for key in (*self._relations, *self._frames)):
+                    if name.lower() not in self.definitions("schema"):
+                        raise CatalogError(f"names of tables begin with the name of the schema: {name}.")
+                    if statement.or_replace:
+                        raise _not_empty(name)
+        return self.definitions_made.define(
+            kind,
+            name,
+            statement.definition,
+            or_replace=statement.or_replace,
+            if_not_exists=statement.if_not_exists,
+        )
+
+    def undefine(self, statement: Undefine) -> list[str]:
+        """Carry out DROP of anything but a table or view; names of the tables and views that went with a schema."""
+        kind, name = statement.kind, statement.name
+        if kind != "schema" or name is None:
+            self.definitions_made.remove(kind, name, if_exists=statement.if_exists)
+            return []
+        prefix = f"{name.lower()}."
+        with self._lock:
+            inside = [key for key in self._relations if key.startswith(prefix)]
+            others = self.definitions_made.in_schema(name)
+            if name.lower() in self.definitions("schema") and (inside or others) and not statement.cascade:
+                raise _not_empty(name)
+            if self.definitions_made.remove(kind, name, if_exists=statement.if_exists):
+                for key in inside:
+                    del self._relations[key]
+                for other, definition in others:
+                    self.definitions_made.remove(other, definition)
+                kept = tuple(schema for schema in self._search_path if schema.lower() != name.lower())
+                self._search_path = kept or (MAIN_SCHEMA,)
+        return inside
 
     def relation_names(self) -> list[str]:
         """Names of tables, views and frames, sorted."""
@@ -246,6 +325,12 @@ class SessionCatalog:
         if or_replace:
             return True
         raise CatalogError(f"{kind} exists already: {name}", hint=f"use CREATE OR REPLACE {kind.upper()}")
+
+
+def _not_empty(schema: str) -> CatalogError:
+    return CatalogError(
+        f"schema is not empty: {schema}", hint="DROP SCHEMA ... CASCADE drops what is in it as well"
+    )
 
 
 def _kind(relation: Table | View) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from gpuql_planner.types import DataType
 
@@ -79,3 +79,12 @@ class Catalog(Protocol):
 
     def relation_names(self) -> list[str]:
         """All names that :meth:`resolve` knows, for did-you-mean."""
+
+    def definitions(self, kind: str) -> Mapping[str, Any]:
+        """Definitions of one kind of ``gpuql_planner.definitions.KINDS`` by folded name.
+
+        Also "setting": values of all settings. The same object as long as nothing changed.
+        """
+
+    def search_path(self) -> tuple[str, ...]:
+        """Schemas where names of one part are looked for; the first is where they are created."""

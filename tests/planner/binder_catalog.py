@@ -44,6 +44,12 @@ class SchemaCatalog:
         self.calls.append((name, list(arguments), named))
         return SchemaTable("letters", (Field("letter", VARCHAR),)) if name == "read_letters" else None
 
+    def definitions(self, kind: str) -> dict[str, object]:
+        return {}
+
+    def search_path(self) -> tuple[str, ...]:
+        return ("main",)
+
     def relation_names(self) -> list[str]:
         return [relation.name for relation in self.relations.values()]
 

@@ -13,6 +13,7 @@ from gpuql_planner.errors import (
     InterfaceError,
     NotSupportedError,
     OutOfRangeError,
+    ParserError,
 )
 from tests.planner.binder_catalog import bind_one, small_catalog
 
@@ -116,13 +117,20 @@ WRONG: list[tuple[str, type[GpuqlError], str]] = [
     ("SELECT i FROM t LIMIT ^10%", NotSupportedError, "LIMIT in percent"),
     ("SELECT i::UUID FROM t", NotSupportedError, "type UUID"),
     ("CREATE TABLE z (^a INT PRIMARY KEY)", NotSupportedError, "PRIMARY KEY"),
-    ("CREATE SCHEMA z", NotSupportedError, "CREATE SCHEMA"),
     ("DELETE FROM ^t", NotSupportedError, "changes of this kind of table: t"),
     ("UPDATE ^t SET i = 1", NotSupportedError, "changes of this kind of table: t"),
+    ("CREATE TABLE ^nosuch.z (a INT)", CatalogError, "schema does not exist: nosuch"),
+    ("CREATE SCHEMA ^main", CatalogError, "schema of the system"),
+    ("EXECUTE ^q", BinderError, "prepared statement does not exist: q"),
+    ("PREPARE q AS SELECT * FROM ^nosuch", CatalogError, "table does not exist: nosuch"),
+    ("CREATE MACRO f^(a, a) AS a", ParserError, "parameter appears twice: a"),
+    ("DROP MACRO ^f", CatalogError, "macro does not exist: f"),
+    ("USE ^nosuch", CatalogError, "schema does not exist: nosuch"),
+    ("OPTIMIZE t", NotSupportedError, "statement not supported: OPTIMIZE"),
     ("COPY t TO 'x'", NotSupportedError, "statement not supported: COPY"),
     ("BEGIN", NotSupportedError, "statement not supported: BEGIN"),
-    ("PRAGMA x", NotSupportedError, "statement not supported: PRAGMA"),
-    ("CALL f()", NotSupportedError, "statement not supported: CALL"),
+    ("PRAGMA ^x", CatalogError, "pragma does not exist: x"),
+    ("CALL ^f()", CatalogError, "table function does not exist: f"),
 ]
 
 

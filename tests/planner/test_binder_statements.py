@@ -15,13 +15,11 @@ from gpuql_planner.sql.bind import bind_statements
 from gpuql_planner.sql.statements import (
     CreateTable,
     CreateView,
-    Describe,
     Drop,
     Explain,
     Insert,
     Query,
     SetVariable,
-    ShowTables,
 )
 from gpuql_planner.types import INTEGER, VARCHAR, decimal
 from tests.planner.binder_catalog import bind_one, small_catalog
@@ -113,12 +111,12 @@ def test_explain(prefix: str, mode: str) -> None:
 
 def test_describe_and_show() -> None:
     described = bind_one("DESCRIBE t")
-    assert isinstance(described, Describe)
-    assert described.query.names[0] == "i"
+    assert isinstance(described, Query)
+    assert described.names == ("column_name", "column_type", "null", "key", "default", "extra")
     described = bind_one("DESCRIBE SELECT i + 1 AS j FROM t")
-    assert isinstance(described, Describe)
-    assert described.query.names == ("j",)
-    assert bind_one("SHOW TABLES") == ShowTables()
+    assert isinstance(described, Query)
+    assert isinstance(described.plan, Values)
+    assert described.plan.rows == (("j", "INTEGER", "YES", None, None, None),)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,12 @@ class FakeCatalog:
     def table_function(self, name: str, arguments: object, named: object) -> None:
         return None
 
+    def definitions(self, kind: str) -> dict[str, object]:
+        return {}
+
+    def search_path(self) -> tuple[str, ...]:
+        return ("main",)
+
     def relation_names(self) -> list[str]:
         return list(self.tables)
 

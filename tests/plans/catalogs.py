@@ -119,6 +119,12 @@ class FixedCatalog:
     ) -> Table | None:
         return None
 
+    def definitions(self, kind: str) -> dict[str, object]:
+        return {}
+
+    def search_path(self) -> tuple[str, ...]:
+        return ("main",)
+
     def relation_names(self) -> list[str]:
         return list(self.tables)
 

@@ -109,6 +109,8 @@ def python_literal(value: object) -> Literal:
     """Constant for a Python value (parameter or DataFrame literal); InterfaceError for a type without SQL meaning."""
     value = _plain(value)
     match value:
+        case Literal():
+            return value
         case None:
             return Literal(None, NULL)
         case bool():

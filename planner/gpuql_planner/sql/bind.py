@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from gpuql_planner.catalog import Catalog
-from gpuql_planner.errors import BinderError, NotSupportedError, ParserError
+from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, NotSupportedError, ParserError
 from gpuql_planner.logical.traced import Trace
 from gpuql_planner.sql.bind_changes import bind_delete, bind_truncate, bind_update
-from gpuql_planner.sql.bind_definitions import (
-    asks_for_placement,
-    bind_create,
-    bind_describe,
-    bind_drop,
-    bind_reset,
-    bind_set,
-    bind_show,
-)
+from gpuql_planner.sql.bind_commands import bind_command
+from gpuql_planner.sql.bind_definitions import bind_create, bind_drop
 from gpuql_planner.sql.bind_insert import bind_insert
 from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
+from gpuql_planner.sql.bind_settings import bind_reset, bind_set
+from gpuql_planner.sql.bind_show import bind_describe, bind_summarize
 from gpuql_planner.sql.context import BindContext, Parameters
+from gpuql_planner.sql.expand_macros import expand_macros
 from gpuql_planner.sql.parse import ParsedStatement, parse_statements
 from gpuql_planner.sql.statement_shape import StatementShape, mark_slots
-from gpuql_planner.sql.statements import Explain, Query, ShowPlacement, Statement
+from gpuql_planner.sql.statements import Explain, Query, Statement
 
 _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
     exp.Merge: "MERGE",
     exp.Alter: "ALTER",
-    exp.Copy: "COPY",
     exp.Transaction: "BEGIN",
     exp.Commit: "COMMIT",
     exp.Rollback: "ROLLBACK",
     exp.Attach: "ATTACH",
     exp.Detach: "DETACH",
-    exp.Pragma: "PRAGMA",
-    exp.Use: "USE",
-    exp.Summarize: "SUMMARIZE",
-    exp.Analyze: "ANALYZE",
 }
 
 
@@ -101,7 +94,36 @@ def bind_query_text(
     if len(parsed) != 1 or not isinstance(parsed[0].tree, exp.Query):
         raise BinderError("text of a view is not one query", statement=text)
     context = BindContext(text, catalog, views=views, integer_division=integer_division)
-    return QueryBinder(context, {}).bind(parsed[0].tree)
+    return QueryBinder(context, {}).bind(expand_macros(context, parsed[0].tree))
+
+
+def check_prepared(context: BindContext, parsed: ParsedStatement) -> None:
+    """Refuse a prepared statement that names what does not exist; its parameters stand for NULL here.
+
+    Other errors may be due to that, and are told when it is executed.
+    """
+    names = {str(node.this) for node in _placeholders(parsed) if node.this}
+    positional = any(not node.this for node in _placeholders(parsed)) or any(map(str.isdigit, names))
+    values: Parameters = None
+    if positional:
+        highest = max((int(name) for name in names if name.isdigit()), default=0)
+        values = (None,) * max(highest, sum(not node.this for node in _placeholders(parsed)))
+    elif names:
+        values = dict.fromkeys(names)
+    _number_placeholders(parsed)
+    probe = BindContext(context.text, context.catalog, values, integer_division=context.integer_division)
+    tree = None if parsed.tree is None else parsed.tree.copy()
+    try:
+        _bind(probe, replace(parsed, tree=tree))
+    except CatalogError:
+        raise
+    except GpuqlError:
+        if values is None:
+            raise
+
+
+def _placeholders(parsed: ParsedStatement) -> list[exp.Placeholder]:
+    return [] if parsed.tree is None else list(parsed.tree.find_all(exp.Placeholder))
 
 
 def _number_placeholders(parsed: ParsedStatement) -> None:
@@ -122,9 +144,11 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
         return Explain(_bind(context, parsed.inner), parsed.mode)
     if parsed.command == "reset":
         return bind_reset(context, parsed.mode)
-    tree = parsed.tree
-    assert tree is not None, "a statement has a tree"
     queries = QueryBinder(context, {})
+    if parsed.syntax is not None:
+        return bind_command(queries, parsed)
+    assert parsed.tree is not None, "a statement has a tree"
+    tree = expand_macros(context, parsed.tree)
     match tree:
         case exp.Query() | exp.Values():
             query = queries.bind(tree)
@@ -143,12 +167,10 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
             return bind_truncate(queries, tree)
         case exp.Describe():
             return bind_describe(queries, tree)
-        case exp.Show():
-            return bind_show(context, tree)
+        case exp.Summarize():
+            return bind_summarize(queries, tree)
         case exp.Set():
             return bind_set(queries, tree)
-        case exp.Command() if asks_for_placement(tree):
-            return ShowPlacement()
     name = _UNSUPPORTED_STATEMENTS.get(type(tree))
     if name is None and isinstance(tree, exp.Command):
         name = str(tree.this).upper()

@@ -1,4 +1,4 @@
-"""Statements about the catalog and the session: CREATE, DROP, INSERT, DESCRIBE, SHOW, SET, RESET."""
+"""Statements about tables and views: CREATE, DROP, INSERT."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from gpuql_planner.catalog import Field
 from gpuql_planner.errors import BinderError, CatalogError, ParserError
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Project
-from gpuql_planner.sql.bind_from import qualified_name
 from gpuql_planner.sql.bind_query import BoundQuery, rename
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.data_types import bind_type
+from gpuql_planner.sql.names import known_name, new_name
 from gpuql_planner.sql.parse import ParsedStatement
 from gpuql_planner.sql.scope import relation_of
 from gpuql_planner.sql.statements import (
     CreateTable,
     CreateView,
-    Describe,
     Drop,
     Query,
-    SetVariable,
-    ShowTables,
     Statement,
 )
 from gpuql_planner.types import INTEGER, NULL
@@ -45,7 +42,8 @@ def bind_create(queries: QueryBinder, parsed: ParsedStatement, node: exp.Create)
         if not isinstance(option, exp.TemporaryProperty):
             raise context.unsupported(f"CREATE {kind} with {option.sql('duckdb')}", option)
     schema = node.this if isinstance(node.this, exp.Schema) else None
-    name = qualified_name(queries, schema.this if schema else node.this)
+    temporary = node.find(exp.TemporaryProperty) is not None
+    name = new_name(queries, schema.this if schema else node.this, temporary=temporary)
     or_replace, if_not_exists = bool(node.args.get("replace")), bool(node.args.get("exists"))
     if or_replace and if_not_exists:
         raise context.error(BinderError, "OR REPLACE and IF NOT EXISTS exclude each other", node)
@@ -153,54 +151,4 @@ def bind_drop(queries: QueryBinder, node: exp.Drop) -> Drop:
     tables = node.args.get("tables") or [node.this]
     if len(tables) != 1:
         raise context.unsupported("DROP of several names at once", tables[1])
-    return Drop(kind.lower(), qualified_name(queries, tables[0]), bool(node.args.get("exists")))
-
-
-def bind_describe(queries: QueryBinder, node: exp.Describe) -> Describe:
-    """DESCRIBE of a table, view or query."""
-    context = queries.context
-    context.reject_other(node, "this")
-    query = queries.bind(node.this)
-    return Describe(Query(query.plan, query.names))
-
-
-def asks_for_placement(node: exp.Expression) -> bool:
-    """Whether this is SHOW PLACEMENT, which sqlglot's dialect keeps as a command with its text."""
-    return isinstance(node, exp.Command) and [
-        str(node.args.get(part, "")).strip().upper() for part in ("this", "expression")
-    ] == ["SHOW", "PLACEMENT"]
-
-
-def bind_show(context: BindContext, node: exp.Show) -> ShowTables:
-    """SHOW TABLES."""
-    if str(node.name).upper() not in ("TABLES", "ALL TABLES"):
-        raise context.unsupported(f"SHOW {node.name}", node)
-    return ShowTables()
-
-
-def bind_set(queries: QueryBinder, node: exp.Set) -> SetVariable:
-    """SET name = value; a bare word is text."""
-    from gpuql_planner.sql.bind_expressions import ExpressionBinder
-    from gpuql_planner.sql.scope import Scope
-
-    context = queries.context
-    items = node.expressions
-    if len(items) != 1 or not isinstance(items[0].this, exp.EQ):
-        raise context.unsupported("this form of SET", node)
-    kind = str(items[0].args.get("kind") or "").upper()
-    if kind not in ("", "SESSION", "LOCAL", "GLOBAL"):
-        raise context.unsupported(f"SET {kind}", node)
-    name, value = items[0].this.this, items[0].this.expression
-    if isinstance(value, (exp.Column, exp.Var, exp.Identifier)):
-        return SetVariable(name.name.lower(), value.name)
-    literal = ExpressionBinder(context, Scope(), queries, "SET").bind(value)
-    if not isinstance(literal, Literal):
-        raise context.error(BinderError, f"value of SET must be a constant: {name.name}", value)
-    return SetVariable(name.name.lower(), literal.value)
-
-
-def bind_reset(context: BindContext, name: str) -> SetVariable:
-    """RESET name."""
-    if not name.isidentifier():
-        raise ParserError(f"syntax error: RESET needs the name of a setting: {name}", statement=context.text)
-    return SetVariable(name.lower(), None)
+    return Drop(kind.lower(), known_name(queries, tables[0]), bool(node.args.get("exists")))

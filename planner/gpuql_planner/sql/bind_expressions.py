@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from gpuql_planner.definitions import DATABASE, MAIN_SCHEMA, TEMPORARY_SCHEMA
 from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, did_you_mean
 from gpuql_planner.functions import (
     AGGREGATE_FUNCTIONS,
@@ -51,7 +52,8 @@ from gpuql_planner.sql.bind_subqueries import (
 from gpuql_planner.sql.bind_windows import bind_window
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.data_types import bind_type
-from gpuql_planner.sql.scope import Scope
+from gpuql_planner.sql.scope import Relation, Scope
+from gpuql_planner.sql.session_functions import SESSION_FUNCTIONS, bind_session_function
 from gpuql_planner.types import (
     BOOLEAN,
 )
@@ -169,17 +171,29 @@ class ExpressionBinder:
         raise self._not_found(node, table)
 
     def _table_of(self, node: exp.Column) -> str | None:
-        if node.args.get("catalog") is not None:
-            raise self.context.unsupported("a column name of four parts", node)
-        schema = node.args.get("db")
-        if schema is not None and schema.name.lower() != "main":
-            raise self.context.error(
-                BinderError,
-                f"schema not found: {schema.name}",
-                node,
-                hint="write table.column or main.table.column",
-            )
+        database, schema = node.args.get("catalog"), node.args.get("db")
+        if database is not None and database.name.lower() not in (DATABASE, TEMPORARY_SCHEMA):
+            raise self.context.error(BinderError, f"database not found: {database.name}", node)
+        if schema is not None:
+            relation = self._relation(str(node.table))
+            known = MAIN_SCHEMA if relation is None else relation.schema.lower() or MAIN_SCHEMA
+            if schema.name.lower() not in (known, DATABASE if known == MAIN_SCHEMA else known):
+                raise self.context.error(
+                    BinderError,
+                    f"schema not found: {schema.name}",
+                    node,
+                    hint=f"write table.column or {known}.table.column",
+                )
         return str(node.table) or None
+
+    def _relation(self, name: str) -> Relation | None:
+        scope: Scope | None = self.scope
+        while scope is not None:
+            found = scope.relation(name)
+            if found is not None:
+                return found
+            scope = scope.parent
+        return None
 
     def _not_found(self, node: exp.Column, table: str | None) -> BinderError:
         if table is not None:
@@ -419,6 +433,8 @@ def _constant_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
 
 def _volatile(binder: ExpressionBinder, name: str) -> Expression:
     """The same value wherever the statement asks for it."""
+    if name in SESSION_FUNCTIONS:
+        return bind_session_function(binder, exp.Anonymous(this=name))
     values = binder.context.volatile_values
     if name not in values:
         values[name] = make_call(name, ())
@@ -427,6 +443,8 @@ def _volatile(binder: ExpressionBinder, name: str) -> Expression:
 
 def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     name = str(node.name)
+    if name.lower() in SESSION_FUNCTIONS:
+        return bind_session_function(binder, node)
     if is_aggregate_function(name):
         return bind_aggregate(binder, node)
     if is_grouping(node):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.catalog import Table, View
-from gpuql_planner.errors import BinderError, CatalogError, ParserError, did_you_mean
+from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Scan, Values
 from gpuql_planner.sql.bind_values import ONE_ROW
+from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.scope import Scope, relation_of
 from gpuql_planner.thresholds import MAX_SERIES_ROWS, MAX_VIEW_DEPTH
 from gpuql_planner.types import BIGINT
@@ -130,10 +131,18 @@ def _bind_table(queries: QueryBinder, node: exp.Table) -> FromItem:
             return _aliased(queries, node, queries.bind_common_table(common, node), common.name)
     source = _resolve(queries, node)
     if isinstance(source, View):
-        return _aliased(queries, node, _bind_view(queries, source, node), source.name)
+        return _in_schema(_aliased(queries, node, _bind_view(queries, source, node), node.name), node, source)
     plan = scan(source)
     names = tuple(column for _, column in plan.columns)
-    return _aliased(queries, node, BoundQuery(plan, names), _short_name(name))
+    return _in_schema(_aliased(queries, node, BoundQuery(plan, names), _short_name(name)), node, source)
+
+
+def _in_schema(item: FromItem, node: exp.Table, source: Table | View) -> FromItem:
+    """Note the schema of a table that has no alias, so that its columns may be named with it."""
+    prefix, _, rest = source.name.partition(".")
+    if node.args.get("alias") is None and rest.lower() == node.name.lower() != source.name.lower():
+        item.scope.relations[0].schema = prefix
+    return item
 
 
 def _short_name(name: str) -> str:
@@ -154,20 +163,10 @@ def scan(table: Table) -> Scan:
     )
 
 
-def qualified_name(queries: QueryBinder, node: exp.Table) -> str:
-    """Name of a table as the catalog knows it; the schema ``main`` is the catalog itself."""
-    schema = node.args.get("db")
-    if isinstance(schema, str) or not node.name:
-        raise queries.context.error(ParserError, "syntax error: name is incomplete", node)
-    if schema is None or schema.name.lower() == "main":
-        return str(node.name)
-    return ".".join(part.name for part in node.parts)
-
-
 def _resolve(queries: QueryBinder, node: exp.Table) -> Table | View:
     catalog = queries.context.catalog
-    name = qualified_name(queries, node)
     with queries.context.locating(node):
+        name = known_name(queries, node)
         found = catalog.resolve(name)
     if found is None:
         known = [*catalog.relation_names(), *(table.name for table in queries.environment.values())]

@@ -63,6 +63,15 @@ class QueryBinder:
                 return self._with_clauses(node, self.bind(node.this))
             case exp.Paren():
                 return self.bind(node.this)
+            case exp.Describe() | exp.Summarize():
+                from gpuql_planner.sql.bind_show import bind_describe, bind_summarize
+
+                described = (
+                    bind_describe(self, node)
+                    if isinstance(node, exp.Describe)
+                    else bind_summarize(self, node)
+                )
+                return BoundQuery(described.plan, described.names)
             case exp.Table():
                 select = exp.Select(expressions=[exp.Star()], from_=exp.From(this=node.copy()))
                 return self.bind(select)

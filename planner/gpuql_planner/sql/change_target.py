@@ -14,10 +14,11 @@ from gpuql_planner.functions import coerce
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Project, Scan
 from gpuql_planner.logical.visit import pass_through
-from gpuql_planner.sql.bind_from import FromItem, qualified_name, scan
+from gpuql_planner.sql.bind_from import FromItem, scan
 from gpuql_planner.sql.bind_grouping import contains_aggregate
 from gpuql_planner.sql.change_statements import Returning
 from gpuql_planner.sql.context import BindContext
+from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.rule_text import bind_rule
 from gpuql_planner.sql.scope import Relation, Scope, relation_of
 from gpuql_planner.sql.statements import Query
@@ -82,7 +83,7 @@ def bind_target(queries: QueryBinder, node: exp.Expr | None) -> Target:
     if not isinstance(node, exp.Table):
         raise context.unsupported("this target of a change", node)
     context.reject_other(node, "this", "db", "catalog", "alias")
-    name = qualified_name(queries, node)
+    name = known_name(queries, node)
     with context.locating(node):
         found = context.catalog.resolve(name)
     if found is None:

@@ -56,7 +56,9 @@ def _written(node: exp.Expr) -> str:
         case exp.Column():
             return ".".join(part.name for part in node.parts)
         case exp.Paren():
-            return _written(node.this)
+            return (
+                str(node.meta["written"]) if node._meta and "written" in node._meta else _written(node.this)
+            )
         case exp.Literal():
             return f"'{node.this}'" if node.is_string else str(node.this)
         case exp.Null():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,11 +14,20 @@ from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.parsers.duckdb import DuckDBParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from gpuql_planner.errors import ParserError, Position
+from gpuql_planner.errors import NotSupportedError, ParserError, Position
 from gpuql_planner.functions import VOLATILE_FUNCTIONS
 from gpuql_planner.functions.text_literals import interval_unit
+from gpuql_planner.sql.command_syntax import CommandSyntax, Name, PrepareSyntax
+from gpuql_planner.sql.parse_commands import Grammar, parse_command
 
 _DIALECT = DuckDB()
+
+
+class _Tokenizer(DuckDB.Tokenizer):
+    """DuckDB's tokens, also of what follows EXPLAIN, PREPARE and the like, which sqlglot keeps as one text."""
+
+    COMMANDS: ClassVar[set[TokenType]] = set()
+
 
 #: Function calls with syntax of their own; every other call keeps its spelled name and argument order.
 _SYNTAX_FUNCTIONS = ("CAST", "TRY_CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM")
@@ -81,7 +90,8 @@ class _CallKeepingParser(DuckDBParser):
 class ParsedStatement:
     """One statement of a text. Positions of all nodes are offsets into the whole ``text``.
 
-    ``command`` is "query-like" for what sqlglot parses; "explain" wraps another statement, "reset" has no tree.
+    ``command`` is "statement" for what sqlglot parses, which is ``tree``; "explain" wraps another statement, "reset"
+    has the words behind it as ``mode``; a "command" has ``syntax``.
     """
 
     text: str
@@ -90,6 +100,7 @@ class ParsedStatement:
     tree: exp.Expr | None = None
     mode: str = ""  # of EXPLAIN: plan, analyze or codegen; of RESET: the variable
     inner: ParsedStatement | None = None
+    syntax: CommandSyntax | None = None
 
 
 def position_of_offset(text: str, offset: int) -> Position:
@@ -111,7 +122,10 @@ def parse_statements(text: str) -> list[ParsedStatement]:
 
 def _tokenize(visible: str, text: str) -> list[Token]:
     try:
-        tokens = list(_DIALECT.tokenize(_DOLLAR.sub(_parameter_sign, visible) if "$" in visible else visible))
+        tokenizer = _Tokenizer(dialect=_DIALECT)
+        tokens = list(
+            tokenizer.tokenize(_DOLLAR.sub(_parameter_sign, visible) if "$" in visible else visible)
+        )
     except TokenError as error:
         missing = _MISSING_END.match(str(error.__cause__))
         reason = (
@@ -122,6 +136,8 @@ def _tokenize(visible: str, text: str) -> list[Token]:
     for token in tokens:
         if token.token_type is TokenType.PARAMETER:
             token.text = visible[token.start]
+    if any(token.token_type is TokenType.QDCOLON for token in tokens):
+        tokens = list(itertools.chain.from_iterable(map(_cast_parameter, tokens)))
     for token, following in itertools.pairwise(tokens):
         if following.token_type is TokenType.LT and token.token_type in _NESTED_TYPES:
             token.token_type = TokenType.VAR  # a column called range or list: types take no <> here
@@ -145,6 +161,15 @@ _AFTER_WINDOW_NAME = (
     TokenType.ROWS,
     TokenType.RANGE,
 )
+
+
+def _cast_parameter(token: Token) -> list[Token]:
+    """``?::`` is a parameter that is cast; sqlglot takes it for one sign."""
+    if token.token_type is not TokenType.QDCOLON:
+        return [token]
+    mark = Token(TokenType.PLACEHOLDER, "?", token.line, token.col - 2, token.start, token.start)
+    cast = Token(TokenType.DCOLON, "::", token.line, token.col, token.start + 1, token.end)
+    return [mark, cast]
 
 
 _NESTED_TYPES = (
@@ -177,15 +202,76 @@ def _chunks(tokens: list[Token]) -> Iterator[tuple[Token, ...]]:
 
 def _parse_chunk(text: str, tokens: tuple[Token, ...]) -> ParsedStatement:
     first = tokens[0]
+    word = "" if first.token_type in (TokenType.IDENTIFIER, TokenType.STRING) else first.text.lower()
+    start, end = first.end + 1, tokens[-1].end + 1
+    if word == "explain":
+        return _parse_explain(text, tokens, start, end)
+    if word == "reset":
+        return ParsedStatement(text, tokens, command="reset", mode=text[start:end].strip())
+    if word in ("describe", "desc", "show") and len(tokens) == 1:
+        return ParsedStatement(text, tokens, tree=exp.Describe())
+    if word == "prepare":
+        return _parse_prepare(text, tokens)
+    if word == "call":
+        return ParsedStatement(text, tokens, tree=_parse_call(text, tokens))
+    syntax = parse_command(tokens, _grammar(text))
+    if syntax is not None:
+        return ParsedStatement(text, tokens, command="command", syntax=syntax)
     if first.token_type is TokenType.COMMAND:
-        word = first.text.lower()
-        start, end = first.end + 1, tokens[-1].end + 1
-        if word == "explain":
-            return _parse_explain(text, tokens, start, end)
-        if word == "reset":
-            name = text[start:end].strip()
-            return ParsedStatement(text, tokens, command="reset", mode=name)
+        raise NotSupportedError(
+            f"statement not supported: {word.upper()}",
+            position=position_of_offset(text, first.start),
+            statement=text,
+        )
     return ParsedStatement(text, tokens, tree=_parse_tokens(text, tokens))
+
+
+def _grammar(text: str) -> Grammar:
+    def expression(tokens: Sequence[Token]) -> exp.Expr:
+        return _parse_tokens(text, tuple(tokens), into=exp.Condition)
+
+    def query(tokens: Sequence[Token]) -> exp.Expr:
+        if len(tokens) == 1 or (len(tokens) > 1 and tokens[1].token_type is TokenType.DOT):
+            return _parse_tokens(text, tuple(tokens), into=exp.Table)
+        return _parse_tokens(text, tuple(tokens))
+
+    def data_type(tokens: Sequence[Token]) -> exp.Expr:
+        return _parse_tokens(text, tuple(tokens), into=exp.DataType)
+
+    def error(message: str, offset: int, hint: str | None) -> ParserError:
+        return ParserError(message, position=position_of_offset(text, offset), statement=text, hint=hint)
+
+    return Grammar(expression, query, data_type, error, text)
+
+
+def parse_expression(text: str) -> exp.Expr:
+    """The tree of a text that is one expression; ParserError otherwise."""
+    return _parse_tokens(text, tuple(_tokenize(text, text)), into=exp.Condition)
+
+
+def _parse_prepare(text: str, tokens: tuple[Token, ...]) -> ParsedStatement:
+    if len(tokens) < 4 or tokens[2].token_type is not TokenType.ALIAS:
+        raise ParserError(
+            "syntax error: PREPARE needs a name, AS and a statement",
+            position=position_of_offset(text, tokens[min(1, len(tokens) - 1)].start),
+            statement=text,
+        )
+    inner = _parse_chunk(text, tokens[3:])
+    name = Name((str(tokens[1].text),), tokens[1].start)
+    syntax = PrepareSyntax(name, text[tokens[3].start : tokens[-1].end + 1], inner)
+    return ParsedStatement(text, tokens, command="command", syntax=syntax, inner=inner)
+
+
+def _parse_call(text: str, tokens: tuple[Token, ...]) -> exp.Expr:
+    """CALL function(arguments) as the query that reads the function's rows."""
+    if len(tokens) < 2:
+        raise ParserError(
+            "syntax error: CALL needs a table function",
+            position=position_of_offset(text, tokens[0].start),
+            statement=text,
+        )
+    source = _parse_tokens(text, tokens[1:], into=exp.Table)
+    return exp.Select(expressions=[exp.Star()], from_=exp.From(this=source))
 
 
 def _parse_explain(text: str, tokens: tuple[Token, ...], start: int, end: int) -> ParsedStatement:
@@ -238,11 +324,13 @@ def _check_gaps(text: str, tokens: tuple[Token, ...]) -> None:
                 )
 
 
-def _parse_tokens(text: str, tokens: tuple[Token, ...]) -> exp.Expr:
+def _parse_tokens(text: str, tokens: tuple[Token, ...], into: type[exp.Expr] | None = None) -> exp.Expr:
     _check_gaps(text, tokens)
     parser = _CallKeepingParser(dialect=_DIALECT, error_level=ErrorLevel.IMMEDIATE)
     try:
-        trees = parser.parse(list(tokens), text)
+        trees = (
+            parser.parse(list(tokens), text) if into is None else parser.parse_into(into, list(tokens), text)
+        )
     except ParseError as error:
         raise _parser_error(text, error) from None
     except RecursionError:

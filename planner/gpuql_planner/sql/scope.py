@@ -21,11 +21,15 @@ class ScopeColumn:
 
 @dataclass
 class Relation:
-    """One item of a FROM clause under its alias. ``hidden`` columns are left out of ``*`` (merged by USING)."""
+    """One item of a FROM clause under its alias. ``hidden`` columns are left out of ``*`` (merged by USING).
+
+    ``schema`` is that of a table without an alias, other than main; empty for anything else.
+    """
 
     name: str
     columns: tuple[ScopeColumn, ...]
     hidden: frozenset[str] = frozenset()
+    schema: str = ""
 
     def find(self, folded: str) -> ScopeColumn | None:
         """First column of that folded name."""
@@ -37,7 +41,7 @@ class Relation:
     def as_nullable(self) -> Relation:
         """The relation as seen above an outer join that may fill it with NULLs."""
         columns = tuple(ScopeColumn(c.name, replace(c.attribute, nullable=True)) for c in self.columns)
-        return Relation(self.name, columns, self.hidden)
+        return Relation(self.name, columns, self.hidden, self.schema)
 
 
 @dataclass

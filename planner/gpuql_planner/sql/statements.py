@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuql_planner.catalog import Field
+from gpuql_planner.definitions import Definition
 from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
 
@@ -57,18 +58,6 @@ class Explain:
 
 
 @dataclass(frozen=True)
-class Describe:
-    """DESCRIBE query-or-table: names, types and nullability of ``query``'s outputs."""
-
-    query: Query
-
-
-@dataclass(frozen=True)
-class ShowTables:
-    """SHOW TABLES."""
-
-
-@dataclass(frozen=True)
 class SetVariable:
     """SET name = value; RESET name has ``value`` None. The session checks both."""
 
@@ -81,6 +70,67 @@ class ShowPlacement:
     """SHOW PLACEMENT: what the choice of a device is based on."""
 
 
+@dataclass(frozen=True)
+class Define:
+    """Put a definition (see ``gpuql_planner.definitions``) under a name; ``kind`` is one of its kinds."""
+
+    kind: str
+    name: str
+    definition: Definition
+    or_replace: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
+class Undefine:
+    """Take a definition away; ``name`` None means all of the kind. ``cascade`` also drops what is in a schema."""
+
+    kind: str
+    name: str | None
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True)
+class SetSessionVariable:
+    """SET VARIABLE name = value: the value of the only column of the only row of ``query``."""
+
+    name: str
+    query: Query
+
+
+@dataclass(frozen=True)
+class SetSearchPath:
+    """USE schema, SET search_path: where names are looked for; the first is where they are created."""
+
+    schemas: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExecutePrepared:
+    """EXECUTE: run ``text`` with the values of the one row of ``arguments``, by position or by their names."""
+
+    name: str
+    text: str
+    arguments: Query
+    by_name: bool = False
+
+
+@dataclass(frozen=True)
+class NoOperation:
+    """A statement that has nothing to do, such as CHECKPOINT."""
+
+
+@dataclass(frozen=True)
+class CopyTo:
+    """COPY TO: write the rows of ``query`` to ``path``. ``options`` are checked, and named as gpuql.io names them."""
+
+    query: Query
+    path: str
+    format: str
+    options: tuple[tuple[str, object], ...] = ()
+
+
 Statement = (
     Query
     | CreateTable
@@ -90,8 +140,13 @@ Statement = (
     | ChangeRows
     | Truncate
     | Explain
-    | Describe
-    | ShowTables
     | ShowPlacement
     | SetVariable
+    | SetSessionVariable
+    | SetSearchPath
+    | Define
+    | Undefine
+    | ExecutePrepared
+    | NoOperation
+    | CopyTo
 )

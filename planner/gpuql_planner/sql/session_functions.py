@@ -1,0 +1,78 @@
+"""Functions that ask the session: settings, variables, the current schema. They are constants of a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gpuql_planner.definitions import DATABASE, Variable
+from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.functions import python_literal
+from gpuql_planner.logical.expressions import Expression, Literal
+from gpuql_planner.types import NULL, VARCHAR
+
+if TYPE_CHECKING:
+    from gpuql_planner.sql.bind_expressions import ExpressionBinder
+
+
+def bind_session_function(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    """The value of a function of :data:`SESSION_FUNCTIONS`."""
+    return SESSION_FUNCTIONS[str(node.name).lower()](binder, node)
+
+
+def _database(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    _no_arguments(binder, node)
+    return Literal(DATABASE, VARCHAR)
+
+
+def _schema(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    _no_arguments(binder, node)
+    return Literal(binder.context.catalog.search_path()[0], VARCHAR)
+
+
+def _setting(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    name = _text(binder, node)
+    known = binder.context.catalog.definitions("setting")
+    if name.lower() not in known:
+        hint = did_you_mean(name, list(known))
+        raise binder.context.error(CatalogError, f"setting not found: {name}", node, hint=hint)
+    return python_literal(known[name.lower()])
+
+
+def _variable(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    found = binder.context.catalog.definitions("variable").get(_text(binder, node).lower())
+    return found.value if isinstance(found, Variable) else Literal(None, NULL)
+
+
+def _no_arguments(binder: ExpressionBinder, node: exp.Anonymous) -> None:
+    if node.expressions:
+        raise binder.context.error(
+            BinderError,
+            f"wrong number of arguments for {node.name}: {len(node.expressions)} (expected 0)",
+            node,
+        )
+
+
+def _text(binder: ExpressionBinder, node: exp.Anonymous) -> str:
+    """The one argument, which must be a text constant."""
+    arguments = [binder.bind(argument) for argument in node.expressions]
+    if len(arguments) != 1:
+        raise binder.context.error(
+            BinderError, f"wrong number of arguments for {node.name}: {len(arguments)} (expected 1)", node
+        )
+    literal = arguments[0]
+    value = literal.value if isinstance(literal, Literal) else None
+    if not isinstance(value, str):
+        raise binder.context.error(BinderError, f"argument of {node.name} must be a text constant", node)
+    return value
+
+
+SESSION_FUNCTIONS: dict[str, Callable[[ExpressionBinder, exp.Anonymous], Expression]] = {
+    "current_database": _database,
+    "current_catalog": _database,
+    "current_schema": _schema,
+    "current_setting": _setting,
+    "getvariable": _variable,
+}
