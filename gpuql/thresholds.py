@@ -277,6 +277,12 @@ INDIVISIBLE_SHARE: Annotated[
     "judgement",
     "A split that leaves more than this in one partition has met rows that belong together.",
 ] = 0.9
+RUNNING_COPIES: Annotated[
+    int,
+    "copies",
+    "bound: rows, what is carried to them, and both taken once more",
+    "Copies of its rows that a pass over rows in order makes of a part.",
+] = 4
 RECURSION_BATCHES: Annotated[
     int,
     "batches",

@@ -30,6 +30,7 @@ from gpuql.operators.hash_join_probe import HashJoinProbeOperator
 from gpuql.operators.limit import LimitOperator
 from gpuql.operators.project import ProjectOperator
 from gpuql.operators.repeat import RepeatOperator
+from gpuql.operators.running import RunningOperator
 from gpuql.operators.sort import SortOperator
 from gpuql.operators.window import WindowOperator
 from gpuql.thresholds import BATCH_ROWS, MAX_BATCH_PAIRS, PAIR_BYTES, SHARED_PARTIAL_ROWS
@@ -47,6 +48,7 @@ _SINKS: dict[type, Callable[[Any], SinkOperator]] = {
     nodes.WindowSink: WindowOperator,
     nodes.LimitSink: LimitOperator,
     nodes.CollectSink: CollectOperator,
+    nodes.RunningSink: RunningOperator,
 }
 
 

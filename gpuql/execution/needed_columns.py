@@ -41,6 +41,8 @@ def _read_by_sink(sink: nodes.Sink) -> list[Attribute | Expression]:
             return [*(key.expression for key in keys), *attributes]
         case nodes.WindowSink(keys=keys, calls=calls, attributes=attributes):
             return [*(key.expression for key in keys), *(call for _, call in calls), *attributes]
+        case nodes.RunningSink():
+            return [*sink.inputs]
         case nodes.LimitSink(attributes=attributes) | nodes.CollectSink(attributes=attributes):
             return [*attributes]
 

@@ -44,7 +44,7 @@ from gpuql.thresholds import (
 )
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import Expression
-from gpuql_planner.physical.nodes import AggregateSink, CollectSink, LimitSink, Pipeline
+from gpuql_planner.physical.nodes import AggregateSink, CollectSink, LimitSink, Pipeline, RunningSink
 
 
 class ExecutionSettings(Protocol):
@@ -261,7 +261,7 @@ class PipelineRunner:
         fused, compiled = lowered.fused, lowered.compiled
         assert fused is not None, "the caller checked"
         transforms = transform_operators(pipeline.transforms[fused.num_transforms :], pipeline.sink)
-        in_order = isinstance(pipeline.sink, LimitSink | CollectSink) or (
+        in_order = isinstance(pipeline.sink, LimitSink | CollectSink | RunningSink) or (
             isinstance(pipeline.sink, AggregateSink) and depends_on_order(pipeline.sink)
         )
         last = sequence

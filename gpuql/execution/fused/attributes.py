@@ -15,6 +15,7 @@ from gpuql_planner.physical.nodes import (
     HashJoinProbe,
     LimitSink,
     ProjectExec,
+    RunningSink,
     Sink,
     SortSink,
     Transform,
@@ -87,6 +88,8 @@ def attributes_read(
             read(key.expression for key in sink.keys)
             read(call for _, call in sink.calls)
             read(AttributeRef(attribute) for attribute in sink.attributes)
+        case RunningSink():
+            read(AttributeRef(attribute) for attribute in sink.inputs)
         case LimitSink() | CollectSink():
             read(AttributeRef(attribute) for attribute in sink.attributes)
     return list(needed)

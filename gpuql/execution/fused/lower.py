@@ -42,6 +42,7 @@ from gpuql_planner.physical.nodes import (
     LimitSink,
     Pipeline,
     ProjectExec,
+    RunningSink,
     TableScan,
     Transform,
 )
@@ -353,7 +354,7 @@ class PipelineLowering:
         for attribute in needed:
             operand = self.expressions.lower(AttributeRef(attribute))
             outputs.append(OutputColumn(attribute, operand, _output_dtype(operand)))
-        if self.on_grid and outputs and isinstance(self.pipeline.sink, CollectSink | LimitSink):
+        if self.on_grid and outputs and isinstance(self.pipeline.sink, CollectSink | LimitSink | RunningSink):
             number = Operand(ir.RowNumber("int64", nullable=False), BIGINT)
             outputs.append(OutputColumn(None, number, "int64"))
         values = tuple(output.operand.value for output in outputs)

@@ -35,6 +35,7 @@ from gpuql_planner.logical.nodes import (
     Project,
     Recursive,
     Repeat,
+    Running,
     Scan,
     Shared,
     Sort,
@@ -316,9 +317,25 @@ class _Formatter:
             case WorkingScan(key, attributes, total):
                 which = "all rows" if total else "last rows"
                 return f"WorkingScan {which} of {self._number(key)} ({', '.join(map(name, attributes))})"
+            case Running(_, number, marker, carried):
+                return f"Running {running_text(number, marker, carried, name)}"
             case Repeat(_, count):
                 return f"Repeat {_format(count, name)[0]}"
         return type(node).__name__
+
+
+def running_text(
+    number: Attribute | None,
+    marker: Attribute | None,
+    carried: tuple[tuple[Attribute, Attribute], ...],
+    name: AttributeNamer,
+) -> str:
+    """What a pass over rows in order adds to them."""
+    parts = [] if number is None else [f"number {name(number)}"]
+    if marker is not None:
+        columns = ", ".join(f"{name(origin)} AS {name(out)}" for out, origin in carried)
+        parts.append(f"last where {name(marker)}: {columns}")
+    return "; ".join(parts)
 
 
 def _column(attribute: Attribute, source: str, name: AttributeNamer) -> str:

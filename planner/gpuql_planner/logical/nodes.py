@@ -341,6 +341,31 @@ class WorkingScan(LogicalNode):
 
 
 @dataclass(frozen=True)
+class Running(LogicalNode):
+    """Rows in the order of the input, with what stands before them.
+
+    ``number`` counts the rows from 1. Rows for which ``marker`` is true are not put out: of each pair of ``carried``,
+    output and input, every other row gets the value in the last marked row before it, NULL if there is none.
+    """
+
+    input: LogicalNode
+    number: Attribute | None = None
+    marker: Attribute | None = None
+    carried: tuple[tuple[Attribute, Attribute], ...] = ()
+
+    @property
+    def inputs(self) -> tuple[LogicalNode, ...]:
+        """The one input."""
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[Attribute, ...]:
+        """Those of the input, then number and carried columns."""
+        number = () if self.number is None else (self.number,)
+        return (*self.input.outputs, *number, *(out for out, _ in self.carried))
+
+
+@dataclass(frozen=True)
 class Shared(LogicalNode):
     """One use of a sub-plan that stands in several places (CTE or common sub-plan) and runs once.
 

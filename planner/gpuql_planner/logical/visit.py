@@ -37,6 +37,7 @@ from gpuql_planner.logical.nodes import (
     Project,
     Recursive,
     Repeat,
+    Running,
     Scan,
     Shared,
     Sort,
@@ -298,6 +299,9 @@ def node_expressions(node: LogicalNode) -> tuple[Expression, ...]:
         return tuple(key.expression for key in node.keys)
     if isinstance(node, Repeat):
         return (node.count,)
+    if isinstance(node, Running):
+        read = () if node.marker is None else (node.marker,)
+        return tuple(AttributeRef(a) for a in (*read, *(origin for _, origin in node.carried)))
     return ()
 
 
@@ -328,7 +332,21 @@ def map_expressions(node: LogicalNode, function: ExpressionFunction) -> LogicalN
     if isinstance(node, Window):
         window_calls = tuple(map(_expect_window_call, after))
         return Window(node.input, tuple((a, c) for (a, _), c in zip(node.calls, window_calls, strict=True)))
+    if isinstance(node, Running):
+        origins = [_expect_attribute(e) for e in after]
+        marker = None if node.marker is None else origins.pop(0)
+        return replace(
+            node,
+            marker=marker,
+            carried=tuple((out, origin) for (out, _), origin in zip(node.carried, origins, strict=True)),
+        )
     raise InternalError(f"node has expressions but no rebuilding: {type(node).__name__}")
+
+
+def _expect_attribute(expression: Expression) -> Attribute:
+    if not isinstance(expression, AttributeRef):
+        raise InternalError(f"a column was rewritten to something else: {type(expression).__name__}")
+    return expression.attribute
 
 
 def _expect_call(expression: Expression) -> AggregateCall:
@@ -351,7 +369,7 @@ def with_inputs(node: LogicalNode, inputs: tuple[LogicalNode, ...]) -> LogicalNo
     old = node.inputs
     if all(before is after for before, after in zip(old, inputs, strict=True)):
         return node
-    if isinstance(node, (Filter, Project, Aggregate, Window, Sort, Limit, Repeat)):
+    if isinstance(node, (Filter, Project, Aggregate, Window, Sort, Limit, Repeat, Running)):
         return replace(node, input=inputs[0])
     if isinstance(node, (Join, DependentJoin)):
         return replace(node, left=inputs[0], right=inputs[1])
@@ -459,6 +477,11 @@ def _refresh(plan: LogicalNode, mapping: dict[Attribute, Attribute]) -> LogicalN
         return Aggregate(node.input, keys, tuple((_fresh(a, mapping), c) for a, c in node.aggregates))
     if isinstance(node, Window):
         return Window(node.input, tuple((_fresh(a, mapping), call) for a, call in node.calls))
+    if isinstance(node, Running):
+        number = None if node.number is None else _fresh(node.number, mapping)
+        return replace(
+            node, number=number, carried=tuple((_fresh(out, mapping), origin) for out, origin in node.carried)
+        )
     if isinstance(node, (Join, DependentJoin)) and node.mark is not None:
         return replace(node, mark=_fresh(node.mark, mapping))
     return node

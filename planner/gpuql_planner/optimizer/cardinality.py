@@ -32,6 +32,7 @@ from gpuql_planner.logical.nodes import (
     Project,
     Recursive,
     Repeat,
+    Running,
     Scan,
     Shared,
     Sort,
@@ -300,6 +301,11 @@ def _column(node: LogicalNode, attribute: Attribute) -> ColumnEstimate:
         return _united([column_estimate(s, s.outputs[index]) for s in node.sources], rows)
     if isinstance(node, (Recursive, WorkingScan)):
         return ColumnEstimate(rows)
+    if isinstance(node, Running):
+        carried = dict(node.carried)
+        if attribute not in carried and attribute not in output_set(node.input):
+            return ColumnEstimate(rows, 1.0, rows)
+        attribute = carried.get(attribute, attribute)
     for child in node.inputs:
         if attribute in output_set(child):
             return _thinned(column_estimate(child, attribute), estimate_rows(child), rows)

@@ -31,6 +31,7 @@ from gpuql_planner.logical.nodes import (
     LogicalNode,
     Project,
     Repeat,
+    Running,
     Scan,
     Shared,
     Sort,
@@ -144,6 +145,10 @@ def push_domain(node: LogicalNode, needed: Attributes, domain: Domain) -> Pushed
         return _push_limit(node, needed, domain)
     if isinstance(node, Shared):
         return _push_shared(node, needed, domain)
+    if isinstance(node, Running):
+        raise NotSupportedError(
+            "not supported: ASOF and POSITIONAL joins, samples and computed limits that depend on an outer query"
+        )
     below, mapping = push_domain(node.inputs[0], needed, domain)
     if isinstance(node, Aggregate) and not node.keys:
         return _push_total(node, below, mapping, domain)

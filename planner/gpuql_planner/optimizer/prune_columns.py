@@ -19,6 +19,7 @@ from gpuql_planner.logical.nodes import (
     Project,
     Recursive,
     Repeat,
+    Running,
     Scan,
     Shared,
     Sort,
@@ -102,6 +103,13 @@ class _Pruner:
                 wanted = self.wanted.setdefault(node.key, set())
                 wanted.update(i for i, a in enumerate(node.attributes) if a in required)
                 return node
+            case Running():
+                carried = tuple(pair for pair in node.carried if pair[0] in required)
+                kept = replace(node, number=node.number if node.number in required else None, carried=carried)
+                if kept.number is None and kept.marker is None:
+                    return self.prune(node.input, required)
+                used = (required & output_set(node.input)).union(*map(references, node_expressions(kept)))
+                return with_inputs(kept, (self.prune(node.input, used),))
             case Filter() | Sort() | Limit() | Repeat():
                 used = required.union(*map(references, node_expressions(node)))
                 return with_inputs(node, (self.prune(node.input, used),))

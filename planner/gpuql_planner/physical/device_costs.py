@@ -26,6 +26,7 @@ from gpuql_planner.physical.nodes import (
     Pipeline,
     ProjectExec,
     ResultScan,
+    RunningSink,
     SortSink,
     TableScan,
     ValuesSource,
@@ -143,6 +144,8 @@ def _pipeline(
                 seconds += rows_in * _sort_depth(rows_in) / costs.sort_rows_per_s
             passes_over = len(calls) * BYTES_PER_OPERATION
             read_bytes += rows_in * (_width(attributes) + passes_over) + 8 * rows_in
+        case RunningSink(attributes=attributes):
+            read_bytes += 2 * rows_in * _width(attributes)
         case CollectSink(attributes) if not passes:
             read_bytes += rows_in * _width(attributes)
     return PipelineSeconds(

@@ -11,6 +11,7 @@ from gpuql_planner.logical.format import (
     format_expression,
     format_items,
     format_sort_keys,
+    running_text,
 )
 from gpuql_planner.physical.nodes import (
     AggregateSink,
@@ -25,6 +26,7 @@ from gpuql_planner.physical.nodes import (
     ProjectExec,
     RepeatExec,
     ResultScan,
+    RunningSink,
     Sink,
     SortSink,
     Source,
@@ -143,6 +145,8 @@ def _sink(sink: Sink, name: AttributeNamer) -> str:
             return f"Window {format_items(calls, name)}{order}"
         case LimitSink(_, limit, offset):
             return f"Limit{_limit(limit, offset)}"
+        case RunningSink(_, number, marker, carried):
+            return f"Running {running_text(number, marker, carried, name)}"
         case CollectSink(attributes):
             return f"Collect ({_columns(attributes, name)})"
 

@@ -27,6 +27,7 @@ from gpuql_planner.physical.nodes import (
     ProjectExec,
     RepeatExec,
     ResultScan,
+    RunningSink,
     SortSink,
     TableScan,
     ValuesSource,
@@ -34,7 +35,7 @@ from gpuql_planner.physical.nodes import (
 )
 
 #: What holds no expressions.
-_LEAVES = (AttributeRef, Values, ValuesSource, ResultScan, BuildScan, LimitSink, CollectSink)
+_LEAVES = (AttributeRef, Values, ValuesSource, ResultScan, BuildScan, LimitSink, CollectSink, RunningSink)
 #: What is looked into, besides tuples.
 _PARTS = (
     Expression,

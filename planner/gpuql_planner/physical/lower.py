@@ -22,6 +22,7 @@ from gpuql_planner.logical.nodes import (
     Project,
     Recursive,
     Repeat,
+    Running,
     Scan,
     Shared,
     Sort,
@@ -56,6 +57,7 @@ from gpuql_planner.physical.nodes import (
     ProjectExec,
     RepeatExec,
     ResultScan,
+    RunningSink,
     Sink,
     SortSink,
     Source,
@@ -187,6 +189,8 @@ class _Lowering:
                 return self.lower_shared(node, required, rows)
             case Recursive():
                 return self.lower_recursive(node, rows)
+            case Running():
+                return self.lower_running(node, required, rows)
             case WorkingScan(key, attributes, total):
                 index, origins = self.working[key, total]
                 uses = zip(attributes, origins, strict=True)
@@ -277,6 +281,13 @@ class _Lowering:
         pairs = zip(node.attributes, definition.outputs, strict=True)
         columns = tuple((use, (origin,)) for use, origin in pairs if use in required)
         return _Draft(ResultScan((index,), columns), (), rows)
+
+    def lower_running(self, node: Running, required: Required, rows: float) -> _Draft:
+        carried = tuple(pair for pair in node.carried if pair[0] in required)
+        number = node.number if node.number in required else None
+        sink = RunningSink(_ordered(node.input.outputs, required), number, node.marker, carried)
+        index = self.finish(self.lower(node.input, frozenset(sink.inputs)), sink)
+        return self.read(index, _ordered(node.outputs, required), rows)
 
     # --- recursion ---------------------------------------------------------------------------------------------
 

@@ -199,7 +199,29 @@ class CollectSink:
     attributes: tuple[Attribute, ...]
 
 
-Sink = HashJoinBuild | AggregateSink | SortSink | WindowSink | LimitSink | CollectSink
+@dataclass(frozen=True)
+class RunningSink:
+    """Rows in input order with what stands before them, as ``logical.nodes.Running``; ``attributes`` are kept."""
+
+    attributes: tuple[Attribute, ...]
+    number: Attribute | None = None
+    marker: Attribute | None = None
+    carried: tuple[tuple[Attribute, Attribute], ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Attribute, ...]:
+        """Attributes read."""
+        marker = () if self.marker is None else (self.marker,)
+        return (*self.attributes, *marker, *(origin for _, origin in self.carried))
+
+    @property
+    def outputs(self) -> tuple[Attribute, ...]:
+        """Attributes of the rows kept."""
+        number = () if self.number is None else (self.number,)
+        return (*self.attributes, *number, *(out for out, _ in self.carried))
+
+
+Sink = HashJoinBuild | AggregateSink | SortSink | WindowSink | LimitSink | CollectSink | RunningSink
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from gpuql_planner.physical.nodes import (
     ProjectExec,
     RepeatExec,
     ResultScan,
+    RunningSink,
     Sink,
     SortSink,
     TableScan,
@@ -47,6 +48,8 @@ def sink_outputs(sink: Sink) -> tuple[Attribute, ...]:
         return sink.payload
     if isinstance(sink, WindowSink):
         return (*sink.attributes, *(attribute for attribute, _ in sink.calls))
+    if isinstance(sink, RunningSink):
+        return sink.outputs
     return sink.attributes
 
 
@@ -75,7 +78,7 @@ def _verify_pipeline(plan: PhysicalPlan, index: int, pipeline: Pipeline) -> None
         _reads(available, sink.keys, "build keys", index)
     elif isinstance(sink, SortSink):
         _reads(available, (key.expression for key in sink.keys), "sort keys", index)
-    _contains(available, sink_outputs(sink), "sink", index)
+    _contains(available, sink.inputs if isinstance(sink, RunningSink) else sink_outputs(sink), "sink", index)
 
 
 def _verify_source(plan: PhysicalPlan, index: int, pipeline: Pipeline) -> Available:

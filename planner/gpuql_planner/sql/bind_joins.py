@@ -10,6 +10,7 @@ from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.functions import as_condition, make_call, make_comparison, split_conjuncts
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
 from gpuql_planner.logical.nodes import DependentJoin, Join, JoinKind, LogicalNode, Project
+from gpuql_planner.sql.asof_joins import asof_join, positional_join
 from gpuql_planner.sql.bind_from import FromItem, bind_source
 from gpuql_planner.sql.scope import Relation, Scope
 
@@ -35,7 +36,7 @@ def bind_join(queries: QueryBinder, left: FromItem, node: exp.Join) -> FromItem:
 
 def _kind(queries: QueryBinder, node: exp.Join) -> JoinKind:
     method = str(node.args.get("method") or "").upper()
-    if method not in ("", "NATURAL", "HASH", "MERGE"):
+    if method not in ("", "NATURAL", "HASH", "MERGE", "ASOF", "POSITIONAL"):
         raise queries.context.unsupported(f"{method} JOIN", node)
     side = str(node.args.get("side") or "").upper()
     word = str(node.args.get("kind") or "").upper()
@@ -61,6 +62,7 @@ class _Joiner:
     ) -> None:
         self.queries, self.context = queries, queries.context
         self.left, self.right, self.kind, self.node = left, right, kind, node
+        self.method = str(node.args.get("method") or "").upper()
 
     def bind(self) -> FromItem:
         """Plan and scope of the join."""
@@ -70,8 +72,10 @@ class _Joiner:
         for name in names:
             left, right = self._using_side(self.left, name), self._using_side(self.right, name)
             pairs.append((name, left, right))
+            nearest = self.method == "ASOF" and name is names[-1]
             with self.context.locating(self.node):
-                conditions.append(make_comparison("eq", AttributeRef(left), AttributeRef(right)))
+                comparison = "ge" if nearest else "eq"
+                conditions.append(make_comparison(comparison, AttributeRef(left), AttributeRef(right)))
         scope = self._scope(pairs)
         if self.node.args.get("on") is not None:
             conditions.extend(self._on_conditions())
@@ -79,11 +83,22 @@ class _Joiner:
             raise self.context.error(
                 BinderError, f"{self.kind.value} join without a condition", self.node, hint="add ON or USING"
             )
-        node = DependentJoin if self.right.lateral else Join
-        plan: LogicalNode = node(self.left.plan, self.right.plan, self.kind, tuple(conditions))
+        plan = self._plan(tuple(conditions))
         if self.kind is JoinKind.FULL and pairs:
             plan = self._merge_full(plan, scope, pairs)
         return FromItem(plan, scope)
+
+    def _plan(self, conditions: tuple[Expression, ...]) -> LogicalNode:
+        if self.method in ("ASOF", "POSITIONAL"):
+            if self.right.lateral:
+                raise self.context.unsupported(f"LATERAL on the right of a {self.method} join", self.node)
+            if self.method == "POSITIONAL":
+                if conditions:
+                    raise self.context.error(BinderError, "POSITIONAL join takes no condition", self.node)
+                return positional_join(self.left.plan, self.right.plan)
+            return asof_join(self.context, self.node, self.left.plan, self.right.plan, self.kind, conditions)
+        node = DependentJoin if self.right.lateral else Join
+        return node(self.left.plan, self.right.plan, self.kind, conditions)
 
     def _on_conditions(self) -> tuple[Expression, ...]:
         from gpuql_planner.sql.bind_expressions import ExpressionBinder
@@ -131,8 +146,9 @@ class _Joiner:
             return left
         hidden = frozenset(name.lower() for name, _, _ in pairs)
         scope = Scope(parent=left.parent)
-        left_nullable = self.kind in (JoinKind.RIGHT, JoinKind.FULL)
-        right_nullable = self.kind in (JoinKind.LEFT, JoinKind.FULL)
+        positional = self.method == "POSITIONAL"
+        left_nullable = positional or self.kind in (JoinKind.RIGHT, JoinKind.FULL)
+        right_nullable = positional or self.kind in (JoinKind.LEFT, JoinKind.FULL)
         with self.context.locating(self.node):
             for relation in left.relations:
                 scope.add(relation.as_nullable() if left_nullable else relation)
