@@ -185,7 +185,9 @@ def _create_table(statement: CreateTable, host: CommandHost) -> Result:
     name, fields = statement.name, statement.fields
     or_replace, lenient = statement.or_replace, statement.if_not_exists
     if statement.query is None:
-        host.catalog.create_table(name, fields, or_replace=or_replace, if_not_exists=lenient)
+        host.catalog.create_table(
+            name, fields, rules=statement.rules, or_replace=or_replace, if_not_exists=lenient
+        )
         return table_of_values([])
     if not host.catalog.may_create_table(name, fields, or_replace=or_replace, if_not_exists=lenient):
         return _count(0)

@@ -19,6 +19,7 @@ from gpuql_planner.catalog import Field, Table, View
 from gpuql_planner.definitions import MAIN_SCHEMA, SYSTEM_SCHEMAS, TEMPORARY_SCHEMA
 from gpuql_planner.errors import CatalogError, NotSupportedError, TransactionError, did_you_mean
 from gpuql_planner.sql.statements import Define, Undefine
+from gpuql_planner.table_rules import NO_RULES, TableRules
 
 Relation = ReadableTable | View
 
@@ -162,6 +163,7 @@ class SessionCatalog:
         columns: Sequence[Column] | None = None,
         num_rows: int = 0,
         *,
+        rules: TableRules = NO_RULES,
         or_replace: bool = False,
         if_not_exists: bool = False,
     ) -> bool:
@@ -173,7 +175,7 @@ class SessionCatalog:
             return False
         if columns is None:
             columns = [null_column(field.dtype, 0) for field in fields]
-        table = resident_table(name, fields, columns, num_rows, self._keeping)
+        table = resident_table(name, fields, columns, num_rows, self._keeping).version(rules=rules)
         if not self.add_table(table, or_replace=or_replace, if_not_exists=if_not_exists):
             return False
         table.gather_in_background()

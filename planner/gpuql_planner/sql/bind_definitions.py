@@ -9,12 +9,11 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
 from gpuql_planner.catalog import Field
-from gpuql_planner.errors import BinderError, CatalogError, ParserError
+from gpuql_planner.errors import BinderError, ParserError
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Project
+from gpuql_planner.sql.bind_create_table import bind_columns
 from gpuql_planner.sql.bind_query import BoundQuery, rename
-from gpuql_planner.sql.context import BindContext
-from gpuql_planner.sql.data_types import bind_type
 from gpuql_planner.sql.names import known_name, new_name
 from gpuql_planner.sql.parse import ParsedStatement
 from gpuql_planner.sql.scope import relation_of
@@ -51,9 +50,8 @@ def bind_create(queries: QueryBinder, parsed: ParsedStatement, node: exp.Create)
     if kind == "VIEW":
         return _create_view(queries, parsed, node, name, columns, or_replace, if_not_exists)
     if node.expression is None:
-        fields = tuple(_field(context, column) for column in columns)
-        _reject_repeated(context, [field.name for field in fields], node)
-        return CreateTable(name, fields, None, or_replace, if_not_exists)
+        fields, rules = bind_columns(queries, name, columns, node)
+        return CreateTable(name, fields, None, or_replace, if_not_exists, rules)
     query = _named_columns(queries, queries.bind(node.expression), columns, name, node)
     fields = tuple(
         Field(column, INTEGER if output.dtype == NULL else output.dtype)
@@ -87,25 +85,6 @@ def _typed(plan: LogicalNode, types: Sequence[object]) -> LogicalNode:
         else:
             items.append((output, AttributeRef(output)))
     return Project(plan, tuple(items))
-
-
-def _field(context: BindContext, node: exp.Expr) -> Field:
-    if not isinstance(node, exp.ColumnDef) or node.args.get("kind") is None:
-        raise context.unsupported(f"table constraint {node.sql('duckdb')}", node)
-    nullable = True
-    for constraint in node.args.get("constraints") or ():
-        if not isinstance(constraint.kind, exp.NotNullColumnConstraint):
-            raise context.unsupported(f"column constraint {constraint.sql('duckdb')}", node)
-        nullable = bool(constraint.kind.args.get("allow_null"))
-    return Field(node.name, bind_type(context, node.args["kind"]), nullable)
-
-
-def _reject_repeated(context: BindContext, names: Sequence[str], node: exp.Expr) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name.lower() in seen:
-            raise context.error(CatalogError, f"column defined twice: {name}", node)
-        seen.add(name.lower())
 
 
 def _create_view(

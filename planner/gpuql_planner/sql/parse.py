@@ -19,6 +19,11 @@ from gpuql_planner.functions import VOLATILE_FUNCTIONS
 from gpuql_planner.functions.text_literals import interval_unit
 from gpuql_planner.sql.command_syntax import CommandSyntax, Name, PrepareSyntax
 from gpuql_planner.sql.parse_commands import Grammar, parse_command
+from gpuql_planner.sql.change_grammar import (
+    ChangeGrammar,
+    transaction_statement,
+    without_by_position,
+)
 
 _DIALECT = DuckDB()
 
@@ -50,7 +55,7 @@ def _positioned(kind: Callable[[Any], exp.Expr]) -> Callable[[Any, Token], exp.E
     return lambda self, token: self.expression(kind(token), token)
 
 
-class _CallKeepingParser(DuckDBParser):
+class _CallKeepingParser(ChangeGrammar):
     """DuckDB's grammar, but calls are not turned into sqlglot's own function classes.
 
     gpuql resolves functions itself; sqlglot's classes rename them and reorder arguments between dialects.
@@ -98,7 +103,9 @@ class ParsedStatement:
     tokens: tuple[Token, ...]
     command: str = "statement"
     tree: exp.Expr | None = None
-    mode: str = ""  # of EXPLAIN: plan, analyze or codegen; of RESET: the variable
+    mode: str = (
+        ""  # of EXPLAIN: plan, analyze or codegen; of RESET: the variable; of a transaction: what to do
+    )
     inner: ParsedStatement | None = None
     syntax: CommandSyntax | None = None
 
@@ -214,6 +221,9 @@ def _parse_chunk(text: str, tokens: tuple[Token, ...]) -> ParsedStatement:
         return _parse_prepare(text, tokens)
     if word == "call":
         return ParsedStatement(text, tokens, tree=_parse_call(text, tokens))
+    transaction = transaction_statement(tokens)
+    if transaction is not None:
+        return ParsedStatement(text, tokens, command="transaction", mode=transaction)
     syntax = parse_command(tokens, _grammar(text))
     if syntax is not None:
         return ParsedStatement(text, tokens, command="command", syntax=syntax)
@@ -223,7 +233,7 @@ def _parse_chunk(text: str, tokens: tuple[Token, ...]) -> ParsedStatement:
             position=position_of_offset(text, first.start),
             statement=text,
         )
-    return ParsedStatement(text, tokens, tree=_parse_tokens(text, tokens))
+    return ParsedStatement(text, tokens, tree=_parse_tokens(text, without_by_position(tokens)))
 
 
 def _grammar(text: str) -> Grammar:
@@ -308,7 +318,7 @@ _NEED_AN_ITEM = frozenset(
 _ENDS_AN_ITEM = frozenset({TokenType.COMMA, TokenType.R_PAREN})
 
 
-def _check_gaps(text: str, tokens: tuple[Token, ...]) -> None:
+def _check_gaps(text: str, tokens: Sequence[Token]) -> None:
     """Refuse items that are missing, as in ``1,,2`` and ``1 AS``; sqlglot reads over the gap."""
     for token, following in zip(tokens, (*tokens[1:], None), strict=True):
         kind = token.token_type
@@ -324,7 +334,7 @@ def _check_gaps(text: str, tokens: tuple[Token, ...]) -> None:
                 )
 
 
-def _parse_tokens(text: str, tokens: tuple[Token, ...], into: type[exp.Expr] | None = None) -> exp.Expr:
+def _parse_tokens(text: str, tokens: Sequence[Token], into: type[exp.Expr] | None = None) -> exp.Expr:
     _check_gaps(text, tokens)
     parser = _CallKeepingParser(dialect=_DIALECT, error_level=ErrorLevel.IMMEDIATE)
     try:

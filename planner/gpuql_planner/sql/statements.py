@@ -8,6 +8,7 @@ from gpuql_planner.catalog import Field
 from gpuql_planner.definitions import Definition
 from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
+from gpuql_planner.table_rules import NO_RULES, TableRules
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class CreateTable:
     query: Query | None = None
     or_replace: bool = False
     if_not_exists: bool = False
+    rules: TableRules = NO_RULES
 
 
 @dataclass(frozen=True)
