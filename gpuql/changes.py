@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from gpuql.columnar.table import ColumnHandle, ResidentTable
 from gpuql.memory.table_builder import TableBuilder
@@ -27,12 +27,20 @@ from gpuql_planner.sql.change_statements import (
     Truncate,
 )
 from gpuql_planner.sql.statements import Query
-from gpuql_planner.table_rules import NO_RULES, Key, PendingTable
+from gpuql_planner.table_rules import NO_RULES, Key, PendingTable, rules_of
 from gpuql_planner.types import BIGINT, INTEGER, VARCHAR
 
 if TYPE_CHECKING:
     from gpuql.api.result import Result
     from gpuql.commands import CommandHost
+
+
+def looks_before_it_changes(statement: object) -> TypeGuard[Insert | ChangeRows | Truncate]:
+    """Whether what a statement stores depends on rows that are there: not so for an INSERT without keys."""
+    if isinstance(statement, Insert):
+        rules = NO_RULES if statement.target is None else rules_of(statement.target)
+        return bool(rules.keys or rules.foreign_keys)
+    return isinstance(statement, ChangeRows | Truncate)
 
 
 def insert(statement: Insert, host: CommandHost) -> Result | int:
@@ -240,7 +248,11 @@ def _first_of_each(key: Key, rows: ResidentTable, host: CommandHost) -> Resident
 
 def _checker(table: ResidentTable, host: CommandHost) -> RuleChecker:
     return RuleChecker(
-        table.name, table.rules, host.catalog, lambda query: list(host.run_query(query).iter_rows())
+        table.name,
+        table.rules,
+        host.catalog,
+        lambda query: list(host.run_query(query).iter_rows()),
+        host.catalog.rely_on,
     )
 
 

@@ -18,7 +18,7 @@ from gpuql_planner.catalog import View
 from gpuql_planner.definitions import Variable
 from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.logical.expressions import Attribute, Literal
-from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
+from gpuql_planner.sql.change_statements import ChangeRows, Insert, TransactionStatement, Truncate
 from gpuql_planner.sql.statements import (
     CreateTable,
     CreateView,
@@ -64,6 +64,9 @@ class CommandHost(Protocol):
 
     def explain_query(self, query: Query, mode: str) -> str:
         """Plan of a query as text."""
+
+    def change_transaction(self, kind: str) -> None:
+        """Begin or end a transaction; see ``TransactionStatement``."""
 
     def set_variable(self, name: str, value: object) -> None:
         """Change a setting."""
@@ -120,6 +123,9 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             return _counted(change_rows(statement, host))
         case Truncate():
             return _counted(truncate(statement, host))
+        case TransactionStatement(kind=kind):
+            host.change_transaction(kind)
+            return table_of_values([])
         case CreateView(name=name, sql=sql, column_names=names, or_replace=replace, if_not_exists=lenient):
             view = View(name, sql, names)
             host.catalog.create_view(view, or_replace=replace, if_not_exists=lenient)

@@ -28,6 +28,7 @@ from gpuql_planner.errors import (
     Position,
     ProgrammingError,
     TransactionError,
+    TransactionStateError,
     UniqueViolation,
 )
 
@@ -57,5 +58,6 @@ __all__ = [
     "Position",
     "ProgrammingError",
     "TransactionError",
+    "TransactionStateError",
     "UniqueViolation",
 ]

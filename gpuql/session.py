@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,10 +16,12 @@ from gpuql.api.dataframe import DataFrame, RunnableQuery
 from gpuql.api.dbapi import Cursor, Description, Parameters, check_parameters
 from gpuql.api.result import Result, Row
 from gpuql.catalog.catalog import SessionCatalog
+from gpuql.catalog.transactions import Session
+from gpuql.changes import looks_before_it_changes
 from gpuql.commands import run_command, table_of_values
 from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
-from gpuql.errors import CatalogError, InterfaceError
+from gpuql.errors import CatalogError, InterfaceError, TransactionStateError
 from gpuql.interrupts import RunningQueries
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
@@ -73,11 +77,12 @@ class Connection:
         self._memory = ConnectionMemory(defaults)
         self._setting_values = self._settings, self._settings.as_dict()
         self._catalog = self._empty_catalog()
+        self._session = self._catalog.session
         self._choices: dict[int, DeviceChoice] = {}
         self._host = QueryHost(
             lambda: self._settings, self._executor, self._device_choice, self._memory, self._running
         )
-        self._cursor = self.cursor()
+        self._cursor = self._cursor_of(self._session)
         for name, value in changes.items():
             self.set_variable(name, value)
 
@@ -88,18 +93,20 @@ class Connection:
 
         A last statement that is no query (CREATE, INSERT ...) runs now too; the frame then holds what it returned.
         """
-        with room_for_deep_statements():
+        with room_for_deep_statements(), self._statements_of(self._session):
             prepared = self._prepare_text(text, parameters)
         return DataFrame(prepared, self._prepare)
 
     def execute(self, text: str, parameters: Parameters = None) -> Cursor:
         """Run all statements; the cursor, and this connection's ``fetch`` methods, give the rows of the last one."""
-        self._cursor = self.cursor().execute(text, parameters)
+        self._check_open()
+        self._cursor = self._cursor_of(self._session).execute(text, parameters)
         return self._cursor
 
     def executemany(self, text: str, parameter_sets: Iterable[Parameters]) -> Cursor:
         """Run the text once per set of parameters."""
-        self._cursor = self.cursor().executemany(text, parameter_sets)
+        self._check_open()
+        self._cursor = self._cursor_of(self._session).executemany(text, parameter_sets)
         return self._cursor
 
     def explain(
@@ -109,9 +116,17 @@ class Connection:
         return self.sql(text, parameters).explain(analyze=analyze, codegen=codegen)
 
     def cursor(self) -> Cursor:
-        """A DB-API cursor."""
+        """A DB-API cursor.
+
+        As in DuckDB it has transactions of its own; made while ``autocommit`` is False, it takes part in those of the
+        connection.
+        """
         self._check_open()
-        return Cursor(self._run_text)
+        own = self._session
+        return self._cursor_of(own if not own.autocommit else Session())
+
+    def _cursor_of(self, session: Session) -> Cursor:
+        return Cursor(partial(self._run_text_of, session))
 
     @property
     def description(self) -> Description | None:
@@ -133,9 +148,50 @@ class Connection:
         self._check_open()
         return self._cursor.fetchall()
 
-    def commit(self) -> None:
-        """Nothing to do: every statement takes effect at once."""
+    def begin(self) -> None:
+        """Begin a transaction. Errors: TransactionError within one."""
         self._check_open()
+        with self._catalog.acting_as(self._session):
+            self.change_transaction("begin")
+
+    def commit(self) -> None:
+        """Make the transaction's changes last; nothing to do without one. Errors: TransactionError on a conflict."""
+        self._end_transaction("commit")
+
+    def rollback(self) -> None:
+        """Undo all that the transaction did; nothing to do without one."""
+        self._end_transaction("rollback")
+
+    def _end_transaction(self, kind: str) -> None:
+        self._check_open()
+        if self._session.transaction is not None:
+            with self._catalog.acting_as(self._session):
+                self.change_transaction(kind)
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement outside of BEGIN and COMMIT takes effect at once, as it does unless set to False.
+
+        False is PEP 249's way: the first statement begins a transaction, which :meth:`commit` or :meth:`rollback` ends.
+        Setting it to True commits.
+        """
+        return self._session.autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        if value:
+            self.commit()
+        self._session.autocommit = bool(value)
+
+    def change_transaction(self, kind: str) -> None:
+        """Begin or end the transaction of whose statement runs: begin, "begin read only", commit or rollback."""
+        if kind.startswith("begin"):
+            self._catalog.begin(read_only=kind != "begin")
+            return
+        changed = self._catalog.commit() if kind == "commit" else self._catalog.rollback()
+        for name in changed:
+            self._forget_plans(name)
+        self._memory.columns.settle()
 
     # --- tables ---
 
@@ -263,8 +319,8 @@ class Connection:
         """Bind and run one parsed statement."""
         self._check_open()
         check_parameters(parameters)
-        bound, _ = self._bind(statement, parameters)
-        return self._run_command(bound)
+        with self._statements_of(self._session):
+            return self._run_parsed(statement, parameters)
 
     # --- for commands ---
 
@@ -342,8 +398,47 @@ class Connection:
         return PreparedQuery(query, self._host)
 
     @room_for_deep_statements()
-    def _run_text(self, text: str, parameters: Parameters) -> Result:
-        return self._prepare_text(text, parameters).run()
+    def _run_text_of(self, session: Session, text: str, parameters: Parameters) -> Result:
+        with self._statements_of(session):
+            return self._prepare_text(text, parameters).run()
+
+    @contextmanager
+    def _statements_of(self, session: Session) -> Iterator[None]:
+        """Let what runs inside belong to ``session``; an error aborts its transaction."""
+        self._check_open()
+        with self._catalog.acting_as(session):
+            try:
+                yield
+            except BaseException:
+                if session.transaction is not None:
+                    session.transaction.is_aborted = True
+                raise
+
+    def _enter_transaction(self, statement: ParsedStatement) -> None:
+        """Make sure that a statement may run, in a transaction that begins here if there is no autocommit."""
+        if statement.command == "transaction":
+            return
+        session = self._catalog.session
+        if session.transaction is None and not session.autocommit:
+            self._catalog.begin()
+        if session.transaction is not None and session.transaction.is_aborted:
+            raise TransactionStateError(
+                "transaction is aborted by an error: nothing runs before ROLLBACK", statement=statement.text
+            )
+
+    def _run_parsed(self, statement: ParsedStatement, parameters: Parameters) -> Result:
+        self._enter_transaction(statement)
+        bound, _ = self._bind(statement, parameters)
+        return self._run_bound(bound, statement, parameters)
+
+    def _run_bound(self, bound: Statement, parsed: ParsedStatement, parameters: Parameters) -> Result:
+        """Run a statement. One that looks at rows before it changes them is bound to the table as nobody changes it."""
+        if not looks_before_it_changes(bound):
+            return self._run_command(bound)
+        with self._catalog.changing_rows():
+            if self._catalog.resolve(bound.table) is not bound.target:
+                bound, _ = self._bind(parsed, parameters)
+            return self._run_command(bound)
 
     def _prepare_text(self, text: str, parameters: Parameters) -> RunnableQuery:
         self._check_open()
@@ -351,12 +446,14 @@ class Connection:
             raise InterfaceError(f"statements must be text: {type(text).__name__}")
         check_parameters(parameters)
         key = cache_key(text, parameters, self._settings.integer_division, self._catalog.search_path())
-        known = None if key is None else self._plans.get(key, self._catalog)
+        session = self._catalog.session
+        plain = session.autocommit if session.transaction is None else not session.transaction.is_aborted
+        known = None if key is None or not plain else self._plans.get(key, self._catalog)
         if known is not None:
             self._count("repeated")
             return known[0]
         shape = None if key is None or is_volatile(text) else statement_shape(text, parameters)
-        reused = None if shape is None else self._reuse(key, shape)
+        reused = None if shape is None or not plain else self._reuse(key, shape)
         if reused is not None:
             self._count("reused")
             return reused
@@ -364,11 +461,12 @@ class Connection:
         if not trees:
             return FinishedQuery(table_of_values([]))
         for tree in trees[:-1]:
-            self.run_statement(tree)
+            self._run_parsed(tree, None)
+        self._enter_transaction(trees[-1])
         trace = None if shape is None or len(trees) > 1 else Trace(shape.slots)
         statement, dependencies = self._bind(trees[-1], parameters, shape, trace)
         if not isinstance(statement, Query):
-            return FinishedQuery(self._run_command(statement))
+            return FinishedQuery(self._run_bound(statement, trees[-1], parameters))
         self._count("planned")
         if shape is not None and trace is not None:
             template = QueryTemplate(statement, trace)

@@ -59,6 +59,11 @@ def text_query(catalog: Catalog, text: str, **tables: Table) -> Query:
     return Query(bound.plan, bound.names)
 
 
+def last_part(name: str) -> str:
+    """The name without its schema: what columns are qualified with."""
+    return name.rpartition(".")[2]
+
+
 def quoted(name: str) -> str:
     """The name as SQL."""
     return '"' + name.replace('"', '""') + '"'
@@ -76,10 +81,14 @@ class RuleChecker:
     ----------
     table : name of the table, for messages.
     ask : runs a query.
+    rely_on : is told the names of other tables that were looked at.
     """
 
-    def __init__(self, table: str, rules: TableRules, catalog: Catalog, ask: Ask) -> None:
+    def __init__(
+        self, table: str, rules: TableRules, catalog: Catalog, ask: Ask, rely_on: Callable[[str], None]
+    ) -> None:
         self._table, self._rules, self._catalog, self._ask = table, rules, catalog, ask
+        self._rely_on = rely_on
 
     def checks(self, rows: ResidentTable, changed: Collection[str] | None = None) -> None:
         """CHECK of new rows, if one of its columns is ``changed``. Errors: CheckViolation."""
@@ -89,7 +98,7 @@ class RuleChecker:
 
     def _check(self, check: Check, rows: ResidentTable) -> None:
         shown = quoted_list(check.columns) or "1"
-        text = f"SELECT {shown} FROM changed AS {quoted(self._table)} WHERE NOT ({check.text}) LIMIT 1"
+        text = f"SELECT {shown} FROM changed AS {quoted(last_part(self._table))} WHERE NOT ({check.text}) LIMIT 1"
         name = f" {check.name}" if check.name else ""
         try:
             found = self._ask(text_query(self._catalog, text, changed=rows))
@@ -148,6 +157,7 @@ class RuleChecker:
                 )
 
     def _parent(self, key: ForeignKey) -> Table:
+        self._rely_on(key.table)
         parent = self._catalog.resolve(key.table)
         if parent is None or isinstance(parent, View):
             raise InternalError(f"table with references was dropped: {key.table}")
@@ -159,6 +169,7 @@ class RuleChecker:
         ``gone`` holds the keys as they were, ``version`` all rows as they will be.
         """
         for child, key in referring_tables(self._catalog, self._table):
+            self._rely_on(child.name)
             if not gone.num_rows or not child.num_rows:
                 continue
             rows = version if child.name.lower() == self._table.lower() else child

@@ -50,6 +50,23 @@ class Cursor:
             self.execute(statements, parameters)
         return self
 
+    def begin(self) -> None:
+        """Begin a transaction of this cursor. Errors: TransactionError within one."""
+        self._change_transaction("BEGIN")
+
+    def commit(self) -> None:
+        """End the cursor's transaction. Errors: TransactionError on a conflict, or without one."""
+        self._change_transaction("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo all that the cursor's transaction did. Errors: TransactionError without one."""
+        self._change_transaction("ROLLBACK")
+
+    def _change_transaction(self, statement: str) -> None:
+        if self._run is None:
+            raise InterfaceError("cursor is closed")
+        self._run(statement, None)
+
     @property
     def result(self) -> Result:
         """All rows of the last statement, whatever was fetched of them."""

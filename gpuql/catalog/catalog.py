@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from gpuql.catalog.definitions import Definitions
 from gpuql.catalog.file_tables import FileTables
 from gpuql.catalog.frame_tables import FrameTables
 from gpuql.catalog.system_tables import system_function, system_relation
+from gpuql.catalog.transactions import Relation, Session, Transaction
 from gpuql.columnar.column import Column
 from gpuql.columnar.construct import null_column
 from gpuql.columnar.table import ReadableTable, ResidentTable, resident_table
@@ -17,11 +19,15 @@ from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.table_builder import TableBuilder
 from gpuql_planner.catalog import Field, Table, View
 from gpuql_planner.definitions import MAIN_SCHEMA, SYSTEM_SCHEMAS, TEMPORARY_SCHEMA
-from gpuql_planner.errors import CatalogError, NotSupportedError, TransactionError, did_you_mean
+from gpuql_planner.errors import (
+    CatalogError,
+    NotSupportedError,
+    TransactionError,
+    TransactionStateError,
+    did_you_mean,
+)
 from gpuql_planner.sql.statements import Define, Undefine
 from gpuql_planner.table_rules import NO_RULES, TableRules
-
-Relation = ReadableTable | View
 
 
 class SessionCatalog:
@@ -45,15 +51,117 @@ class SessionCatalog:
         settings: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.replacement = replacement
-        self.definitions_made = Definitions()
+        self._committed_definitions = Definitions()
         self._settings = settings
         self._search_path: tuple[str, ...] = (MAIN_SCHEMA,)
         self._keeping = None if columns is None else columns.for_table
         self._lock = threading.RLock()
-        self._relations: dict[str, Relation] = {}
+        self._changing = threading.RLock()
+        self._committed: dict[str, Relation] = {}
+        self._own_session = Session()
+        self._acting = threading.local()
         self._frames: dict[str, ReadableTable] = {}
         self._files = FileTables(columns)
         self._found_frames = FrameTables(columns)
+
+    # --- sessions and their transactions
+    # ------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """Whose statement the calling thread is running."""
+        acting: Session = getattr(self._acting, "session", self._own_session)
+        return acting
+
+    @contextmanager
+    def acting_as(self, session: Session) -> Iterator[None]:
+        """Let what the calling thread does inside belong to ``session``."""
+        before = self.session
+        self._acting.session = session
+        try:
+            yield
+        finally:
+            self._acting.session = before
+
+    @property
+    def _relations(self) -> dict[str, Relation]:
+        transaction = self.session.transaction
+        return self._committed if transaction is None else transaction.now
+
+    @property
+    def definitions_made(self) -> Definitions:
+        """Everything with a name but tables and views."""
+        transaction = self.session.transaction
+        return self._committed_definitions if transaction is None else transaction.definitions
+
+    def begin(self, *, read_only: bool = False) -> None:
+        """Begin a transaction. Errors: TransactionError within one."""
+        session = self.session
+        with self._lock:
+            if session.transaction is not None:
+                raise TransactionStateError(
+                    "transaction within a transaction: COMMIT or ROLLBACK the first one"
+                )
+            session.transaction = Transaction(
+                dict(self._committed),
+                dict(self._committed),
+                self._committed_definitions.state,
+                self._committed_definitions.copy(),
+                read_only,
+            )
+
+    def commit(self) -> set[str]:
+        """End the transaction; folded names of what it changed. An aborted one is rolled back.
+
+        Errors: TransactionError if there is none, or if others changed the same tables since it began; it is rolled
+        back then.
+        """
+        transaction = self._ended("commit")
+        if transaction.is_aborted:
+            return set()
+        with self._changing, self._lock:
+            return transaction.commit(self._committed, self._committed_definitions)
+
+    def rollback(self) -> set[str]:
+        """End the transaction without a trace; folded names of what it had changed. Errors: as :meth:`commit`."""
+        transaction = self._ended("roll back")
+        names = transaction.before.keys() | transaction.now.keys()
+        return {name for name in names if transaction.now.get(name) is not transaction.before.get(name)}
+
+    def _ended(self, what: str) -> Transaction:
+        session = self.session
+        transaction, session.transaction = session.transaction, None
+        if transaction is None:
+            raise TransactionStateError(f"nothing to {what}: no transaction is active")
+        return transaction
+
+    @contextmanager
+    def changing_rows(self) -> Iterator[None]:
+        """Let nobody else change what all see before the end, so that rows can be looked at and then changed."""
+        if self.session.transaction is not None:
+            yield
+            return
+        with self._changing:
+            yield
+
+    def rely_on(self, name: str) -> None:
+        """Say that the transaction is right only as long as nobody changes this table."""
+        transaction = self.session.transaction
+        if transaction is not None:
+            transaction.relied_on.add(name.lower())
+
+    @contextmanager
+    def _writing(self) -> Iterator[dict[str, Relation]]:
+        """The names, to be changed. Errors: TransactionError if the transaction is read-only."""
+        transaction = self.session.transaction
+        if transaction is not None:
+            if transaction.read_only:
+                raise TransactionStateError("transaction is read-only")
+            with self._lock:
+                yield transaction.now
+            return
+        with self._changing, self._lock:
+            yield self._committed
 
     # --- resolution
     # ------------------------------------------------------------------------------------------
@@ -134,14 +242,14 @@ class SessionCatalog:
             self.definitions_made.remove(kind, name, if_exists=statement.if_exists)
             return []
         prefix = f"{name.lower()}."
-        with self._lock:
-            inside = [key for key in self._relations if key.startswith(prefix)]
+        with self._writing() as relations:
+            inside = [key for key in relations if key.startswith(prefix)]
             others = self.definitions_made.in_schema(name)
             if name.lower() in self.definitions("schema") and (inside or others) and not statement.cascade:
                 raise _not_empty(name)
             if self.definitions_made.remove(kind, name, if_exists=statement.if_exists):
                 for key in inside:
-                    del self._relations[key]
+                    del relations[key]
                 for other, definition in others:
                     self.definitions_made.remove(other, definition)
                 kept = tuple(schema for schema in self._search_path if schema.lower() != name.lower())
@@ -205,18 +313,18 @@ class SessionCatalog:
         self, table: ReadableTable, *, or_replace: bool = False, if_not_exists: bool = False
     ) -> bool:
         """Put a table made elsewhere under its name; as :meth:`create_table`."""
-        with self._lock:
+        with self._writing() as relations:
             if not self._may_create(table.name, "table", or_replace=or_replace, if_not_exists=if_not_exists):
                 return False
-            self._relations[table.name.lower()] = table
+            relations[table.name.lower()] = table
             return True
 
     def create_view(self, view: View, *, or_replace: bool = False, if_not_exists: bool = False) -> bool:
         """Create a view; False if it was there and may be. Errors: CatalogError if the name is taken."""
-        with self._lock:
+        with self._writing() as relations:
             if not self._may_create(view.name, "view", or_replace=or_replace, if_not_exists=if_not_exists):
                 return False
-            self._relations[view.name.lower()] = view
+            relations[view.name.lower()] = view
             return True
 
     def drop(self, kind: str, name: str, *, if_exists: bool = False) -> bool:
@@ -224,15 +332,16 @@ class SessionCatalog:
 
         Errors: CatalogError if there is none, or one of the other kind.
         """
-        with self._lock:
-            known = self._relations.get(name.lower())
+        with self._writing() as relations:
+            known = relations.get(name.lower())
             if known is None:
                 if if_exists:
                     return False
                 raise self._missing(kind, name)
             if _kind(known) != kind:
                 raise CatalogError(f"not a {kind} but a {_kind(known)}: {name}")
-            del self._relations[name.lower()]
+            self._check_no_referrers(known)
+            del relations[name.lower()]
             return True
 
     def growing_table(self, name: str) -> ResidentTable:
@@ -255,35 +364,30 @@ class SessionCatalog:
 
         Errors: as :meth:`growing_table`; IntegrityError for NULL in a NOT NULL column.
         """
-        with self._lock:
-            self._relations[name.lower()] = self.growing_table(name).append(columns, num_rows)
+        with self._writing() as relations:
+            relations[name.lower()] = self.growing_table(name).append(columns, num_rows)
 
     def append_rows(self, table: ResidentTable, rows: ResidentTable) -> None:
         """Append ``rows`` to a table that was like ``table`` when they were made.
 
         Errors: TransactionError if columns or rules are others now, as :meth:`growing_table`.
         """
-        with self._lock:
+        with self._writing() as relations:
             now = self.growing_table(table.name)
             if now.fields != table.fields or now.rules != table.rules:
                 raise TransactionError(f"table was altered while rows were made for it: {table.name}")
             added = [rows.handle(field.name) for field in now.fields]
-            self._relations[table.name.lower()] = now.append(added, rows.num_rows)
+            version = now.append(added, rows.num_rows)
+            if self.session.transaction is not None:
+                self.session.transaction.note_appended(table.name.lower(), version, rows)
+            relations[table.name.lower()] = version
 
     def replace_table(self, table: ResidentTable, version: ResidentTable) -> None:
         """Put another version in the place of ``table``. Errors: TransactionError if it is not there any more."""
-        with self._lock:
-            if self._relations.get(table.name.lower()) is not table:
+        with self._writing() as relations:
+            if relations.get(table.name.lower()) is not table:
                 raise TransactionError(f"table was changed meanwhile: {table.name}")
-            self._relations[table.name.lower()] = version
-
-    def insert_built(self, builder: TableBuilder) -> None:
-        """Append the rows that ``builder`` took. Errors: as :meth:`growing_table`."""
-        kept = builder.finish()
-        added = [kept[field.name] for field in builder.fields]
-        with self._lock:
-            table = self.growing_table(builder.name)
-            self._relations[builder.name.lower()] = table.append(added, builder.num_rows)
+            relations[table.name.lower()] = version
 
     def register(self, name: str, frame: object) -> None:
         """Make a snapshot of ``frame`` known as ``name``, in place of an earlier one.
@@ -307,6 +411,17 @@ class SessionCatalog:
             if self._frames.pop(name.lower(), None) is None:
                 raise CatalogError(f"no frame is registered as: {name}")
 
+    def _check_no_referrers(self, relation: Relation) -> None:
+        """Errors: CatalogError if a foreign key of another table refers to this one."""
+        for other in self._relations.values():
+            if other is relation or not isinstance(other, ResidentTable):
+                continue
+            for key in other.rules.foreign_keys:
+                if key.table.lower() == relation.name.lower():
+                    raise CatalogError(
+                        f"table is referred to by a FOREIGN KEY: {relation.name} (of {other.name})"
+                    )
+
     def _missing(self, kind: str, name: str) -> CatalogError:
         if name.lower() in self._frames:
             return CatalogError(
@@ -325,6 +440,7 @@ class SessionCatalog:
         if if_not_exists:
             return False
         if or_replace:
+            self._check_no_referrers(known)
             return True
         raise CatalogError(f"{kind} exists already: {name}", hint=f"use CREATE OR REPLACE {kind.upper()}")
 

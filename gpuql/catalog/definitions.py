@@ -63,6 +63,17 @@ class Definitions:
             self._put(kind, {key: one for key, one in known.items() if key != name.lower()})
             return True
 
+    def copy(self) -> Definitions:
+        """The same definitions, to be changed apart."""
+        other = Definitions()
+        other.state = self.state
+        return other
+
+    def adopt(self, changes: Mapping[str, Mapping[str, Definition]]) -> None:
+        """Put other definitions in the place of all those of some kinds."""
+        with self._lock:
+            self.state = MappingProxyType({**self.state, **changes})
+
     def in_schema(self, schema: str) -> list[tuple[str, str]]:
         """Kind and name of what lies in a schema other than main."""
         prefix = f"{schema.lower()}."

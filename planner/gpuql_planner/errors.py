@@ -205,6 +205,12 @@ class TransactionError(OperationalError):
     sqlstate = "40001"
 
 
+class TransactionStateError(TransactionError):
+    """A statement that the session's transaction, or the lack of one, does not allow."""
+
+    sqlstate = "25000"
+
+
 def _line_with_caret(line: str, position: Position) -> list[str]:
     """The line and, below it, a caret under the position; of a long line only what stands around the position."""
     line = line.rstrip("\r")

@@ -16,6 +16,7 @@ from gpuql_planner.sql.bind_insert import bind_insert
 from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
 from gpuql_planner.sql.bind_settings import bind_reset, bind_set
 from gpuql_planner.sql.bind_show import bind_describe, bind_summarize
+from gpuql_planner.sql.change_statements import TransactionStatement
 from gpuql_planner.sql.context import BindContext, Parameters
 from gpuql_planner.sql.expand_macros import expand_macros
 from gpuql_planner.sql.parse import ParsedStatement, parse_statements
@@ -25,9 +26,9 @@ from gpuql_planner.sql.statements import Explain, Query, Statement
 _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
     exp.Merge: "MERGE",
     exp.Alter: "ALTER",
-    exp.Transaction: "BEGIN",
-    exp.Commit: "COMMIT",
-    exp.Rollback: "ROLLBACK",
+    exp.Transaction: "this form of BEGIN",
+    exp.Commit: "this form of COMMIT",
+    exp.Rollback: "this form of ROLLBACK",
     exp.Attach: "ATTACH",
     exp.Detach: "DETACH",
 }
@@ -142,6 +143,8 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
     if parsed.command == "explain":
         assert parsed.inner is not None, "EXPLAIN wraps a statement"
         return Explain(_bind(context, parsed.inner), parsed.mode)
+    if parsed.command == "transaction":
+        return TransactionStatement(parsed.mode)
     if parsed.command == "reset":
         return bind_reset(context, parsed.mode)
     queries = QueryBinder(context, {})

@@ -41,6 +41,11 @@ class TableDefinition:
         """Of the statement."""
         return self.queries.context
 
+    @property
+    def short_name(self) -> str:
+        """Its name without the schema."""
+        return self.name.rpartition(".")[2]
+
     def column(self, name: str, node: exp.Expr) -> str:
         """The column's name as it was spelled. Errors: CatalogError if there is none."""
         for known in self.fields:
@@ -104,7 +109,7 @@ def _bind_column(made: TableDefinition, column: exp.ColumnDef) -> None:
 
 
 def _bind_column_constraint(made: TableDefinition, column: exp.ColumnDef, node: exp.Expr) -> None:
-    context, kind, name = made.context, node.kind, node.name or None
+    context, kind, name = made.context, node.args["kind"], node.name or None
     match kind:
         case exp.NotNullColumnConstraint():
             return
@@ -207,7 +212,7 @@ def _finish(made: TableDefinition, node: exp.Expr) -> tuple[tuple[Field, ...], T
     for condition, name in made.checks:
         text, used = _row_text(made, condition, "a CHECK")
         with context.locating(condition):
-            as_condition(bind_rule(text, context.catalog, made.name, columns))
+            as_condition(bind_rule(text, context.catalog, made.short_name, columns))
         checks.append(Check(text, used, name))
     foreign_keys = tuple(_foreign_key(made, key, where) for key, where in made.foreign_keys)
     rules = TableRules(tuple(made.defaults), tuple(generated), tuple(checks), tuple(made.keys), foreign_keys)
@@ -223,7 +228,7 @@ def _row_text(made: TableDefinition, node: exp.Expr, what: str) -> tuple[str, tu
     text = rule_text(made.context, node, what)
     used = []
     for column in columns_in(node):
-        if column.table and column.table.lower() != made.name.lower():
+        if column.table and column.table.lower() != made.short_name.lower():
             raise made.context.error(BinderError, f"table not found in {what}: {column.table}", column)
         used.append(made.column(column.name, column))
     return text, tuple(dict.fromkeys(used))
@@ -254,7 +259,9 @@ def _bind_generated(made: TableDefinition) -> list[Generated]:
 def _give_type(made: TableDefinition, one: Generated, node: exp.Expr) -> None:
     context = made.context
     with context.locating(node):
-        dtype: DataType = bind_rule(one.text, context.catalog, made.name, _attributes(made.fields)).dtype
+        dtype: DataType = bind_rule(
+            one.text, context.catalog, made.short_name, _attributes(made.fields)
+        ).dtype
     made.fields = [
         replace(known, dtype=INTEGER if dtype == NULL else dtype)
         if known.name == one.column and known.dtype == NULL

@@ -49,9 +49,15 @@ class ChangeGrammar(DuckDBParser):
     ALTER_DROP_REQUIRES_COLUMN: ClassVar[bool] = False
     ALTER_RENAME_REQUIRES_COLUMN: ClassVar[bool] = False
 
-    def _parse_generated_as_identity(self) -> exp.Expr:
+    def _parse_generated_as_identity(
+        self,
+    ) -> (
+        exp.GeneratedAsIdentityColumnConstraint
+        | exp.ComputedColumnConstraint
+        | exp.GeneratedAsRowColumnConstraint
+    ):
         """GENERATED ALWAYS AS (expression) [VIRTUAL | STORED]; the meta entry "stored" says which."""
-        constraint: exp.Expr = super()._parse_generated_as_identity()
+        constraint = super()._parse_generated_as_identity()
         if self._match_text_seq("STORED"):
             constraint.meta["stored"] = True
         else:

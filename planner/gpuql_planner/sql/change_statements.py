@@ -83,6 +83,13 @@ class ChangeRows:
 
 
 @dataclass(frozen=True)
+class TransactionStatement:
+    """``kind`` is begin, "begin read only", commit or rollback."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
 class Truncate:
     """TRUNCATE: all rows go."""
 

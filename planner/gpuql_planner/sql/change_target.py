@@ -94,7 +94,7 @@ def bind_target(queries: QueryBinder, node: exp.Expr | None) -> Target:
     alias = node.args.get("alias")
     if alias is not None and alias.columns:
         raise context.unsupported("column names for the target of a change", node)
-    return Target(name, found, node.alias or found.name, rules_of(found))
+    return Target(name, found, node.alias or node.name, rules_of(found))
 
 
 def numbered_rows(queries: QueryBinder, target: Target, node: exp.Expr | None) -> NumberedRows:
@@ -156,7 +156,9 @@ def with_generated(
             stale.add(one.column)
         field = next(field for field in target.table.fields if field.name == one.column)
         with context.for_column(field.name):
-            value = coerce(bind_rule(one.text, context.catalog, target.table.name, known), field.dtype)
+            value = coerce(
+                bind_rule(one.text, context.catalog, target.table.name.rpartition(".")[2], known), field.dtype
+            )
         attribute = Attribute.fresh(field.name, field.dtype)
         plan = Project(plan, (*pass_through(plan.outputs), (attribute, value)))
         known[field.name] = attribute

@@ -17,13 +17,13 @@ from sqlglot.tokenizer_core import Token, TokenType
 from gpuql_planner.errors import NotSupportedError, ParserError, Position
 from gpuql_planner.functions import VOLATILE_FUNCTIONS
 from gpuql_planner.functions.text_literals import interval_unit
-from gpuql_planner.sql.command_syntax import CommandSyntax, Name, PrepareSyntax
-from gpuql_planner.sql.parse_commands import Grammar, parse_command
 from gpuql_planner.sql.change_grammar import (
     ChangeGrammar,
     transaction_statement,
     without_by_position,
 )
+from gpuql_planner.sql.command_syntax import CommandSyntax, Name, PrepareSyntax
+from gpuql_planner.sql.parse_commands import Grammar, parse_command
 
 _DIALECT = DuckDB()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gpuql_planner.catalog import Field
 from gpuql_planner.definitions import Definition
 from gpuql_planner.logical.nodes import LogicalNode
-from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
+from gpuql_planner.sql.change_statements import ChangeRows, Insert, TransactionStatement, Truncate
 from gpuql_planner.table_rules import NO_RULES, TableRules
 
 
@@ -141,6 +141,7 @@ Statement = (
     | Insert
     | ChangeRows
     | Truncate
+    | TransactionStatement
     | Explain
     | ShowPlacement
     | SetVariable
