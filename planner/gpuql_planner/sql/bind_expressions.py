@@ -50,6 +50,7 @@ from gpuql_planner.sql.bind_subqueries import (
     bind_scalar_subquery,
 )
 from gpuql_planner.sql.bind_windows import bind_window
+from gpuql_planner.sql.columns_expression import ATTRIBUTE, is_columns
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.data_types import bind_type
 from gpuql_planner.sql.scope import Relation, Scope
@@ -156,6 +157,10 @@ class ExpressionBinder:
 
     def attribute(self, node: exp.Column) -> Attribute | None:
         """Attribute that a column name stands for; None if it may be an alias."""
+        known: Attribute | None = node.meta.get(ATTRIBUTE) if node._meta else None
+        if known is not None:
+            self.scope.nodes[known] = node
+            return known
         name, table = node.name, self._table_of(node)
         local = self.scope.find_local(name, table)
         if local is not None:
@@ -445,6 +450,8 @@ def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     name = str(node.name)
     if name.lower() in SESSION_FUNCTIONS:
         return bind_session_function(binder, node)
+    if is_columns(node):
+        raise binder.context.unsupported(f"COLUMNS in {binder.clause}", node)
     if is_aggregate_function(name):
         return bind_aggregate(binder, node)
     if is_grouping(node):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -21,8 +21,13 @@ class OrderItem:
     nulls_first: bool
 
 
-def order_items(context: BindContext, order: exp.Order, num_outputs: int) -> Iterator[OrderItem]:
-    """Items of an ORDER BY; ALL stands for every output from left to right."""
+def order_items(
+    context: BindContext,
+    order: exp.Order,
+    num_outputs: int,
+    expand: Callable[[exp.Expr], list[exp.Expr]] = lambda node: [node],
+) -> Iterator[OrderItem]:
+    """Items of an ORDER BY; ALL stands for every output from left to right, COLUMNS for what ``expand`` gives."""
     context.reject_other(order, "expressions")
     for ordered in order.expressions:
         context.reject_other(ordered, "this", "desc", "nulls_first")
@@ -33,7 +38,8 @@ def order_items(context: BindContext, order: exp.Order, num_outputs: int) -> Ite
                 yield OrderItem(node, output, descending, nulls_first)
         else:
             position = output_position(context, node, num_outputs, "ORDER BY")
-            yield OrderItem(node, position, descending, nulls_first)
+            for part in expand(node) if position is None else [node]:
+                yield OrderItem(part, position, descending, nulls_first)
 
 
 def output_position(context: BindContext, node: exp.Expr, num_outputs: int, clause: str) -> int | None:

@@ -22,12 +22,12 @@ from gpuql_planner.sql.bind_expressions import ExpressionBinder
 from gpuql_planner.sql.bind_from import bind_from
 from gpuql_planner.sql.bind_grouping import Grouping, contains_aggregate
 from gpuql_planner.sql.bind_limit import bind_limit
-from gpuql_planner.sql.bind_order import OrderItem, order_items
+from gpuql_planner.sql.bind_order import OrderItem, order_items, output_position
 from gpuql_planner.sql.bind_query import BoundQuery, keep_outputs
 from gpuql_planner.sql.bind_set_operations import distinct
 from gpuql_planner.sql.bind_windows import WindowStep, write_out_windows
 from gpuql_planner.sql.column_names import column_name
-from gpuql_planner.sql.select_list import SelectItem, expand_select_list
+from gpuql_planner.sql.select_list import SelectItem, expand_select_list, for_each_column
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import QueryBinder
@@ -113,10 +113,12 @@ class SelectBinder:
     def _bind_where(self) -> None:
         where = self.select.args.get("where")
         if where is not None:
-            condition = self._binder("WHERE", aggregates=False).bind(where.this)
-            with self.context.locating(where.this):
-                conjuncts = split_conjuncts(as_condition(condition))
-            self.plan = Filter(self.plan, conjuncts)
+            conjuncts: list[Expression] = []
+            for part in for_each_column(self.context, where.this, self.scope):
+                condition = self._binder("WHERE", aggregates=False).bind(part)
+                with self.context.locating(where.this):
+                    conjuncts.extend(split_conjuncts(as_condition(condition)))
+            self.plan = Filter(self.plan, tuple(conjuncts))
 
     def _bind_grouping(self) -> Grouping | None:
         group = self.select.args.get("group")
@@ -228,7 +230,11 @@ class SelectBinder:
         if order is None:
             return ()
         keys: list[SortKey] = []
-        for item in order_items(self.context, order, len(outputs)):
+
+        def expand(node: exp.Expr) -> list[exp.Expr]:
+            return for_each_column(self.context, node, self.scope)
+
+        for item in order_items(self.context, order, len(outputs), expand):
             attribute = self._sort_attribute(item, outputs, hidden)
             keys.append(SortKey(AttributeRef(attribute), item.descending, item.nulls_first))
         return tuple(keys)
@@ -265,7 +271,22 @@ class SelectBinder:
         if on is None:
             return None
         nodes = on.expressions if isinstance(on, exp.Tuple) else [on]
-        return [self._computed(node, "DISTINCT ON", outputs, hidden) for node in nodes]
+        attributes: list[Attribute] = []
+        for written in nodes:
+            position = self._distinct_position(written, len(outputs))
+            if position is not None:
+                attributes.append(outputs[position].attribute)
+                continue
+            attributes.extend(
+                self._computed(node, "DISTINCT ON", outputs, hidden)
+                for node in for_each_column(self.context, written, self.scope)
+            )
+        return attributes
+
+    def _distinct_position(self, node: exp.Expr, num_outputs: int) -> int | None:
+        if isinstance(node, exp.Literal) and not node.is_string:
+            return output_position(self.context, node, num_outputs, "DISTINCT ON")
+        return None
 
     def _first_of_each(
         self, plan: LogicalNode, on: list[Attribute], keys: tuple[SortKey, ...]

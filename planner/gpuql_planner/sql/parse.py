@@ -25,6 +25,9 @@ from gpuql_planner.sql.change_grammar import (
 from gpuql_planner.sql.command_syntax import CommandSyntax, Name, PrepareSyntax
 from gpuql_planner.sql.parse_commands import Grammar, parse_command
 
+#: Meta entry of a COLUMNS call with a star before it: its columns are so many arguments.
+UNPACKED = "unpacked"
+
 _DIALECT = DuckDB()
 
 
@@ -79,6 +82,13 @@ class _CallKeepingParser(ChangeGrammar):
             else None
         ),
     }
+
+    def _parse_star_ops(self) -> exp.Expr | None:
+        """Note on ``*COLUMNS(...)`` that a star stands before it."""
+        parsed: exp.Expr | None = super()._parse_star_ops()
+        if isinstance(parsed, exp.Anonymous):
+            parsed.meta[UNPACKED] = True
+        return parsed
 
     def _warn_unsupported(self) -> None:
         """Say nothing: the binder refuses such statements with an error."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,17 @@ from sqlglot import exp
 from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.sql.column_names import column_name
+from gpuql_planner.sql.columns_expression import (
+    ATTRIBUTE,
+    StarColumns,
+    alias_of,
+    column_of,
+    expanded,
+    filtered_star,
+    has_columns,
+    is_star_filter,
+    unpacked,
+)
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.scope import Relation, Scope
 
@@ -39,7 +49,10 @@ def expand_select_list(
             items.extend(_star(context, node, scope, None, node))
         elif isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
             items.extend(_star(context, node.this, scope, str(node.table), node))
-        elif isinstance(node, exp.Anonymous) and str(node.name).lower() == "columns":
+        elif is_star_filter(node):
+            star = filtered_star(context, node, star_columns(context, scope))
+            items.extend(_item_of(name, tree, node) for name, tree in star)
+        elif has_columns(node):
             items.extend(_columns(context, node, scope))
         elif isinstance(node, exp.Alias):
             items.append(SelectItem(node.alias, node.this, None, node, has_alias=True))
@@ -80,8 +93,14 @@ def _relations(context: BindContext, scope: Scope, table: str | None, node: exp.
 def _star(
     context: BindContext, star: exp.Star, scope: Scope, table: str | None, node: exp.Expr
 ) -> list[SelectItem]:
-    context.reject_other(star, "except_", "replace", "rename")
-    excluded = {part.name.lower(): part for part in star.args.get("except_") or ()}
+    context.reject_other(star, "except_", "replace", "rename", "ilike")
+    pattern = star.args.get("ilike")
+    if pattern is not None:
+        plain = exp.Star(**{key: value for key, value in star.args.items() if key != "ilike"})
+        filtering = exp.ILike(this=plain, expression=pattern)
+        columns = filtered_star(context, filtering, star_columns(context, scope, table))
+        return [_item_of(name, tree, node) for name, tree in columns]
+    excluded = {_qualified(part): part for part in star.args.get("except_") or ()}
     replaced = {part.alias.lower(): part for part in star.args.get("replace") or ()}
     renamed = {part.this.name.lower(): part for part in star.args.get("rename") or ()}
     unused = {**excluded, **replaced, **renamed}
@@ -92,7 +111,9 @@ def _star(
             if table is None and folded in relation.hidden:
                 continue
             unused.pop(folded, None)
-            if folded in excluded:
+            qualified = f"{relation.name.lower()}.{folded}"
+            unused.pop(qualified, None)
+            if folded in excluded or qualified in excluded:
                 continue
             name = renamed[folded].alias if folded in renamed else column.name
             if folded in replaced:
@@ -112,19 +133,57 @@ def _star(
     return items
 
 
-def _columns(context: BindContext, node: exp.Anonymous, scope: Scope) -> list[SelectItem]:
-    """COLUMNS('regex') or COLUMNS(*)."""
-    argument = node.expressions[0] if len(node.expressions) == 1 else None
-    if isinstance(argument, exp.Star):
-        return _star(context, argument, scope, None, node)
-    if not (isinstance(argument, exp.Literal) and argument.is_string):
-        raise context.unsupported("COLUMNS of anything but * or a regular expression", node)
-    try:
-        pattern = re.compile(str(argument.this))
-    except re.error as error:
-        raise context.error(BinderError, f"regular expression of COLUMNS is wrong: {error}", node) from None
-    star = exp.Star()
-    items = [item for item in _star(context, star, scope, None, node) if pattern.search(item.name)]
-    if not items:
-        raise context.error(BinderError, f"no column matches: {argument.this}", node)
+def star_columns(context: BindContext, scope: Scope, table: str | None = None) -> StarColumns:
+    """What ``*`` and ``t.*`` stand for in a scope."""
+
+    def columns(node: exp.Expr) -> list[tuple[str, exp.Expr]]:
+        named = str(node.table) if isinstance(node, exp.Column) else table
+        star = node if isinstance(node, exp.Star) else node.this
+        return [(item.name, _tree_of(item)) for item in _star(context, star, scope, named, node)]
+
+    return columns
+
+
+def _qualified(part: exp.Expr) -> str:
+    """Folded name of an excluded column, with its table where that is written."""
+    table = str(part.table).lower() if isinstance(part, exp.Column) else ""
+    return f"{table}.{part.name.lower()}" if table else part.name.lower()
+
+
+def _tree_of(item: SelectItem) -> exp.Expr:
+    if item.attribute is not None:
+        return column_of(item.attribute, item.name)
+    assert item.node is not None, "an item has a column or a tree"
+    return item.node
+
+
+def _item_of(name: str, tree: exp.Expr, source: exp.Expr, *, has_alias: bool = False) -> SelectItem:
+    attribute = tree.meta.get(ATTRIBUTE) if isinstance(tree, exp.Column) else None
+    if attribute is not None:
+        return SelectItem(name, None, attribute, source)
+    return SelectItem(name, tree, None, source, has_alias=has_alias)
+
+
+def _columns(context: BindContext, node: exp.Expr, scope: Scope) -> list[SelectItem]:
+    """An expression over COLUMNS: each is called after its column, or by the alias."""
+    alias = str(node.alias) if isinstance(node, exp.Alias) else None
+    tree = node.this if isinstance(node, exp.Alias) else node
+    star = star_columns(context, scope)
+    tree = unpacked(context, tree, star)
+    if not has_columns(tree):  # columns as arguments: one expression
+        name = column_name(tree) if alias is None else alias
+        return [SelectItem(name, tree, None, node, has_alias=alias is not None)]
+    items: list[SelectItem] = []
+    for column, copy in expanded(context, tree, star):
+        name = column.name if alias is None else alias_of(alias, column)
+        items.append(_item_of(name, copy, node, has_alias=alias is not None))
     return items
+
+
+def for_each_column(context: BindContext, node: exp.Expr, scope: Scope) -> list[exp.Expr]:
+    """A condition or sort key over COLUMNS, once for each column; any other as it is."""
+    if isinstance(node, exp.Star):
+        return [tree for _, tree in star_columns(context, scope)(node)]
+    if not has_columns(node):
+        return [node]
+    return [tree for _, tree in expanded(context, node, star_columns(context, scope))]
