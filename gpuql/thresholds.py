@@ -421,6 +421,12 @@ MIN_COMPRESSED_BYTES: Annotated[
     "judgement",
     "Shorter arrays are always compressed.",
 ] = 1 << 12
+MOST_BLOCK_FORMS: Annotated[
+    int,
+    "forms",
+    "judgement: batches of one operator have few",
+    "Forms of batches in a file that are remembered, so that batches share them.",
+] = 1 << 10
 MEMORY_PATIENCE_S: Annotated[
     float,
     "seconds",
@@ -553,6 +559,18 @@ SMALL_PIECE_BYTES: Annotated[
     "measured: a block costs as much as some hundred kilobytes",
     "Batches smaller than this are joined with their neighbours before they move.",
 ] = 1 << 20
+TINY_PIECE_BYTES: Annotated[
+    int,
+    "bytes",
+    "measured: objects of a batch take some kilobytes, and its arrays leave holes in the heap",
+    "Batches smaller than this are joined with their neighbours as they come.",
+] = 1 << 16
+JOINED_PIECES: Annotated[
+    int,
+    "batches",
+    "judgement: each row is copied once or twice",
+    "So many of them at a time.",
+] = 8
 FREE_DISK_SHARE: Annotated[
     float,
     "share of free space",
@@ -743,9 +761,9 @@ MOST_GROUP_SPLIT_BITS: Annotated[
 SPLIT_PIECE_BYTES: Annotated[
     int,
     "bytes",
-    "judgement: handling less takes more time than its rows",
+    "measured: handling less takes more time than its rows, and objects and holes in the heap weigh as much as they",
     "Fewer partitions if their share of a chunk were smaller.",
-] = 1 << 13
+] = 1 << 15
 FINISH_GROUPS_SHARE: Annotated[
     float,
     "share of the budget",
@@ -960,12 +978,24 @@ BLOCKS_IN_LIMIT: Annotated[
 LEAST_MAPPED_BYTES: Annotated[
     int,
     "bytes",
-    "bound: the C library's own default",
+    "measured: smaller ones cost more time than the holes they would leave",
     "Such blocks at least.",
-] = 128 << 10
+] = 32 << 10
 SHARED_HEAP_LIMIT_BYTES: Annotated[
     int,
     "bytes",
     "measured: each thread's heap keeps some tens of megabytes",
     "Below this memory_limit all threads share one heap.",
 ] = 1 << 30
+HOLES_IN_LIMIT: Annotated[
+    int,
+    "times",
+    "measured: partitions that move to files leave holes as large as the limit",
+    "Holes in the heap go back to the system once queries freed this fraction of memory_limit.",
+] = 32
+TRIMMING_SHARE: Annotated[
+    float,
+    "share of time",
+    "measured: looking for holes takes milliseconds",
+    "Most of the time that goes into it.",
+] = 0.03

@@ -10,8 +10,16 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
+import time
 
-from gpuql.thresholds import BLOCKS_IN_LIMIT, LEAST_MAPPED_BYTES, SHARED_HEAP_LIMIT_BYTES
+from gpuql.thresholds import (
+    BLOCKS_IN_LIMIT,
+    HOLES_IN_LIMIT,
+    LEAST_MAPPED_BYTES,
+    SHARED_HEAP_LIMIT_BYTES,
+    TRIMMING_SHARE,
+)
 
 #: ``malloc.h``: parameters of mallopt.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -45,3 +53,33 @@ def return_holes() -> None:
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+class HoleWatch:
+    """Calls :func:`return_holes` as queries free memory, often enough for a limit, and rarely enough for their speed.
+
+    Rows that wait in partitions are small blocks, and those that move to files leave holes between those that stay.
+    Thread-safe.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._least_bytes = limit_bytes // HOLES_IN_LIMIT
+        self._freed_bytes = 0
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+
+    def note_freed(self, num_bytes: int) -> None:
+        """So many bytes were just freed, or will be at once."""
+        self._freed_bytes += num_bytes  # two threads may lose a few; the next ones make up for it
+        if self._freed_bytes < self._least_bytes or time.monotonic() < self._not_before:
+            return
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._freed_bytes = 0
+            started = time.monotonic()
+            return_holes()
+            ended = time.monotonic()
+            self._not_before = ended + (ended - started) / TRIMMING_SHARE
+        finally:
+            self._lock.release()

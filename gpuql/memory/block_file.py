@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Hashable, Sequence
+from array import array
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,16 @@ from gpuql.columnar.parts import is_small_dictionary, stored_arrays, with_arrays
 from gpuql.columnar.strings import compact_strings, narrow_positions, take_strings
 from gpuql.memory import faults
 from gpuql.memory.spill_space import SpillFile, SpillSpace
-from gpuql.thresholds import BATCHES_BETWEEN_COMPRESSIONS, COMPRESSED_SHARE, MIN_COMPRESSED_BYTES
+from gpuql.thresholds import (
+    BATCHES_BETWEEN_COMPRESSIONS,
+    COMPRESSED_SHARE,
+    MIN_COMPRESSED_BYTES,
+    MOST_BLOCK_FORMS,
+)
 from gpuql_planner.errors import OutOfMemoryError
+
+#: Of a stored array: its elements, its shape but for the first axis, and whether it is compressed.
+_ArrayKind = tuple[np.dtype[Any], tuple[int, ...], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +64,34 @@ class _ColumnForm:
     own_strings: bool
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class StoredBatch:
-    """Where a batch is."""
+    """Where a batch is, in few bytes, as there may be very many: ``kinds`` and ``forms`` are those of others as well.
 
-    num_rows: int
-    arrays: Sequence[_StoredArray]
-    forms: dict[int, _ColumnForm]
+    Of each array ``places`` has its start in the file, its bytes there, and its length along the first axis.
+    """
+
+    __slots__ = ("forms", "kinds", "num_rows", "places")
+
+    def __init__(
+        self,
+        num_rows: int,
+        arrays: Sequence[_StoredArray],
+        kinds: tuple[_ArrayKind, ...],
+        forms: Mapping[int, _ColumnForm],
+    ) -> None:
+        self.num_rows = num_rows
+        self.kinds = kinds
+        self.forms = forms
+        self.places = array(
+            "q", [number for one in arrays for number in (one.start, one.num_bytes, one.shape[0])]
+        )
+
+    def arrays(self) -> Iterator[_StoredArray]:
+        """The arrays as they were written."""
+        places = iter(self.places)
+        for dtype, shape, is_compressed in self.kinds:
+            start, num_bytes, length = next(places), next(places), next(places)
+            yield _StoredArray(dtype, (length, *shape), start, num_bytes, is_compressed)
 
 
 class BlockFile:
@@ -76,6 +106,7 @@ class BlockFile:
             weakref.WeakKeyDictionary()
         )
         self._forms: dict[Hashable, _ColumnForm] = {}
+        self._batch_forms: dict[Hashable, tuple[tuple[_ArrayKind, ...], Mapping[int, _ColumnForm]]] = {}
 
     @property
     def num_bytes(self) -> int:
@@ -93,8 +124,8 @@ class BlockFile:
             arrays += own
             if stored.strings is not None and shared is None:
                 arrays += [stored.strings.offsets, stored.strings.data]
-        written = [self._write(array, position) for position, array in enumerate(arrays)]
-        return StoredBatch(batch.num_rows, written, forms)
+        written = [self._write(values, position) for position, values in enumerate(arrays)]
+        return StoredBatch(batch.num_rows, written, *self._batch_form(written, forms))
 
     def get(self, stored: StoredBatch) -> Batch:
         """Read a batch again. Errors: InputError; OutOfMemoryError if the system refuses the memory for it."""
@@ -107,7 +138,7 @@ class BlockFile:
             ) from error
 
     def _get(self, stored: StoredBatch) -> Batch:
-        arrays = iter(stored.arrays)
+        arrays = stored.arrays()
         columns = {}
         for key, form in stored.forms.items():
             own = [self._read(next(arrays)) for _ in range(form.num_arrays)]
@@ -181,16 +212,27 @@ class BlockFile:
                 form = _ColumnForm(
                     _without_rows(column), num_arrays, shared, strings is not None and not shared
                 )
-                if len(self._forms) >= 1024:
+                if len(self._forms) >= MOST_BLOCK_FORMS:
                     self._forms.clear()
                 self._forms[key] = form
         return form
 
+    def _batch_form(
+        self, arrays: Sequence[_StoredArray], forms: dict[int, _ColumnForm]
+    ) -> tuple[tuple[_ArrayKind, ...], Mapping[int, _ColumnForm]]:
+        """Kinds of arrays and forms of columns, the same objects for batches of which both are the same."""
+        kinds = tuple((stored.dtype, stored.shape[1:], stored.is_compressed) for stored in arrays)
+        key = kinds, tuple((column, id(form)) for column, form in forms.items())
+        with self._lock:
+            if len(self._batch_forms) >= MOST_BLOCK_FORMS:
+                self._batch_forms.clear()
+            return self._batch_forms.setdefault(key, (kinds, forms))
+
     # --- arrays ------------------------------------------------------------------------------------------------------
 
-    def _write(self, array: Array, position: int) -> _StoredArray:
+    def _write(self, values: Array, position: int) -> _StoredArray:
         """Write an array, compressed if others at the same ``position`` of earlier batches gained by it."""
-        contiguous = np.ascontiguousarray(array)
+        contiguous = np.ascontiguousarray(values)
         content = contiguous.reshape(-1).view(np.uint8)
         is_compressed = False
         if contiguous.nbytes >= MIN_COMPRESSED_BYTES and self._is_trial(position):
@@ -202,7 +244,7 @@ class BlockFile:
             else:
                 self._plain_batches[position] = BATCHES_BETWEEN_COMPRESSIONS
         start = self._opened().write(content) if content.nbytes else 0
-        return _StoredArray(contiguous.dtype, array.shape, start, content.nbytes, is_compressed)
+        return _StoredArray(contiguous.dtype, values.shape, start, content.nbytes, is_compressed)
 
     def _is_trial(self, position: int) -> bool:
         left = self._plain_batches.get(position, 0)
@@ -212,10 +254,10 @@ class BlockFile:
     def _read(self, stored: _StoredArray) -> Array:
         faults.passing(faults.ALLOCATION)
         if not stored.is_compressed:
-            array = np.empty(stored.shape, stored.dtype)
-            if array.nbytes:
-                self._opened().read_into(stored.start, array.reshape(-1).view(np.uint8))
-            return array
+            values = np.empty(stored.shape, stored.dtype)
+            if values.nbytes:
+                self._opened().read_into(stored.start, values.reshape(-1).view(np.uint8))
+            return values
         from gpuql.columnar.arrow_blocks import decompressed
 
         content = np.empty(stored.num_bytes, np.uint8)
@@ -245,7 +287,7 @@ def _with_own_strings(column: Column, strings: StringArray) -> Column:
 
 
 def _without_rows(column: Column) -> Column:
-    arrays = [array[:0].copy() for array in stored_arrays(column)]
+    arrays = [values[:0].copy() for values in stored_arrays(column)]
     strings = column.strings
     if strings is not None:
         strings = StringArray(np.zeros(1, np.int64), np.empty(0, np.uint8), strings.unique, strings.sorted)

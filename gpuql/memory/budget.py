@@ -94,6 +94,8 @@ class Budget:
         self._numbers = itertools.count(1)
         self._releases = 0
         self._reclaiming = 0
+        #: Called with the number of bytes after some were given back, without any lock of the budget.
+        self.after_giving: Callable[[int], None] | None = None
 
     @property
     def used_bytes(self) -> int:
@@ -263,6 +265,8 @@ class Budget:
             account.held_bytes -= num_bytes
             self._releases += 1
             self._changed.notify_all()
+        if self.after_giving is not None:
+            self.after_giving(num_bytes)
 
     def transfer(self, giver: Account, taker: Account, num_bytes: int) -> None:
         """Let another account hold bytes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gpuql.config import parse_bytes
-from gpuql.memory.allocator import return_freed_memory
+from gpuql.memory.allocator import HoleWatch, return_freed_memory
 from gpuql.memory.budget import Budget, format_bytes
 from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.query_memory import QueryMemory, host_memory
@@ -51,6 +51,9 @@ class ConnectionMemory:
         self.host.limit_bytes = default_limit_bytes() if limit is None else limit
         if limit is not None and limit < default_limit_bytes():
             return_freed_memory(limit)
+            self.host.after_giving = HoleWatch(limit).note_freed
+        else:
+            self.host.after_giving = None
         if settings.temp_directory != self._folder:
             self._folder = settings.temp_directory
             self._space = SpillSpace(_folder(settings.temp_directory), None)

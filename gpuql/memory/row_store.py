@@ -15,7 +15,7 @@ from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.parts import BatchSize, batch_size, is_small_dictionary, stored_arrays, string_bytes
 from gpuql.memory.budget import Reservation
-from gpuql.thresholds import SMALL_PIECE_BYTES
+from gpuql.thresholds import JOINED_PIECES, SMALL_PIECE_BYTES, TINY_PIECE_BYTES
 
 if TYPE_CHECKING:
     from gpuql.memory.query_memory import QueryMemory
@@ -34,7 +34,7 @@ class LowerTier(Protocol):
         """Let go of all batches."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Block:
     """A slice of a batch in slower memory; ``num_bytes`` are what it takes in memory."""
 
@@ -43,7 +43,7 @@ class _Block:
     num_bytes: int
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Piece:
     """A batch in its place: in memory (``batch``), or below, in slices (``blocks``).
 
@@ -114,9 +114,56 @@ class RowStore:
                     self._count(size.strings)
                     self._held_bytes += num_bytes
                     self.num_rows += batch.num_rows
+                    if not self._readers:
+                        self._join_tiny()
                     return
             # To win the bytes, batches moved that held some of the same strings: now this one must.
             self._memory.give(num_bytes)
+
+    def _join_tiny(self) -> None:
+        """Make one piece of the latest ones if these are tiny: their objects would weigh as much as their rows.
+
+        Rows that wait in partitions come so, some kilobytes at a time.
+        """
+        tail = self._pieces[-JOINED_PIECES:]
+        if len(tail) < JOINED_PIECES or any(
+            not 0 < piece.row_bytes < TINY_PIECE_BYTES or piece.sequence != tail[0].sequence for piece in tail
+        ):
+            return
+        batches = [piece.batch for piece in tail if piece.batch is not None]
+        if len(batches) < len(tail) or not self._joins_well(batches):
+            return
+        joined = concat_batches(batches)
+        size = batch_size(joined, self._memory.resident)
+        more = self._additional_bytes(size) - sum(piece.row_bytes for piece in tail)
+        kept = {id(one) for one in size.strings}
+        gone = {id(one): one for piece in tail for one in piece.strings if id(one) not in kept}
+        more -= sum(string_bytes(one) for one in gone.values())
+        if more > 0 and not self._memory.budget.try_take(self._memory.account, more):
+            return
+        self._count(size.strings)
+        for piece in tail:
+            self._uncount(piece)
+        self._pieces[-len(tail) :] = [
+            _Piece(tail[0].sequence, joined.num_rows, size.row_bytes, joined, size.strings)
+        ]
+        if more > 0:
+            self._held_bytes += more
+        else:
+            self._give(-more)
+
+    def _joins_well(self, batches: list[Batch]) -> bool:
+        """Whether the batches joined take no more than apart: neither encodings nor strings shared with others go."""
+        for key in batches[0].columns:
+            columns = [batch.columns[key] for batch in batches]
+            if any(type(column) is not Column for column in columns):
+                return False
+            arrays = {id(column.strings) for column in columns if column.strings is not None}
+            if len(arrays) > 1 and any(
+                number not in self._strings or self._strings[number].num_pieces > 1 for number in arrays
+            ):
+                return False
+        return _on_host(batches[0])
 
     def _additional_bytes(self, size: BatchSize) -> int:
         """What a batch takes beside the strings that others hold already."""
@@ -271,7 +318,11 @@ class RowStore:
 
     def _release(self, piece: _Piece, into: Reservation | None = None) -> None:
         """Give back what a piece held that is not in memory any more, strings with the last that pointed into them."""
-        num_bytes = piece.row_bytes
+        self._give(piece.row_bytes + self._uncount(piece), into)
+
+    def _uncount(self, piece: _Piece) -> int:
+        """The contrary of :meth:`_count` for a piece; bytes of strings that no other one points into."""
+        num_bytes = 0
         for strings in piece.strings:
             used = self._strings[id(strings)]
             used.num_pieces -= 1
@@ -279,7 +330,7 @@ class RowStore:
                 num_bytes += string_bytes(strings)
                 del self._strings[id(strings)]
         piece.strings = ()
-        self._give(num_bytes, into)
+        return num_bytes
 
     def _give(self, num_bytes: int, into: Reservation | None = None) -> None:
         self._held_bytes -= num_bytes

@@ -9,6 +9,7 @@ hash. Rows that can be merged are merged while they wait, so that partitions hol
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -96,7 +97,7 @@ class GroupRows:
         self._partitions: list[_Partition] = []
         #: Bytes of the unsplit rows, were they copied: views of tables cost nothing, what is made of them does.
         self.num_bytes = 0
-        self._strings: dict[int, StringArray] = {}
+        self._strings: weakref.WeakSet[StringArray] = weakref.WeakSet()
         self._merge_rows = MERGED_PARTIAL_ROWS
         self._next_places: dict[int, int] = {}
         self.num_batches = 0
@@ -117,8 +118,8 @@ class GroupRows:
         size = batch_size(rows)
         self.num_bytes += size.row_bytes
         for strings in size.strings:
-            if id(strings) not in self._strings and not is_resident(strings, self._context):
-                self._strings[id(strings)] = strings  # kept, as its id alone could be reused
+            if strings not in self._strings and not is_resident(strings, self._context):
+                self._strings.add(strings)
                 self.num_bytes += string_bytes(strings)
         if self._partitions:
             if self.num_bytes > _chunk_bytes(self._context):
@@ -152,7 +153,7 @@ class GroupRows:
         self._waiting = merged
         poor = merged.num_rows >= POOR_MERGE * before
         self._merge_rows = max(MERGED_PARTIAL_ROWS, (4 if poor else 2) * merged.num_rows)
-        self.num_bytes, self._strings = merged.total_bytes, {}
+        self.num_bytes, self._strings = merged.total_bytes, weakref.WeakSet()
         return not poor
 
     def split(self) -> None:
@@ -164,7 +165,7 @@ class GroupRows:
                 for _ in range(_num_partitions(self._context))
             ]
         waiting, self._waiting = self._waiting, self._memory.new_store(OWNER)
-        self.num_bytes, self._strings = 0, {}
+        self.num_bytes, self._strings = 0, weakref.WeakSet()
         stores = [partition.store for partition in self._partitions]
         split_store(waiting, stores, self._form, self._context, level=0)
         if self._form.reduces:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gpuql.columnar.batch import Batch
@@ -63,6 +63,24 @@ def gathered_columns(columns: Mapping[int, Column], order: Array, context: RunCo
 def bytes_per_row(rows: Batch) -> float:
     """About how many bytes a row takes, with its share of the strings."""
     return sum(map(_column_bytes, rows.columns.values())) / max(1, rows.num_rows)
+
+
+def idle_string_bytes(batches: Iterable[Batch]) -> int:
+    """Bytes of strings that the batches keep in memory beyond those that :func:`bytes_per_row` counts for their rows.
+
+    A few rows of a join, for example, keep all strings of its build rows.
+    """
+    whole: dict[int, int] = {}
+    counted: dict[int, float] = {}
+    for batch in batches:
+        for column in batch.columns.values():
+            strings = column.strings
+            if strings is not None and len(strings):
+                size = string_bytes(strings)
+                whole[id(strings)] = size
+                share = size * min(1.0, len(column) / len(strings))
+                counted[id(strings)] = counted.get(id(strings), 0.0) + share
+    return int(sum(max(0.0, size - counted[key]) for key, size in whole.items()))
 
 
 def _column_bytes(column: Column) -> float:

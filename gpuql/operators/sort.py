@@ -12,7 +12,14 @@ from gpuql.memory.row_store import RowStore
 from gpuql.operators.collect import in_order
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql.operators.ordering import Direction
-from gpuql.operators.row_copies import bytes_per_row, gathered, gathered_columns, join_bytes_per_row, joined
+from gpuql.operators.row_copies import (
+    bytes_per_row,
+    gathered,
+    gathered_columns,
+    idle_string_bytes,
+    join_bytes_per_row,
+    joined,
+)
 from gpuql.operators.sort_keys import SortKeys, SortOrder
 from gpuql.operators.sorted_runs import SortedRuns
 from gpuql.operators.top_n import KeyThreshold, rows_within, threshold_of
@@ -282,7 +289,10 @@ class SortOperator:
             def sort(batches: list[Batch]) -> None:
                 needed = sum(self._sort_bytes(batch, context) for batch in batches)
                 num_rows = batches[0].num_rows
-                if not reservation.try_resize(needed) and (len(batches) > 1 or num_rows > FEWEST_RUN_ROWS):
+                # Strings that no row needs stay however rows are split, so they are no reason to.
+                fits = reservation.try_resize(needed + idle_string_bytes(batches))
+                fits = fits or reservation.try_resize(needed)
+                if not fits and (len(batches) > 1 or num_rows > FEWEST_RUN_ROWS):
                     if len(batches) == 1:
                         batches[:] = [
                             batches[0].slice(0, num_rows // 2),
@@ -294,7 +304,8 @@ class SortOperator:
                     sort(batches)
                     sort(later)
                     return
-                reservation.resize(needed)
+                if not fits:
+                    reservation.resize(needed)
                 self._make_run(runs, batches, states, context)
                 reservation.resize(0)
 

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import math
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
 
 import gpuql
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
+from gpuql.columnar.strings import string_array
+from gpuql.memory.budget import Budget
+from gpuql.memory.query_memory import host_memory
 from gpuql.memory.row_store import RowStore
+from gpuql.memory.spill_space import SpillSpace
+from gpuql.operators.collected_rows import CollectedRows
+from gpuql.operators.contract import RunContext
+from gpuql.operators.partitioned_groups import GroupRows
+from gpuql_kernels.families import cpu_families
+from gpuql_planner.physical.nodes import AggregateSink
+from gpuql_planner.types import VARCHAR
 
 ROWS = 100_000
 
@@ -162,3 +177,21 @@ def test_rows_meet_ordered_aggregates_in_source_order(batch_rows: str, data: Any
                 engine.execute(f"SET batch_rows = {batch_rows}")
                 engine.execute(f"CREATE VIEW t AS SELECT * FROM '{data[0]}'")
                 assert engine.sql(query).fetchall() == expected, (tier, limit)
+
+
+def test_strings_of_rows_in_files_are_let_go_of(tmp_path: Path) -> None:
+    budget = Budget("host memory", "memory_limit", 2_000_000)
+    memory = host_memory(budget, SpillSpace(tmp_path / "spill", None), lambda: None)
+    form = CollectedRows(AggregateSink((), ()))
+    state = GroupRows(form, RunContext(np, cpu_families(), lambda: None, memory=memory))
+    known = []
+    for place in range(40):
+        strings = string_array([b"%0100d" % row for row in range(2000)])
+        known.append(weakref.ref(strings))
+        column = Column(VARCHAR, np.arange(2000, dtype=np.int32), None, strings)
+        state.keep(Batch({0: column}, 2000), place)
+        del strings, column
+    gc.collect()
+    assert sum(one() is not None for one in known) <= 10
+    assert state.num_bytes > 4 * budget.limit_bytes, "all are counted, wherever they are"
+    memory.close()

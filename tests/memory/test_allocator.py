@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from gpuql.memory import allocator
+
 
 def backend(code: str) -> str:
     run = subprocess.run(
@@ -65,3 +67,44 @@ print(freed < 20 << 20 < before - resident())
     if not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
     assert backend(code) == "True"
+
+
+def test_holes_are_returned_as_queries_free_memory_but_not_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, returned = [100.0], []
+
+    def return_holes() -> None:
+        returned.append(now[0])
+        now[0] += 0.03
+
+    monkeypatch.setattr(allocator, "return_holes", return_holes)
+    monkeypatch.setattr(allocator.time, "monotonic", lambda: now[0])
+    watch = allocator.HoleWatch(32_000)
+    watch.note_freed(999)
+    assert not returned
+    watch.note_freed(1)
+    assert len(returned) == 1
+    now[0] += 0.9
+    watch.note_freed(32_000)
+    assert len(returned) == 1, "it took a thirtieth of a second, so a whole one has to pass"
+    now[0] += 0.2
+    watch.note_freed(1)
+    assert len(returned) == 2
+
+
+def test_a_connection_with_a_limit_of_its_own_looks_for_holes() -> None:
+    code = """
+import gpuql
+from gpuql.memory import allocator
+looked = []
+allocator.return_holes = lambda: looked.append(1)
+with gpuql.connect(device='cpu', memory_limit='2MB') as connection:
+    connection.execute("SELECT count(*) FROM (SELECT i FROM range(200000) r(i) GROUP BY i)").fetchall()
+    print(bool(looked), end=' ')
+with gpuql.connect(device='cpu') as connection:
+    looked.clear()
+    connection.execute("SELECT count(*) FROM (SELECT i FROM range(200000) r(i) GROUP BY i)").fetchall()
+    print(bool(looked))
+"""
+    assert backend(code) == "True False"

@@ -238,6 +238,60 @@ def test_stores_give_the_rows_in_order_and_all_bytes_back(
     assert (space.used_bytes, space.num_files) == (0, 0)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    forms=st.lists(st.sampled_from(sorted(FORMS)), min_size=1, max_size=3),
+    sizes=st.lists(st.integers(0, 60), min_size=8, max_size=40),
+    limit=st.sampled_from([3000, 20_000, 1 << 30]),
+)
+def test_tiny_batches_are_joined_as_they_come(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, forms: list[str], sizes: list[int], limit: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    space = SpillSpace(tmp_path_factory.getbasetemp() / "shared-spill", None)
+    memory = _memory(space, limit)
+    store = memory.new_store("test")
+    batches = [Batch({key: FORMS[form](size, rng) for key, form in enumerate(forms)}, size) for size in sizes]
+    for batch in batches:
+        store.append(batch)
+        assert 0 <= memory.budget.used_bytes <= limit
+    if limit == 1 << 30:  # nothing moved
+        held = {id(strings): strings for batch in store for strings in batch_size(batch).strings}
+        strings_bytes = sum(strings.offsets.nbytes + strings.data.nbytes for strings in held.values())
+        rows_bytes = sum(batch_size(batch).row_bytes for batch in store)
+        assert memory.budget.used_bytes == rows_bytes + strings_bytes == store.total_bytes
+    assert store.num_rows == sum(sizes)
+    read = list(store.drain())
+    for key in range(len(forms)):
+        joined = [row for batch in read for row in _rows(batch.columns[key])]
+        assert joined == [row for batch in batches for row in _rows(batch.columns[key])]
+    assert memory.budget.used_bytes == 0
+    memory.close()
+    assert (space.used_bytes, space.num_files) == (0, 0)
+
+
+def test_only_neighbours_with_rows_of_their_own_are_joined(space: SpillSpace) -> None:
+    memory = _memory(space, 1 << 30)
+    own, apart, shared, encoded = (memory.new_store("test") for _ in range(4))
+    rng = np.random.default_rng(0)
+    strings = string_array([b"%0100d" % i for i in range(1000)])
+    for place in range(64):
+        own.append(Batch({1: _own_strings_column(10, rng), 2: Column(BIGINT, np.full(10, place))}, 10))
+        apart.append(Batch({2: Column(BIGINT, np.full(10, place))}, 10), place)
+        rows = Column(VARCHAR, np.full(10, place, np.int32), None, strings)
+        other = Column(VARCHAR, np.full(10, place, np.int32), None, string_array([b"x"] * 64))
+        shared.append(Batch({1: rows if place % 2 else other}, 10))
+        low = 2**40 + place
+        column = FrameOfReferenceColumn(BIGINT, np.zeros(10, np.int8), low, None, (low, low))
+        encoded.append(Batch({1: column}, 10))
+    assert len(own) < 16
+    assert (len(apart), len(shared), len(encoded)) == (64, 64, 64)
+    assert [int(batch.columns[2].values[0]) for batch in apart] == list(range(64))
+    memory.close()
+    assert memory.budget.used_bytes == 0
+
+
 def test_strings_that_batches_share_are_counted_once(space: SpillSpace) -> None:
     strings = string_array([b"%0100d" % i for i in range(1000)])
     memory = _memory(space, 1 << 30)

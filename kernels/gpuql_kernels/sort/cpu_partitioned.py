@@ -162,7 +162,9 @@ class _WordSort:
 
     def _partition(self, word: Array) -> _Partition:
         num_rows = len(word)
-        chunk_rows = -(-num_rows // MAX_SORT_CHUNKS)
+        # Counters of a chunk take as much memory as so many keys.
+        num_chunks = max(1, min(MAX_SORT_CHUNKS, num_rows >> SORT_CELL_BITS))
+        chunk_rows = -(-num_rows // num_chunks)
         chunks = [slice(start, min(start + chunk_rows, num_rows)) for start in range(0, num_rows, chunk_rows)]
         lows, highs = np.empty(len(chunks), np.uint64), np.empty(len(chunks), np.uint64)
 
