@@ -20,6 +20,7 @@ from gpuql_planner.logical.nodes import LogicalNode, Scan
 from gpuql_planner.logical.visit import transform_plan
 from gpuql_planner.sql.change_statements import (
     Action,
+    AlterTable,
     ChangeRows,
     Insert,
     OnConflict,
@@ -35,18 +36,18 @@ if TYPE_CHECKING:
     from gpuql.commands import CommandHost
 
 
-def looks_before_it_changes(statement: object) -> TypeGuard[Insert | ChangeRows | Truncate]:
+def looks_before_it_changes(statement: object) -> TypeGuard[Insert | ChangeRows | Truncate | AlterTable]:
     """Whether what a statement stores depends on rows that are there: not so for an INSERT without keys."""
     if isinstance(statement, Insert):
         rules = NO_RULES if statement.target is None else rules_of(statement.target)
         return bool(rules.keys or rules.foreign_keys)
-    return isinstance(statement, ChangeRows | Truncate)
+    return isinstance(statement, ChangeRows | Truncate | AlterTable)
 
 
 def insert(statement: Insert, host: CommandHost) -> Result | int:
     """Put rows behind those of a table. The result is their number, or RETURNING."""
     there = host.catalog.growing_table(statement.table)
-    rows = _collected(host, statement.table, there.fields, statement.query)
+    rows = collected(host, statement.table, there.fields, statement.query)
     updated: ResidentTable | None = None
     num_updated = 0
     conflict = statement.conflict
@@ -59,7 +60,7 @@ def insert(statement: Insert, host: CommandHost) -> Result | int:
             there = host.catalog.growing_table(statement.table)
         rows = free
     if there.rules != NO_RULES:
-        checker = _checker(there, host)
+        checker = checker_of(there, host)
         checker.checks(rows)
         checker.keys_of_inserted(rows, there)
         checker.references(rows, _appended(there, rows))
@@ -94,7 +95,7 @@ def truncate(statement: Truncate, host: CommandHost) -> int:
 def _change(statement: ChangeRows, host: CommandHost) -> tuple[ResidentTable | None, int]:
     """Rows for RETURNING, if there is that, and the number of rows that were changed."""
     target = host.catalog.growing_table(statement.table)
-    changes = _collected(host, "changes", _change_fields(statement), statement.query)
+    changes = collected(host, "changes", _change_fields(statement), statement.query)
     deletes = statement.verb == "DELETE"
     added: ResidentTable | None = None
     if not statement.is_sorted:
@@ -125,18 +126,18 @@ def _change(statement: ChangeRows, host: CommandHost) -> tuple[ResidentTable | N
         version = ResidentTable(target.name, target.fields, applied.num_rows, columns, keeping, target.rules)
     else:
         version = target.version(columns=columns)
-    checker = _checker(target, host)
+    checker = checker_of(target, host)
     if applied.updated:
         checker.checks(changed, statement.rewritten)
         checker.keys_of_updated(changed, version, statement.rewritten)
     if added is not None:
-        rows = _collected(host, target.name, target.fields, _columns_of(host, added, target.fields))
+        rows = collected(host, target.name, target.fields, _columns_of(host, added, target.fields))
         checker.checks(rows)
         checker.keys_of_inserted(rows, version)
         version = _appended(version, rows)
         checker.references(rows, version)
         if statement.returning is not None:
-            more = _collected(host, "changes", changed.fields, _columns_of(host, added, statement.columns))
+            more = collected(host, "changes", changed.fields, _columns_of(host, added, statement.columns))
             changed = _appended(changed, more)
     if applied.updated:
         checker.references(changed, version, statement.rewritten)
@@ -172,7 +173,7 @@ def _of_actions(
     order = "" if Action.INSERT in actions else f" ORDER BY {number}"
     names = quoted_list([field.name for field in fields])
     text = f"SELECT {names} FROM changes WHERE {action} IN ({listed}){order}"
-    return _collected(host, "changes", fields, _text(host, text, changes))
+    return collected(host, "changes", fields, _text(host, text, changes))
 
 
 def _columns_of(host: CommandHost, rows: ResidentTable, fields: Sequence[Field]) -> Query:
@@ -182,6 +183,8 @@ def _columns_of(host: CommandHost, rows: ResidentTable, fields: Sequence[Field])
 
 def _error_of_clause(statement: ChangeRows, changes: ResidentTable, host: CommandHost) -> IntegrityError:
     """What a WHEN … THEN ERROR says."""
+    if not statement.has_message:
+        return IntegrityError(f"MERGE INTO {statement.table} met a row that is an error")
     action, message = quoted(changes.fields[1].name), quoted(changes.fields[-1].name)
     text = f"SELECT {message} FROM changes WHERE {action} = {int(Action.ERROR)} LIMIT 1"
     for row in host.run_query(_text(host, text, changes)).iter_rows():
@@ -213,7 +216,7 @@ def _without_repeated_keys(
             columns = quoted_list(key.columns)
             text = f"SELECT {names} FROM changes ANTI JOIN there USING ({columns})"
             query = text_query(host.catalog, text, changes=free, there=there)
-            free = _collected(host, there.name, there.fields, query)
+            free = collected(host, there.name, there.fields, query)
     return rows, free
 
 
@@ -240,13 +243,14 @@ def _first_of_each(key: Key, rows: ResidentTable, host: CommandHost) -> Resident
         f"OR {number} IN (SELECT min({number}) FROM changes GROUP BY {columns}) ORDER BY {number}"
     )
     query = text_query(host.catalog, text, changes=numbered)
-    return _collected(host, rows.name, rows.fields, query)
+    return collected(host, rows.name, rows.fields, query)
 
 
 # --- rules ---
 
 
-def _checker(table: ResidentTable, host: CommandHost) -> RuleChecker:
+def checker_of(table: ResidentTable, host: CommandHost) -> RuleChecker:
+    """What checks rows of a table."""
     return RuleChecker(
         table.name,
         table.rules,
@@ -265,7 +269,7 @@ def _check_referrers(
 ) -> None:
     """Refuse to lose rows to which others refer; ``gone`` holds those that go, or any may (None)."""
     if _is_referred_to(host, table):
-        _checker(table, host).referrers(table if gone is None else gone, version)
+        checker_of(table, host).referrers(table if gone is None else gone, version)
 
 
 # --- tables ---
@@ -275,7 +279,7 @@ def _nullable(fields: Sequence[Field]) -> tuple[Field, ...]:
     return tuple(replace(field, nullable=True) for field in fields)
 
 
-def _collected(host: CommandHost, name: str, fields: Sequence[Field], query: Query) -> ResidentTable:
+def collected(host: CommandHost, name: str, fields: Sequence[Field], query: Query) -> ResidentTable:
     """The rows of a query as a table."""
     with TableBuilder(host.memory.columns, name, fields) as builder:
         host.run_query_into(query, builder)

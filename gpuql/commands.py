@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from gpuql.alterations import alter_table
 from gpuql.api.dbapi import Parameters
 from gpuql.api.result import Result
 from gpuql.catalog.catalog import SessionCatalog
@@ -18,7 +19,14 @@ from gpuql_planner.catalog import View
 from gpuql_planner.definitions import Variable
 from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.logical.expressions import Attribute, Literal
-from gpuql_planner.sql.change_statements import ChangeRows, Insert, TransactionStatement, Truncate
+from gpuql_planner.sql.change_statements import (
+    AlterTable,
+    ChangeRows,
+    Insert,
+    RenameRelation,
+    TransactionStatement,
+    Truncate,
+)
 from gpuql_planner.sql.statements import (
     CreateTable,
     CreateView,
@@ -123,6 +131,12 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             return _counted(change_rows(statement, host))
         case Truncate():
             return _counted(truncate(statement, host))
+        case AlterTable():
+            alter_table(statement, host)
+            return table_of_values([])
+        case RenameRelation(name=name, new_name=new_name):
+            host.catalog.rename(name, new_name)
+            return table_of_values([])
         case TransactionStatement(kind=kind):
             host.change_transaction(kind)
             return table_of_values([])

@@ -33,7 +33,7 @@ from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan
 from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.sql.bind import bind_statement
-from gpuql_planner.sql.change_statements import ChangeRows, Insert, Truncate
+from gpuql_planner.sql.change_statements import AlterTable, ChangeRows, Insert, RenameRelation, Truncate
 from gpuql_planner.sql.parse import ParsedStatement, is_volatile, parse_statements
 from gpuql_planner.sql.statement_shape import StatementShape, statement_shape
 from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Query, Statement
@@ -534,6 +534,8 @@ class Connection:
                     | Insert(table=name)
                     | ChangeRows(table=name)
                     | Truncate(table=name)
+                    | AlterTable(table=name)
+                    | RenameRelation(name=name)
                 ):
                     self._forget_plans(name)
                     self._memory.columns.settle()

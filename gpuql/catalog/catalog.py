@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from gpuql.catalog.definitions import Definitions
@@ -343,6 +344,30 @@ class SessionCatalog:
             self._check_no_referrers(known)
             del relations[name.lower()]
             return True
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a table or view another name.
+
+        Errors: CatalogError if there is none, the other name is taken, or foreign keys refer to the table.
+        """
+        with self._writing() as relations:
+            known = relations.get(name.lower())
+            if known is None:
+                raise self._missing("table", name)
+            taken = relations.get(new_name.lower())
+            if taken is not None and taken is not known:
+                raise CatalogError(f"{_kind(taken)} exists already: {new_name}")
+            if isinstance(known, View):
+                renamed: Relation = replace(known, name=new_name)
+            elif isinstance(known, ResidentTable):
+                self._check_no_referrers(known)
+                if any(key.table.lower() == name.lower() for key in known.rules.foreign_keys):
+                    raise CatalogError(f"table refers to itself by a FOREIGN KEY: {name}")
+                renamed = known.version(name=new_name)
+            else:
+                raise NotSupportedError(f"this kind of table cannot be renamed: {name}")
+            del relations[name.lower()]
+            relations[new_name.lower()] = renamed
 
     def growing_table(self, name: str) -> ResidentTable:
         """The table to which rows may be appended.

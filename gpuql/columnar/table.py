@@ -204,7 +204,10 @@ class ResidentTable:
             self.name if name is None else name,
             fields,
             self.num_rows,
-            {field.name: given.get(field.name) or self._columns[field.name] for field in fields},
+            {
+                field.name: given[field.name] if field.name in given else self._columns[field.name]
+                for field in fields
+            },
             self._keeping,
             self.rules if rules is None else rules,
         )

@@ -9,10 +9,12 @@ from sqlglot import exp
 from gpuql_planner.catalog import Catalog
 from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, NotSupportedError, ParserError
 from gpuql_planner.logical.traced import Trace
+from gpuql_planner.sql.bind_alter import bind_alter
 from gpuql_planner.sql.bind_changes import bind_delete, bind_truncate, bind_update
 from gpuql_planner.sql.bind_commands import bind_command
 from gpuql_planner.sql.bind_definitions import bind_create, bind_drop
 from gpuql_planner.sql.bind_insert import bind_insert
+from gpuql_planner.sql.bind_merge import bind_merge
 from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
 from gpuql_planner.sql.bind_settings import bind_reset, bind_set
 from gpuql_planner.sql.bind_show import bind_describe, bind_summarize
@@ -24,8 +26,6 @@ from gpuql_planner.sql.statement_shape import StatementShape, mark_slots
 from gpuql_planner.sql.statements import Explain, Query, Statement
 
 _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
-    exp.Merge: "MERGE",
-    exp.Alter: "ALTER",
     exp.Transaction: "this form of BEGIN",
     exp.Commit: "this form of COMMIT",
     exp.Rollback: "this form of ROLLBACK",
@@ -166,6 +166,10 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
             return bind_update(queries, tree)
         case exp.Delete():
             return bind_delete(queries, tree)
+        case exp.Merge():
+            return bind_merge(queries, tree)
+        case exp.Alter():
+            return bind_alter(queries, tree)
         case exp.TruncateTable():
             return bind_truncate(queries, tree)
         case exp.Describe():

@@ -71,7 +71,7 @@ def bind_columns(
             _bind_column_constraint(made, column, constraint)
     for one in nodes:
         if not isinstance(one, exp.ColumnDef):
-            _bind_table_constraint(made, one)
+            bind_table_constraint(made, one)
     return _finish(made, node)
 
 
@@ -114,7 +114,7 @@ def _bind_column_constraint(made: TableDefinition, column: exp.ColumnDef, node: 
         case exp.NotNullColumnConstraint():
             return
         case exp.DefaultColumnConstraint():
-            _bind_default(made, column, kind.this)
+            bind_default(made, column, kind.this)
         case exp.PrimaryKeyColumnConstraint():
             _add_key(made, [column], node, primary=True, name=name)
         case exp.UniqueColumnConstraint() if kind.this is None:
@@ -134,7 +134,8 @@ def _bind_column_constraint(made: TableDefinition, column: exp.ColumnDef, node: 
             raise context.unsupported(f"column constraint {node.sql('duckdb')}", column)
 
 
-def _bind_table_constraint(made: TableDefinition, node: exp.Expr) -> None:
+def bind_table_constraint(made: TableDefinition, node: exp.Expr) -> None:
+    """A constraint of CREATE TABLE or ALTER TABLE that stands beside the columns."""
     name: str | None = None
     inner = [node]
     if isinstance(node, exp.Constraint):
@@ -154,14 +155,15 @@ def _bind_table_constraint(made: TableDefinition, node: exp.Expr) -> None:
                 raise made.context.unsupported(f"table constraint {node.sql('duckdb')}", node)
 
 
-def _bind_default(made: TableDefinition, column: exp.ColumnDef, node: exp.Expr) -> None:
+def bind_default(made: TableDefinition, column: exp.Expr, node: exp.Expr, name: str | None = None) -> None:
+    """The DEFAULT of a column. Errors: BinderError if it names columns or asks for rows."""
     context = made.context
     for used in columns_in(node):
         raise context.error(BinderError, f"a DEFAULT may not name columns: {used.name}", used)
     text = rule_text(context, node, "a DEFAULT")
     with context.locating(node):
         bind_rule(text, context.catalog)
-    made.defaults.append((column.name, text))
+    made.defaults.append((column.name if name is None else name, text))
 
 
 def _add_key(

@@ -54,6 +54,11 @@ def _kind(queries: QueryBinder, node: exp.Join) -> JoinKind:
     return JoinKind.INNER if conditioned else JoinKind.CROSS
 
 
+def join_items(queries: QueryBinder, left: FromItem, right: FromItem, node: exp.Join) -> FromItem:
+    """``left`` joined with a source that is bound already."""
+    return _Joiner(queries, left, right, _kind(queries, node), node).bind()
+
+
 class _Joiner:
     """One join in the making."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuql_planner.catalog import Field, Table
-from gpuql_planner.table_rules import Key, PendingTable
+from gpuql_planner.table_rules import Key, PendingTable, TableRules
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.statements import Query
@@ -80,6 +80,31 @@ class ChangeRows:
     is_sorted: bool = False
     has_message: bool = False
     returning: Returning | None = None
+
+
+@dataclass(frozen=True)
+class AlterTable:
+    """ALTER TABLE: what the table is to be.
+
+    ``sources`` says for each column under what name its data is there now; that of the ``computed`` column is the one
+    output of a query with a row for each row of the table. ``keys`` are new, and to be checked.
+    """
+
+    table: str
+    target: Table
+    fields: tuple[Field, ...]
+    rules: TableRules
+    sources: tuple[tuple[str, str], ...]
+    computed: tuple[str, Query] | None = None
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
+class RenameRelation:
+    """ALTER TABLE | VIEW name RENAME TO; both names as the catalog knows them."""
+
+    name: str
+    new_name: str
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from gpuql_planner.catalog import Field
 from gpuql_planner.definitions import Definition
 from gpuql_planner.logical.nodes import LogicalNode
-from gpuql_planner.sql.change_statements import ChangeRows, Insert, TransactionStatement, Truncate
+from gpuql_planner.sql.change_statements import (
+    AlterTable,
+    ChangeRows,
+    Insert,
+    RenameRelation,
+    TransactionStatement,
+    Truncate,
+)
 from gpuql_planner.table_rules import NO_RULES, TableRules
 
 
@@ -142,6 +149,8 @@ Statement = (
     | ChangeRows
     | Truncate
     | TransactionStatement
+    | AlterTable
+    | RenameRelation
     | Explain
     | ShowPlacement
     | SetVariable
