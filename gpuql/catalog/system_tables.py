@@ -30,6 +30,7 @@ from gpuql_planner.definitions import (
     Sequence as SequenceDefinition,
 )
 from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, did_you_mean
+from gpuql_planner.table_rules import NO_RULES, TableRules, rules_of
 from gpuql_planner.types import (
     BIGINT,
     BOOLEAN,
@@ -97,7 +98,16 @@ def _table_info(catalog: SessionCatalog, arguments: Sequence[object]) -> Readabl
 
 def _column_rows(shown: _Shown, catalog: SessionCatalog) -> Iterator[Row]:
     for place, field in enumerate(_fields(catalog, shown)):
-        yield place, field.name, _type_text(field.dtype), not field.nullable, None, False
+        rules = _rules(shown)
+        primary = rules.key_word(field.name) == "PRI"
+        yield (
+            place,
+            field.name,
+            _type_text(field.dtype),
+            not field.nullable,
+            rules.shown(field.name),
+            primary,
+        )
 
 
 _TABLE_INFO: tuple[tuple[str, DataType], ...] = (
@@ -168,6 +178,10 @@ def _fields(catalog: SessionCatalog, shown: _Shown) -> tuple[Field, ...]:
         return ()
     names = (*(view.column_names or ()), *query.names[len(view.column_names or ()) :])
     return tuple(Field(name, output.dtype) for name, output in zip(names, query.plan.outputs, strict=True))
+
+
+def _rules(shown: _Shown) -> TableRules:
+    return NO_RULES if isinstance(shown.relation, View) else rules_of(shown.relation)
 
 
 def _comment(catalog: SessionCatalog, kind: str, key: str) -> str | None:
@@ -251,7 +265,7 @@ def _columns(catalog: SessionCatalog) -> Iterator[Row]:
                 index,
                 _comment(catalog, "column", f"{one.key}.{field.name}"),
                 False,
-                None,
+                _rules(one).shown(field.name),
                 field.nullable,
                 _type_text(field.dtype),
                 None,

@@ -67,6 +67,18 @@ class TableRules:
         """SQL of the column's default; None if there is none."""
         return dict(self.defaults).get(column)
 
+    def shown(self, column: str) -> str | None:
+        """SQL of what the column holds unless told otherwise: its default, or what it is computed from."""
+        computed = next((one.text for one in self.generated if one.column == column), None)
+        return self.default(column) if computed is None else computed
+
+    def key_word(self, column: str) -> str | None:
+        """PRI for a column of the primary key, UNI for one of another key, as DESCRIBE writes them."""
+        having = [key for key in self.keys if column in key.columns]
+        if not having:
+            return None
+        return "PRI" if any(key.primary for key in having) else "UNI"
+
     @property
     def generated_columns(self) -> frozenset[str]:
         """Names of generated columns."""

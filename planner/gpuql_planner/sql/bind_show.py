@@ -22,6 +22,7 @@ from gpuql_planner.sql.parse import parse_statements, position_of_offset
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.sql.statements import Query, SetVariable, ShowPlacement, Statement
 from gpuql_planner.sql.summarize import summary_query
+from gpuql_planner.table_rules import NO_RULES, rules_of
 from gpuql_planner.types import BOOLEAN, INTEGER, VARCHAR, DataType
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def describe(queries: QueryBinder, tree: exp.Expr) -> Query:
     for place, (name, output) in enumerate(zip(query.names, query.plan.outputs, strict=True)):
         nullable = table is None or table.fields[place].nullable
         shown = '"NULL"' if str(output.dtype) == "NULL" else str(output.dtype)
-        rows.append((name, shown, "YES" if nullable else "NO", None, None, None))
+        rules = NO_RULES if table is None else rules_of(table)
+        rows.append((name, shown, "YES" if nullable else "NO", rules.key_word(name), rules.shown(name), None))
     return _constant_rows([(name, VARCHAR) for name in _DESCRIBED], rows)
 
 
