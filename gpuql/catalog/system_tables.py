@@ -411,7 +411,15 @@ def _information_columns(catalog: SessionCatalog) -> Iterator[Row]:
             precision, radix, scale = _precision(field.dtype)
             nullable = "YES" if field.nullable else "NO"
             yield (
-                *(one.database, one.schema, one.name, field.name, index, None, nullable),
+                *(
+                    one.database,
+                    one.schema,
+                    one.name,
+                    field.name,
+                    index,
+                    _rules(one).shown(field.name),
+                    nullable,
+                ),
                 *(_type_text(field.dtype), None, None, precision, radix, scale, None),
                 _comment(catalog, "column", f"{one.key}.{field.name}"),
             )
