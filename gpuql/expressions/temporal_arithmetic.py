@@ -20,8 +20,7 @@ from gpuql.expressions.vectors import (
 from gpuql_planner.errors import ArithmeticOverflowError, NotSupportedError, OutOfRangeError
 from gpuql_planner.types import DataType, TypeId
 
-#: Fractions of a day that a fraction of a month is rounded to: microseconds.
-_DAY_FRACTIONS = float(MICROSECONDS_PER_DAY)
+_MILLION = 1e6
 _TIMESTAMP_LIMITS = (-(2**63) + 1, 2**63 - 2)  # the extremes stand for infinity in DuckDB
 
 
@@ -93,11 +92,14 @@ def _scale_interval(xp: Any, function: str, dtype: DataType, left: Column, right
             raise OutOfRangeError("division of an INTERVAL by zero")
     else:
         months, days, micros = months * factor, days * factor, micros * factor
-    # Fractions carry to the finer unit: a month has 30 days, a day 24 hours.
-    whole_months = xp.trunc(months)
-    days = days + xp.rint((months - whole_months) * 30.0 * _DAY_FRACTIONS) / _DAY_FRACTIONS
-    whole_days = xp.trunc(days)
-    micros = xp.rint(micros + (days - whole_days) * MICROSECONDS_PER_DAY)
+    # Fractions carry to the finer unit, a month having 30 days and a day 24 hours, as in PostgreSQL.
+    whole_months, whole_days = xp.trunc(months), xp.trunc(days)
+    month_days = xp.rint((months - whole_months) * 30.0 * _MILLION) / _MILLION
+    fraction = days - whole_days + month_days - xp.trunc(month_days)
+    seconds = xp.rint(fraction * 86_400.0 * _MILLION) / _MILLION
+    more_days = xp.trunc(seconds / 86_400.0)
+    whole_days = whole_days + xp.trunc(month_days) + more_days
+    micros = xp.rint(micros + (seconds - more_days * 86_400.0) * _MILLION)
     outside = ~((xp.abs(months) < 2.0**31) & (xp.abs(days) < 2.0**31) & (xp.abs(micros) < 2.0**63))
     if bool((outside if validity is None else outside & validity).any()):
         raise ArithmeticOverflowError(f"INTERVAL out of range in {function}")

@@ -237,11 +237,13 @@ class Average:
         xp = context.xp
         total, count = parts
         some = xp.maximum(count.values, 1)
-        if self._dtype.id is TypeId.TIMESTAMP:
+        if self._dtype.id in (TypeId.TIMESTAMP, TypeId.TIME):
             wide = as_wide(xp, total)
             if self._argument.id is TypeId.DATE:
                 wide, _ = words.multiply(xp, wide, words.from_python(xp, [86_400_000_000]))
             quotient, rest = words.divide(xp, wide, words.from_int64(xp, some))
+            if self._dtype.id is TypeId.TIME:
+                return Column(self._dtype, quotient[:, 0].copy(), total.validity)
             # To the nearest microsecond, half to even. The remainder is smaller than the count, so one word holds it.
             nearest, twice = quotient[:, 0].copy(), 2 * rest[:, 0]
             nearest += (twice > some) | ((twice == some) & (nearest & 1 == 1))
@@ -320,7 +322,7 @@ class Extreme:
 
 
 class Variance:
-    """var_samp, var_pop, stddev_samp, stddev_pop.
+    """var_samp, var_pop, stddev_samp, stddev_pop, and sem: the standard error of the mean.
 
     Count, mean and sum of squared deviations are merged as in Chan, Golub and LeVeque, "Updating formulae and a
     pairwise algorithm for computing sample variances" (1979), which does not cancel.
@@ -331,7 +333,8 @@ class Variance:
     def __init__(self, dtype: DataType, function: str) -> None:
         self._dtype = dtype
         self._sample = function.endswith("samp")
-        self._root = function.startswith("stddev")
+        self._root = function.startswith("stddev") or function == "sem"
+        self._of_mean = function == "sem"
 
     def partial(self, rows: Rows, context: RunContext) -> list[Column]:
         """Count, mean and sum of squared deviations in two passes."""
@@ -365,6 +368,8 @@ class Variance:
         values = squares / xp.where(enough, divisor, 1)
         if self._root:
             values = xp.sqrt(values)
+        if self._of_mean:
+            values = values / xp.sqrt(xp.where(enough, divisor, 1))
         return Column(self._dtype, values, None if bool(enough.all()) else enough)
 
 
@@ -425,6 +430,38 @@ class ByKey:
         return parts[0]
 
 
+class ByKeyWithNulls:
+    """arg_min_null and arg_max_null, whose value may be NULL."""
+
+    skips_nulls = False
+
+    def __init__(self, function: str) -> None:
+        self._largest = function.startswith("arg_max")
+
+    def partial(self, rows: Rows, context: RunContext) -> list[Column]:
+        """Value, key and place of the chosen row."""
+        value, key = rows.columns
+        ids, order = rows.ids, rows.order
+        if key.validity is not None:
+            kept = context.xp.flatnonzero(key.validity)
+            ids, order, value, key = ids[kept], order[kept], value.take(kept), key.take(kept)
+        word = rank_word(key, context)
+        chosen = Rows(ids, rows.num_groups, [value], order)
+        row_of_group = row_with_smallest(~word if self._largest else word, chosen, context)
+        place = Column(BIGINT, order)
+        return [pick(column, row_of_group, context) for column in (value, key, place)]
+
+    def merge(self, rows: Rows, context: RunContext) -> list[Column]:
+        """Choose again by key and place; a part without a key saw no row."""
+        value, key, place = rows.columns
+        order = place.values.astype(context.xp.int64)
+        return self.partial(Rows(rows.ids, rows.num_groups, [value, key], order), context)
+
+    def finish(self, parts: list[Column], context: RunContext) -> Column:
+        """The value."""
+        return parts[0]
+
+
 class Fold:
     """product, bit_and, bit_or, bit_xor."""
 
@@ -467,6 +504,8 @@ class Fold:
 
 def make_accumulator(function: str, dtype: DataType, arguments: tuple[DataType, ...]) -> Accumulator | None:
     """The accumulator of an aggregate; None for those that need all rows at once (``holistic``)."""
+    from gpuql.operators import moments
+
     match function:
         case "count_star":
             return Count(dtype, skips_nulls=False)
@@ -474,18 +513,28 @@ def make_accumulator(function: str, dtype: DataType, arguments: tuple[DataType, 
             return Count(dtype, skips_nulls=True)
         case "sum" | "count_if":
             return Sum(dtype)
+        case "avg" if dtype.id is TypeId.INTERVAL:
+            return moments.IntervalAverage(dtype)
         case "avg":
             return Average(dtype, arguments[0])
         case "min" | "bool_and":
             return Extreme(dtype, largest=False)
         case "max" | "bool_or":
             return Extreme(dtype, largest=True)
-        case "stddev_samp" | "stddev_pop" | "var_samp" | "var_pop":
+        case "stddev_samp" | "stddev_pop" | "var_samp" | "var_pop" | "sem":
             return Variance(dtype, function)
         case "first" | "last" | "any_value":
             return Positional(function)
         case "arg_min" | "arg_max":
             return ByKey(largest=function == "arg_max")
+        case "arg_min_null" | "arg_max_null":
+            return ByKeyWithNulls(function)
+        case "skewness" | "kurtosis" | "kurtosis_pop":
+            return moments.HigherMoments(dtype, function)
+        case "fsum" | "favg":
+            return moments.CompensatedSum(dtype, function)
+        case _ if function in moments.MOMENT_PARTS:
+            return moments.Comoments(dtype, function)
         case "product" | "bit_and" | "bit_or" | "bit_xor":
             return Fold(dtype, function)
         case _:

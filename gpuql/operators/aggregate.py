@@ -20,7 +20,18 @@ from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expressio
 from gpuql_planner.physical.nodes import AggregateSink
 
 #: Functions whose result depends on which row comes first.
-_ORDERED = frozenset(("string_agg", "first", "last", "arg_min", "arg_max"))
+_ORDERED = frozenset(
+    (
+        "string_agg",
+        "first",
+        "last",
+        "arg_min",
+        "arg_max",
+        "mode",
+        "arg_min_null",
+        "arg_max_null",
+    )
+)
 
 
 @dataclass(eq=False)

@@ -12,9 +12,11 @@ from gpuql.operators.accumulators import Accumulator, Rows, make_accumulator, wi
 from gpuql.operators.contract import RunContext
 from gpuql.operators.grouping import Groups
 from gpuql.operators.holistic import HOLISTIC
+from gpuql.operators.moments import MOMENT_PARTS
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import AggregateCall, Attribute, Literal
 from gpuql_planner.physical.nodes import AggregateSink
+from gpuql_planner.types import TypeId
 
 #: Partial columns of each function that keeps more than one.
 _PARTS = {
@@ -28,6 +30,8 @@ _PARTS = {
     "any_value": 2,
     "arg_min": 3,
     "arg_max": 3,
+    "arg_min_null": 3,
+    "arg_max_null": 3,
 }
 
 
@@ -42,7 +46,9 @@ class Slot:
     @property
     def num_parts(self) -> int:
         """Columns of a partial result."""
-        return _PARTS.get(self.call.function, 1)
+        if self.call.function == "avg" and self.call.type.id is TypeId.INTERVAL:
+            return 4
+        return _PARTS.get(self.call.function) or MOMENT_PARTS.get(self.call.function, 1)
 
     @property
     def num_arguments(self) -> int:

@@ -17,7 +17,19 @@ from gpuql_planner.physical.nodes import AggregateSink
 from gpuql_planner.types import BIGINT, BOOLEAN
 
 #: Functions whose result depends on the order of rows, or on which of several equal ones comes first.
-_ORDERED = frozenset(("string_agg", "first", "last", "any_value", "arg_min", "arg_max"))
+_ORDERED = frozenset(
+    (
+        "string_agg",
+        "first",
+        "last",
+        "any_value",
+        "arg_min",
+        "arg_max",
+        "mode",
+        "arg_min_null",
+        "arg_max_null",
+    )
+)
 #: Functions to which a row that came before adds nothing.
 _IDEMPOTENT = frozenset(
     ("min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "any_value", "first", "arg_min", "arg_max")

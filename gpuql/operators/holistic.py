@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from gpuql.columnar.column import NATURAL_DTYPE, Array, Column
 from gpuql.columnar.strings import on_host
+from gpuql.expressions.arithmetic import FUNCTIONS as ARITHMETIC
+from gpuql.expressions.arithmetic import absolute
+from gpuql.expressions.calendar import MICROSECONDS_PER_DAY
 from gpuql.expressions.cast import evaluate_cast, exact_to_float
 from gpuql.expressions.distinct_values import stored_column, string_column, text_of_entries
 from gpuql.expressions.vectors import as_wide, is_wide
 from gpuql.operators.accumulators import Rows, pick
 from gpuql.operators.contract import RunContext
+from gpuql.operators.frequencies import entropy, mode
 from gpuql.operators.ordering import value_words
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.types import BIGINT, DOUBLE, TIMESTAMP, DataType, TypeId
 
 
 def _sorted_by_group(
@@ -126,7 +130,7 @@ def _interpolate(
 def _between(xp: Any, dtype: DataType, low: Array, step: Array) -> Array:
     """``low + step`` as whole stored units, rounded as DuckDB does it for each type. ``step`` is not negative."""
     down = low + xp.floor(step).astype(xp.int64)
-    if dtype.id is TypeId.TIMESTAMP:  # half away from zero
+    if dtype.id in (TypeId.TIMESTAMP, TypeId.TIME):  # half away from zero
         fraction = step - xp.floor(step)
         return down + ((fraction > 0.5) | ((fraction == 0.5) & (down >= 0)))
     if dtype.width > _WORD_DIGITS:
@@ -140,6 +144,55 @@ def _interpolate_wide(low: Column, high: Column, share: Array, context: RunConte
     stored = [a + int((b - a) * part) for a, b, part in zip(*wide, share.tolist(), strict=True)]
     column = stored_column(xp, low.dtype, stored)
     return Column(low.dtype, column.values, low.validity, None, column.bounds)
+
+
+def median_deviation(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
+    """mad: median of the distances from the median."""
+    median = quantile(median_of(call), rows, context)
+    distances = deviations(rows.columns[0], median.take(rows.ids), context)
+    median = quantile(distance_median(call), replace(rows, columns=[distances]), context)
+    return as_distance(call, median, context)
+
+
+def median_of(call: AggregateCall) -> AggregateCall:
+    """The median from which mad measures."""
+    dtype = call.arguments[0].dtype
+    result = DOUBLE if dtype.is_integer else TIMESTAMP if dtype.id is TypeId.DATE else dtype
+    return AggregateCall("median", call.arguments[:1], result)
+
+
+def distance_median(call: AggregateCall) -> AggregateCall:
+    """The median of distances; those of moments are counted in microseconds."""
+    return AggregateCall(
+        "median", call.arguments[:1], DOUBLE if call.type.id is TypeId.INTERVAL else call.type
+    )
+
+
+def as_distance(call: AggregateCall, median: Column, context: RunContext) -> Column:
+    """The median of distances in the type of the result."""
+    xp = context.xp
+    if call.type.id is not TypeId.INTERVAL:
+        return median
+    micros = xp.floor(median.values + 0.5).astype(xp.int64)
+    days = micros // MICROSECONDS_PER_DAY
+    parts = (xp.zeros_like(micros), days, micros - days * MICROSECONDS_PER_DAY)
+    return Column(call.type, xp.stack(parts, axis=-1), median.validity)
+
+
+def deviations(column: Column, centres: Column, context: RunContext) -> Column:
+    """Distance of each value from the centre of its group: INTERVAL for moments, else of the centres' type."""
+    xp = context.xp
+    dtype = centres.dtype
+    values = evaluate_cast(column, dtype, context)
+    if dtype.is_temporal:
+        gap = xp.abs(values.values.astype(xp.int64) - centres.values.astype(xp.int64))
+        return Column(BIGINT, gap)
+    if dtype.is_float:
+        return Column(dtype, xp.abs(values.values - centres.values))
+    gap = ARITHMETIC["subtract"](
+        dtype, [values, Column(dtype, centres.values, None, None, centres.bounds)], context
+    )
+    return absolute(dtype, [gap], context)
 
 
 def string_agg(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
@@ -183,4 +236,7 @@ HOLISTIC: dict[str, Callable[[AggregateCall, Rows, RunContext], Column]] = {
     "quantile_cont": quantile,
     "quantile_disc": quantile,
     "string_agg": string_agg,
+    "mad": median_deviation,
+    "mode": mode,
+    "entropy": entropy,
 }

@@ -21,9 +21,14 @@ from gpuql.operators.accumulators import Accumulator, Rows, pick
 from gpuql.operators.aggregate_slots import Slot
 from gpuql.operators.collected_rows import CollectedRows
 from gpuql.operators.contract import RunContext
+from gpuql.operators.frequencies import BestOccurrences, EntropySums, Runs
 from gpuql.operators.grouping import Groups, group_rows
 from gpuql.operators.holistic import (
+    as_distance,
+    deviations,
+    distance_median,
     joined_texts,
+    median_of,
     quantile_places,
     quantile_value,
     separator_of,
@@ -32,7 +37,7 @@ from gpuql.operators.holistic import (
 from gpuql.operators.partitioned_groups import OWNER, PLACE, Finisher, GroupRows
 from gpuql.operators.sort import SortOperator
 from gpuql.thresholds import LARGE_GROUP_BYTES_PER_ROW, LARGE_GROUP_COPIES, LARGE_GROUP_STEPS_IN_BUDGET
-from gpuql_planner.logical.expressions import Attribute, AttributeRef, SortKey
+from gpuql_planner.logical.expressions import AggregateCall, Attribute, AttributeRef, SortKey
 from gpuql_planner.physical.nodes import SortSink
 from gpuql_planner.types import BIGINT
 
@@ -96,13 +101,17 @@ class _LargeGroups:
     def _batches(self, rows: RowStore) -> Iterator[Batch]:
         """The rows in steps that leave room for others."""
         for batch in rows:
-            steps = max(
-                1,
-                int(self._step_bytes(batch) * LARGE_GROUP_STEPS_IN_BUDGET / self._memory.budget.limit_bytes),
-            )
-            size = max(1, -(-batch.num_rows // steps))
-            for start in range(0, max(1, batch.num_rows), size):
-                yield batch.slice(start, start + size) if steps > 1 else batch
+            yield from self._in_steps(batch)
+
+    def _in_steps(self, batch: Batch, *, beside_sort: bool = False) -> Iterator[Batch]:
+        """The batch in pieces; smaller ones while a sort that is being read holds blocks of its own."""
+        share = self._memory.budget.limit_bytes / LARGE_GROUP_STEPS_IN_BUDGET
+        if beside_sort:
+            share /= 4
+        steps = max(1, int(self._step_bytes(batch) / share))
+        size = max(1, -(-batch.num_rows // steps))
+        for start in range(0, max(1, batch.num_rows), size):
+            yield batch.slice(start, start + size) if steps > 1 else batch
 
     @staticmethod
     def _step_bytes(batch: Batch) -> int:
@@ -196,7 +205,7 @@ class _LargeGroups:
         keys = [SortKey(ids)] if self._num_groups > 1 else []
         if by_value:
             keys.append(SortKey(AttributeRef(attributes[1])))
-            needed = (0, 1)
+            needed: tuple[int, ...] = (0, 1, PLACE)
         else:
             for place, key in enumerate(slot.call.order_by):
                 reference = AttributeRef(attributes[1 + slot.num_arguments + place])
@@ -226,9 +235,54 @@ class _LargeGroups:
         counts = self._counts(rows)
         if slot.call.function == "string_agg":
             return self._string_agg(slot, rows, counts)
+        if slot.call.function in ("mode", "entropy"):
+            return self._frequency(slot, rows)
+        if slot.call.function == "mad":
+            return self._median_deviation(slot, rows, counts)
+        return self._quantile(slot.call, slot, rows, counts)
+
+    def _frequency(self, slot: Slot, rows: RowStore) -> Column:
+        """The mode or the entropy, from the values in order."""
+        like = next(iter(rows)).columns[1]
+        runs = Runs(self._context)
+        best, sums = (
+            BestOccurrences(self._num_groups, self._context),
+            EntropySums(self._num_groups, self._context),
+        )
+        target: BestOccurrences | EntropySums = best if slot.call.function == "mode" else sums
+        for batch, _ in self._sorted(slot, rows, by_value=True):
+            for step in self._in_steps(batch, beside_sort=True):
+                with self._step(step):
+                    ids = step.columns[0].values.astype(np.int64)
+                    order = step.columns[PLACE].values.astype(np.int64)
+                    target.add(runs.add(Rows(ids, self._num_groups, [step.columns[1]], order)))
+        last = runs.rest()
+        if last is not None:
+            target.add(last)
+        return best.finished(like) if slot.call.function == "mode" else sums.finished(slot.call)
+
+    def _median_deviation(self, slot: Slot, rows: RowStore, counts: Array) -> Column:
+        """mad: the median, then the median of the distances from it, which takes the rows twice."""
+        copy = self._memory.new_store(OWNER)
+        for sequence, batch in enumerate(rows):
+            copy.append(batch, sequence)
+        median = self._quantile(median_of(slot.call), slot, rows, counts)
+        distances = self._memory.new_store(OWNER)
+        sequence = 0
+        for batch in copy.drain():
+            for step in self._in_steps(batch):
+                with self._step(step):
+                    centres = median.take(step.columns[0].values.astype(np.int64))
+                    gap = deviations(step.columns[1], centres, self._context)
+                    distances.append(Batch({**step.columns, 1: gap}, step.num_rows), sequence)
+                sequence += 1
+        found = self._quantile(distance_median(slot.call), slot, distances, counts)
+        return as_distance(slot.call, found, self._context)
+
+    def _quantile(self, call: AggregateCall, slot: Slot, rows: RowStore, counts: Array) -> Column:
         xp = self._context.xp
         first = next(iter(rows)).columns[1]
-        places = quantile_places(slot.call, counts, self._context, is_text=first.strings is not None)
+        places = quantile_places(call, counts, self._context, is_text=first.strings is not None)
         starts = xp.cumsum(counts) - counts
         wanted = [places.low] if places.share is None else [places.low, places.high]
         found: list[list[tuple[Array, Column]]] = [[] for _ in wanted]
@@ -239,7 +293,7 @@ class _LargeGroups:
                 if len(groups):
                     pieces.append((groups, batch.columns[1].take(at[groups])))
         values = [self._by_group(pieces, first) for pieces in found]
-        return quantile_value(slot.call, values[0], values[-1], places.share, self._context)
+        return quantile_value(call, values[0], values[-1], places.share, self._context)
 
     def _by_group(self, pieces: list[tuple[Array, Column]], like: Column) -> Column:
         """The column of values of groups; NULL for those that have none."""

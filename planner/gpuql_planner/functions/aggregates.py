@@ -16,9 +16,12 @@ from gpuql_planner.types import (
     DOUBLE,
     HUGEINT,
     INTEGER,
+    INTERVAL,
     MAX_DECIMAL_WIDTH,
     NULL,
+    TIME,
     TIMESTAMP,
+    UINTEGER,
     VARCHAR,
     DataType,
     TypeId,
@@ -75,8 +78,10 @@ def _average(name: str, arguments: Sequence[Expression]) -> Signature:
         return (coerce(argument, DOUBLE),), DOUBLE
     if dtype.is_numeric:
         return (argument,), DOUBLE
-    if dtype.id in (TypeId.TIME, TypeId.INTERVAL):
-        raise NotSupportedError(f"average of a type that gpuql does not average: {dtype}")
+    if dtype == INTERVAL:
+        return (argument,), INTERVAL
+    if dtype == TIME:
+        return (argument,), TIME
     raise _no_match(name, arguments)
 
 
@@ -130,7 +135,7 @@ def _continuous_type(dtype: DataType) -> DataType:
 
 def _median(name: str, arguments: Sequence[Expression]) -> Signature:
     argument = _one(name, arguments)
-    if argument.dtype.id in (TypeId.INTERVAL, TypeId.TIME, TypeId.BLOB, TypeId.BOOLEAN):
+    if argument.dtype.id in (TypeId.INTERVAL, TypeId.BLOB, TypeId.BOOLEAN):
         raise NotSupportedError(f"median of a type that gpuql does not order so: {argument.dtype}")
     result = _continuous_type(argument.dtype)
     return (coerce(argument, result) if result == TIMESTAMP else argument,), result
@@ -166,6 +171,41 @@ def _arg_extremum(name: str, arguments: Sequence[Expression]) -> Signature:
     return tuple(arguments), arguments[0].dtype
 
 
+def _pair(name: str, arguments: Sequence[Expression]) -> Signature:
+    if len(arguments) != 2 or not all(a.dtype.is_numeric or a.dtype == NULL for a in arguments):
+        raise _no_match(name, arguments)
+    return tuple(coerce(argument, DOUBLE) for argument in arguments), DOUBLE
+
+
+def _pair_count(name: str, arguments: Sequence[Expression]) -> Signature:
+    return _pair(name, arguments)[0], UINTEGER
+
+
+def _of_any(result: DataType) -> Resolver:
+    return lambda name, arguments: ((_one(name, arguments),), result)
+
+
+def _median_deviation(name: str, arguments: Sequence[Expression]) -> Signature:
+    argument = _one(name, arguments)
+    dtype = argument.dtype
+    if dtype in (DATE, TIMESTAMP, TIME):
+        return (argument,), INTERVAL
+    if not (dtype.is_numeric or dtype == NULL):
+        raise _no_match(name, arguments)
+    if dtype == NULL:
+        return (coerce(argument, DOUBLE),), DOUBLE
+    return (argument,), DOUBLE if dtype.is_integer else dtype
+
+
+def _approximate_quantile(name: str, arguments: Sequence[Expression]) -> Signature:
+    """An exact quantile is a valid approximation; a sample size may follow the fraction."""
+    if len(arguments) == 3 and name == "reservoir_quantile":
+        arguments = arguments[:2]
+    if len(arguments) != 2 or arguments[0].dtype.id in (TypeId.VARCHAR, TypeId.BLOB, TypeId.INTERVAL):
+        raise _no_match(name, arguments)
+    return _quantile_disc(name, arguments)
+
+
 AGGREGATE_FUNCTIONS: dict[str, Resolver] = {
     "count_star": _count_star,
     "count": _count,
@@ -193,6 +233,29 @@ AGGREGATE_FUNCTIONS: dict[str, Resolver] = {
     "quantile_disc": _quantile_disc,
     "arg_min": _arg_extremum,
     "arg_max": _arg_extremum,
+    "arg_min_null": _arg_extremum,
+    "arg_max_null": _arg_extremum,
+    **dict.fromkeys(
+        [
+            "corr",
+            "covar_pop",
+            "covar_samp",
+            "regr_avgx",
+            "regr_avgy",
+            "regr_intercept",
+            "regr_r2",
+            "regr_slope",
+            "regr_sxx",
+            "regr_sxy",
+            "regr_syy",
+        ],
+        _pair,
+    ),
+    "regr_count": _pair_count,
+    **dict.fromkeys(["skewness", "kurtosis", "kurtosis_pop", "sem", "fsum", "favg"], _double),
+    "mode": _same_type,
+    "entropy": _of_any(DOUBLE),
+    "mad": _median_deviation,
 }
 
 AGGREGATE_ALIASES: dict[str, str] = {
@@ -211,19 +274,39 @@ AGGREGATE_ALIASES: dict[str, str] = {
     "min_by": "arg_min",
     "max_by": "arg_max",
     "sum_no_overflow": "sum",
+    "kahan_sum": "fsum",
+    "sumkahan": "fsum",
 }
+
+#: Aggregates that are expressions over others: ``derived_aggregates`` makes them.
+DERIVED_NAMES = frozenset({"geomean", "geometric_mean", "weighted_avg", "wavg"})
+
+#: Aggregates that give a valid answer to a question that allows approximate ones.
+_APPROXIMATE = frozenset({"approx_count_distinct", "approx_quantile", "reservoir_quantile"})
 
 #: Aggregates whose value is the same whatever the order of the rows and however often a row repeats.
 _IGNORES_DUPLICATES = frozenset({"min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "any_value"})
 
 #: Aggregates whose value depends on the order of the rows.
-_ORDER_SENSITIVE = frozenset({"first", "last", "any_value", "string_agg", "arg_min", "arg_max"})
+_ORDER_SENSITIVE = frozenset(
+    {
+        "first",
+        "last",
+        "any_value",
+        "string_agg",
+        "arg_min",
+        "arg_max",
+        "arg_min_null",
+        "arg_max_null",
+    }
+)
 
 
 def is_aggregate_function(name: str) -> bool:
     """Whether an aggregate function of that name or alias exists (case-insensitive)."""
     folded = name.lower()
-    return folded in AGGREGATE_FUNCTIONS or folded in AGGREGATE_ALIASES or folded == "approx_count_distinct"
+    known = folded in AGGREGATE_FUNCTIONS or folded in AGGREGATE_ALIASES
+    return known or folded in _APPROXIMATE or folded in DERIVED_NAMES
 
 
 def make_aggregate(
@@ -247,6 +330,8 @@ def make_aggregate(
     """
     folded = name.lower()
     canonical = AGGREGATE_ALIASES.get(folded, folded)
+    if canonical in ("approx_quantile", "reservoir_quantile"):
+        arguments, canonical = _approximate_quantile(folded, arguments)[0], "quantile_disc"
     if canonical == "approx_count_distinct":  # an exact count is a valid approximation
         canonical, distinct = "count", True
     if canonical == "count" and not arguments:

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from gpuql_planner.errors import BinderError
 from gpuql_planner.functions import as_condition, make_aggregate
+from gpuql_planner.functions.derived_aggregates import DERIVED_AGGREGATES
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
 from gpuql_planner.logical.visit import references
 from gpuql_planner.thresholds import MAX_GROUPING_ARGUMENTS
@@ -71,7 +72,7 @@ def bind_grouping_call(binder: ExpressionBinder, node: exp.Anonymous) -> Express
     return AggregateCall(GROUPING, tuple(binder.bind(part) for part in node.expressions), BIGINT)
 
 
-def _bind_spelled(binder: ExpressionBinder, spelled: Spelled, node: exp.Expr) -> AggregateCall:
+def _bind_spelled(binder: ExpressionBinder, spelled: Spelled, node: exp.Expr) -> Expression:
     arguments = [binder.bind(argument) for argument in spelled.arguments]
     order_by = tuple(bind_sort_key(binder, item) for item in spelled.order_by)
     condition = None if spelled.condition is None else as_condition(binder.bind(spelled.condition))
@@ -79,9 +80,13 @@ def _bind_spelled(binder: ExpressionBinder, spelled: Spelled, node: exp.Expr) ->
         arguments = ordered_set(binder, spelled, arguments, node)
     if spelled.ignore_nulls and spelled.name not in ("any_value", "min", "max", "sum", "avg"):
         raise binder.context.unsupported(f"IGNORE NULLS with {spelled.name}", node)
-    return make_aggregate(
-        spelled.name, arguments, distinct=spelled.distinct, filter=condition, order_by=order_by
-    )
+
+    def call(name: str, *values: Expression) -> AggregateCall:
+        return make_aggregate(name, values, distinct=spelled.distinct, filter=condition, order_by=order_by)
+
+    if spelled.name in DERIVED_AGGREGATES:
+        return DERIVED_AGGREGATES[spelled.name](call, arguments)
+    return call(spelled.name, *arguments)
 
 
 def ordered_set(
@@ -167,7 +172,7 @@ def _is_star(node: exp.Expr) -> bool:
     return isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))
 
 
-def _reject_outer_aggregate(binder: ExpressionBinder, call: AggregateCall, node: exp.Expr) -> None:
+def _reject_outer_aggregate(binder: ExpressionBinder, call: Expression, node: exp.Expr) -> None:
     """An aggregate over outer columns alone belongs to the outer query by the standard; it is refused."""
     if binder.scope.parent is None:
         return
