@@ -187,6 +187,12 @@ MAX_SERIES_ROWS: Annotated[
     "bound: rows of a series are constants of the plan",
     "Rows that range() and generate_series() may give.",
 ] = 1_000_000
+SAMPLE_BLOCK_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: DuckDB's vectors are as long",
+    "Rows that a system sample takes or leaves together.",
+] = 2_048
 MAX_GROUPING_ARGUMENTS: Annotated[
     int,
     "arguments",

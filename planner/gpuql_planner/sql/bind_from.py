@@ -11,6 +11,7 @@ from gpuql_planner.catalog import Table, View
 from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Scan, Values
+from gpuql_planner.sql.bind_sample import sampled
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.scope import Scope, relation_of
@@ -55,13 +56,15 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
     context = queries.context
     match node:
         case exp.Table():
-            context.reject_other(node, "this", "alias", "db", "catalog", "joins")
+            context.reject_other(node, "this", "alias", "db", "catalog", "joins", "sample")
             item = _bind_table(queries, node)
         case exp.Subquery() if _holds_source(node):
-            context.reject_other(node, "this", "joins")
+            context.reject_other(node, "this", "joins", "sample")
             item = bind_source(queries, node.this, left)
         case exp.Subquery():
-            context.reject_other(node, "this", "alias", "with_", "order", "limit", "offset", "joins")
+            context.reject_other(
+                node, "this", "alias", "with_", "order", "limit", "offset", "joins", "sample"
+            )
             item = _bind_subquery(queries, node, left)
         case exp.Lateral():
             context.reject_other(node, "this", "alias")
@@ -72,12 +75,15 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
             item = _note_lateral(item, left)
         case _:
             raise context.unsupported(f"{type(node).__name__} in FROM", node)
+    sample = node.args.get("sample")
+    if sample is not None and (isinstance(node, exp.Table) or _holds_source(node)):
+        item = replace(item, plan=sampled(context, item.plan, sample))
     for join in node.args.get("joins") or ():
         item = bind_join(queries, item, join)
     return item
 
 
-def _holds_source(node: exp.Subquery) -> bool:
+def _holds_source(node: exp.Expr) -> bool:
     """Parentheses around a table or join, not around a query."""
     inner = node.this
     if not isinstance(inner, exp.Subquery):

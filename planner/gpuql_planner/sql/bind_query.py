@@ -9,9 +9,10 @@ from sqlglot import exp
 
 from gpuql_planner.errors import BinderError
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, SortKey
-from gpuql_planner.logical.nodes import Limit, LogicalNode, Project, Shared, Sort
+from gpuql_planner.logical.nodes import LogicalNode, Project, Shared, Sort
 from gpuql_planner.logical.visit import free_attributes
-from gpuql_planner.sql.bind_limit import bind_limit
+from gpuql_planner.sql.bind_limit import apply_limit
+from gpuql_planner.sql.bind_sample import sampled
 from gpuql_planner.sql.context import BindContext, CommonTable
 from gpuql_planner.sql.scope import Scope, relation_of
 
@@ -59,8 +60,13 @@ class QueryBinder:
                 return self._with_clauses(node, bind_values(self, node))
             case exp.Subquery():
                 # Joins of a parenthesised source are the business of FROM.
-                self.context.reject_other(node, "this", "alias", "with_", "order", "limit", "offset", "joins")
-                return self._with_clauses(node, self.bind(node.this))
+                understood = ("this", "alias", "with_", "order", "limit", "offset", "joins", "sample")
+                self.context.reject_other(node, *understood)
+                query = self._with_clauses(node, self.bind(node.this))
+                sample = node.args.get("sample")
+                if sample is None:
+                    return query
+                return BoundQuery(sampled(self.context, query.plan, sample), query.names)
             case exp.Paren():
                 return self.bind(node.this)
             case exp.Describe() | exp.Summarize():
@@ -84,10 +90,7 @@ class QueryBinder:
         plan = query.plan
         if order is not None:
             plan = self._sorted(order, query)
-        limit, offset = bind_limit(self.context, node)
-        if limit is not None or offset:
-            plan = Limit(plan, limit, offset)
-        return BoundQuery(plan, query.names)
+        return BoundQuery(apply_limit(self, node, plan), query.names)
 
     def _sorted(self, order: exp.Order, query: BoundQuery) -> LogicalNode:
         from gpuql_planner.sql.bind_expressions import ExpressionBinder

@@ -17,13 +17,14 @@ from gpuql_planner.logical.expressions import (
     Literal,
     SortKey,
 )
-from gpuql_planner.logical.nodes import Aggregate, Filter, Limit, LogicalNode, Project, Sort
+from gpuql_planner.logical.nodes import Aggregate, Filter, LogicalNode, Project, Sort
 from gpuql_planner.sql.bind_expressions import ExpressionBinder
 from gpuql_planner.sql.bind_from import bind_from
 from gpuql_planner.sql.bind_grouping import Grouping, contains_aggregate
-from gpuql_planner.sql.bind_limit import bind_limit
+from gpuql_planner.sql.bind_limit import apply_limit
 from gpuql_planner.sql.bind_order import OrderItem, order_items, output_position
 from gpuql_planner.sql.bind_query import BoundQuery, keep_outputs
+from gpuql_planner.sql.bind_sample import sampled
 from gpuql_planner.sql.bind_set_operations import distinct
 from gpuql_planner.sql.bind_windows import WindowStep, write_out_windows
 from gpuql_planner.sql.column_names import column_name
@@ -45,6 +46,7 @@ _UNDERSTOOD = [
     "limit",
     "offset",
     "distinct",
+    "sample",
     "kind",
     "hint",
     "windows",
@@ -74,6 +76,9 @@ class SelectBinder:
             raise self.context.error(BinderError, "SELECT without columns", self.select)
         source = bind_from(self.queries, self.select)
         self.plan, self.scope = source.plan, source.scope
+        sample = self.select.args.get("sample")
+        if sample is not None:
+            self.plan = sampled(self.context, self.plan, sample)
         write_out_windows(self.context, self.select)
         self.items = expand_select_list(
             self.context,
@@ -213,9 +218,7 @@ class SelectBinder:
             plan = distinct(plan)
         if keys:
             plan = Sort(plan, keys)
-        limit, offset = bind_limit(self.context, self.select)
-        if limit is not None or offset:
-            plan = Limit(plan, limit, offset)
+        plan = apply_limit(self.queries, self.select, plan)
         return BoundQuery(keep_outputs(plan, visible), tuple(output.name for output in outputs))
 
     def _project(self, plan: LogicalNode, outputs: list[_Output]) -> LogicalNode:

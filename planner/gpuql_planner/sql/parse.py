@@ -384,11 +384,13 @@ def _parser_error(text: str, error: ParseError) -> ParserError:
     )
 
 
-_VOLATILE_WORD = re.compile(rf"\b(?:{'|'.join(sorted(VOLATILE_FUNCTIONS))})\b", re.IGNORECASE)
+_VOLATILE_WORD = re.compile(
+    rf"\b(?:{'|'.join(sorted((*VOLATILE_FUNCTIONS, 'sample', 'tablesample')))})\b", re.IGNORECASE
+)
 
 
 def is_volatile(text: str) -> bool:
-    """Whether the text may ask for the current time, so that its plan must not be kept.
+    """Whether the text may ask for the current time or a new sample, so that its plan must not be kept.
 
     Errs on the side of True: a column called ``now`` counts.
     """
