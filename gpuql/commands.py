@@ -28,6 +28,7 @@ from gpuql_planner.sql.change_statements import (
     Truncate,
 )
 from gpuql_planner.sql.statements import (
+    CopyTo,
     CreateTable,
     CreateView,
     Define,
@@ -116,6 +117,8 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
         case Undefine():
             host.catalog.undefine(statement)
             return table_of_values([])
+        case CopyTo():
+            return _copy_to(statement, host)
         case NoOperation():
             return table_of_values([])
         case ShowPlacement():
@@ -191,6 +194,14 @@ def _execute_prepared(statement: ExecutePrepared, host: CommandHost) -> Result:
     if statement.by_name:
         return host.run_text(statement.text, dict(zip(names, values, strict=True)))
     return host.run_text(statement.text, values or None)
+
+
+def _copy_to(statement: CopyTo, host: CommandHost) -> Result:
+    from gpuql.io.write import write_rows
+
+    with host.run_query(statement.query) as rows:
+        reader = rows.to_arrow_reader()
+        return _count(write_rows(reader, statement.path, statement.format, dict(statement.options)))
 
 
 def _one_row(result: Result) -> list[Literal]:

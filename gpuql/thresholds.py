@@ -999,3 +999,9 @@ TRIMMING_SHARE: Annotated[
     "measured: looking for holes takes milliseconds",
     "Most of the time that goes into it.",
 ] = 0.03
+PARQUET_ROW_GROUP_ROWS: Annotated[
+    int,
+    "rows",
+    "as DuckDB writes them, so that files of both are read alike",
+    "Rows of a row group of a Parquet file that COPY writes, unless ROW_GROUP_SIZE says otherwise.",
+] = 122_880

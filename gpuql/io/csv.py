@@ -51,6 +51,7 @@ CSV_OPTIONS: Mapping[str, type | tuple[type, ...]] = {
     "skip": int,
     "all_varchar": bool,
     "ignore_errors": bool,
+    "column_types": dict,
 }
 _DELIMITERS = (",", "|", ";", "\t")
 _HUGE_INTEGER = r"^[+-]?\d{1,38}$"
@@ -276,11 +277,15 @@ def open_csv(
     skip: int = 0,
     all_varchar: bool = False,
     ignore_errors: bool = False,
+    column_types: Mapping[str, str] | None = None,
 ) -> CsvTable:
     """Open CSV files (plain or gzip); layout and types come from the beginning of the first.
 
     Types are BOOLEAN, BIGINT, HUGEINT, DOUBLE, DATE, TIME, TIMESTAMP or VARCHAR. Options as DuckDB's
-    read_csv. Errors: InputError for unreadable files, BinderError for options that make no sense.
+    read_csv; ``column_types`` gives
+    some columns one of :data:`_GIVEN_TYPES`, and with ``all_varchar`` the others are texts.
+
+    Errors: InputError for unreadable files, BinderError for options that make no sense.
     """
     if skip < 0:
         raise BinderError(f"number of lines to skip must not be negative: {skip}")
@@ -327,10 +332,32 @@ def open_csv(
         renamed=bool(names),
     )
     dtypes = _inferred(layout, first, text, whole=whole, all_varchar=all_varchar)
+    dtypes |= _given_types(column_types or {}, column_names)
     fields = [Field(column, dtypes[column]) for column in column_names]
     shown = patterns[0] if len(patterns) == 1 else f"{patterns[0]} and {len(patterns) - 1} more"
     layouts = [layout, *(_layout_of_another(layout, first, path) for path in paths[1:])]
     return CsvTable(name or shown, fields, identities, layouts)
+
+
+_GIVEN_TYPES: dict[str, DataType] = {
+    str(dtype): dtype
+    for dtype in (types.BIGINT, types.UBIGINT, types.DOUBLE, types.DATE, types.TIMESTAMP, types.VARCHAR)
+}
+
+
+def _given_types(given: Mapping[str, str], names: Sequence[str]) -> dict[str, DataType]:
+    found: dict[str, DataType] = {}
+    for name, written in given.items():
+        if name not in names:
+            raise BinderError(f"no such column in the file: {name}", hint=did_you_mean(name, list(names)))
+        dtype = _GIVEN_TYPES.get(str(written).upper())
+        if dtype is None:
+            raise BinderError(
+                f"type cannot be read from CSV directly: {written}",
+                hint=f"types are {', '.join(_GIVEN_TYPES)}; cast others in the query",
+            )
+        found[name] = dtype
+    return found
 
 
 def _layout_of_another(layout: CsvLayout, first_path: str, path: str) -> CsvLayout:

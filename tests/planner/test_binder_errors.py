@@ -126,7 +126,7 @@ WRONG: list[tuple[str, type[GpuqlError], str]] = [
     ("DROP MACRO ^f", CatalogError, "macro does not exist: f"),
     ("USE ^nosuch", CatalogError, "schema does not exist: nosuch"),
     ("OPTIMIZE t", NotSupportedError, "statement not supported: OPTIMIZE"),
-    ("COPY t TO 'x'", NotSupportedError, "statement not supported: COPY"),
+    ("COPY t TO 'x.csv' (^headr)", BinderError, "no such option for what is written to csv: headr"),
     ("PRAGMA ^x", CatalogError, "pragma does not exist: x"),
     ("CALL ^f()", CatalogError, "table function does not exist: f"),
 ]

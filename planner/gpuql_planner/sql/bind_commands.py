@@ -26,7 +26,6 @@ from gpuql_planner.errors import (
     BinderError,
     CatalogError,
     GpuqlError,
-    NotSupportedError,
     ParserError,
     did_you_mean,
 )
@@ -75,7 +74,9 @@ def bind_command(queries: QueryBinder, parsed: ParsedStatement) -> Statement:
     context, syntax = queries.context, parsed.syntax
     match syntax:
         case CopySyntax():
-            raise error_at(context, NotSupportedError, "statement not supported: COPY", syntax.offset)
+            from gpuql_planner.sql.bind_copy import bind_copy
+
+            return bind_copy(queries, syntax)
         case ShowSyntax():
             from gpuql_planner.sql.bind_show import bind_show
 
