@@ -244,20 +244,19 @@ def split_store(
     """Move rows into partitions by a hash of their keys. ``level`` tells one split of the same rows from the next."""
     memory, xp = context.memory, context.xp
     num_bits = (len(partitions) - 1).bit_length()
-    chunk_bytes = _chunk_bytes(context)
+    # Hashes take more than the rows where these are narrow.
+    most_bytes = 6 * _chunk_bytes(context)
     chunk: list[Batch] = []
-    chunk_size = 0
+    wanted = 0
 
     def flush() -> None:
-        nonlocal chunk, chunk_size
+        nonlocal chunk, wanted
         if not chunk:
             return
         context.check_cancelled()
-        num_rows = sum(batch.num_rows for batch in chunk)
-        columns = [chunk[0].columns[index] for index in range(form.num_keys)]
-        with memory.reserve(4 * chunk_size + num_rows * hash_bytes_per_row(columns), OWNER):
+        with memory.reserve(wanted, OWNER):
             joined = concat_batches(chunk, xp=xp)
-            chunk, chunk_size = [], 0
+            chunk, wanted = [], 0
             if level and form.reduces:
                 joined = form.reduced(joined, context)
             keys = [joined.columns[index] for index in range(form.num_keys)]
@@ -269,13 +268,16 @@ def split_store(
 
     for batch in rows.drain():
         row_bytes = max(1, kept_bytes(batch, context) // max(1, batch.num_rows))
-        step = max(1, chunk_bytes // row_bytes)
+        keys = [batch.columns[index] for index in range(form.num_keys)]
+        row_work_bytes = 4 * row_bytes + hash_bytes_per_row(keys)
+        step = max(1, most_bytes // row_work_bytes)
         for start in range(0, batch.num_rows, step):
             piece = batch.slice(start, start + step) if step < batch.num_rows else batch
-            chunk.append(piece)
-            chunk_size += piece.num_rows * row_bytes
-            if chunk_size >= chunk_bytes:
+            piece_bytes = piece.num_rows * row_work_bytes
+            if wanted + piece_bytes > most_bytes:
                 flush()
+            chunk.append(piece)
+            wanted += piece_bytes
     flush()
 
 

@@ -200,3 +200,9 @@ SORT_CELL_BITS: Annotated[
     "judgement: leading bits of doubles are mostly exponent, this leaves some of the fraction",
     "Leading bits of keys whose values are counted to choose buckets.",
 ] = 16
+SIMULATED_SWITCH_S: Annotated[
+    float,
+    "seconds",
+    "measured: halves the time of kernels in the simulator, which waits for its threads without a rest",
+    "How long a thread runs in the simulator before another gets the interpreter.",
+] = 2e-4

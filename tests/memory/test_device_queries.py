@@ -5,35 +5,17 @@ The simulator is chosen when Numba is loaded, so one program runs all of them, i
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).with_name("simulated_device.py")
+from tests.memory.simulator_process import simulated
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("spill")
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    finished = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-W", "error", str(PROGRAM), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert list(folder.iterdir()) == [], "temporary files stayed behind"
-    found: dict[str, Any] = json.loads(finished.stdout)
-    found["messages"] = finished.stderr
-    return found
+    found, messages = simulated("simulated_device.py", tmp_path_factory.mktemp("spill"))
+    return {**found, "messages": messages}
 
 
 def runs(report: dict[str, Any], limit: str) -> dict[str, dict[str, Any]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from numba import cuda as _cuda
 from numba.cuda.core import config as _cuda_config
 
 from gpuql_kernels.grid.direct_launch import DirectLauncher
+from gpuql_kernels.thresholds import SIMULATED_SWITCH_S
 
 cuda: Any = _cuda
 numba_config: Any = _numba_config
@@ -161,12 +164,23 @@ def _simulate(dispatcher: Any, num_positions: int, arguments: tuple[Any, ...]) -
     # Wrapped in place: the simulator would copy host arrays and write the copies back, which read-only arrays refuse
     # and which parts two views of the same memory.
     passed = [_wrapped(argument) if isinstance(argument, np.ndarray) else argument for argument in arguments]
-    with SIMULATOR_LOCK, warnings.catch_warnings():
+    with SIMULATOR_LOCK, _quick_switches(), warnings.catch_warnings():
         # Hashes wrap and SQL divides by zero by design; NumPy scalars in the simulator's threads warn of it.
         warnings.filterwarnings(
             "ignore", "(overflow|divide by zero|invalid value) encountered", RuntimeWarning
         )
         dispatcher[_SIMULATED_GRID](np.int64(num_positions), *passed)
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    """Let threads take turns often: the simulator's own looks whether the others are done all the time."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(SIMULATED_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual_s)
 
 
 def _wrapped(array: Array) -> Any:
