@@ -1002,6 +1002,6 @@ TRIMMING_SHARE: Annotated[
 PARQUET_ROW_GROUP_ROWS: Annotated[
     int,
     "rows",
-    "as DuckDB writes them, so that files of both are read alike",
+    "judgement: as DuckDB writes them, so that files of both are read alike",
     "Rows of a row group of a Parquet file that COPY writes, unless ROW_GROUP_SIZE says otherwise.",
 ] = 122_880

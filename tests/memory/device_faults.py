@@ -1,7 +1,7 @@
 """Failures at every point of queries on ``device="cudasim"``; run as a program, prints JSON.
 
-Needs NUMBA_ENABLE_CUDASIM=1. Arguments: a folder for temporary files, and up to which passing of a point each one fails
-(0: two of each).
+Needs NUMBA_ENABLE_CUDASIM=1. Arguments: a folder for temporary files, up to which passing of a point each one fails
+(0: two of each), and names of queries and of failures (all without any).
 """
 
 from __future__ import annotations
@@ -104,9 +104,10 @@ def main(folder: str, depth: int, names: list[str]) -> dict[str, Any]:
     scale_down()
     trials = Trials(folder)
     passes: dict[str, dict[str, int]] = {}
-    for name in names or list(trials.queries):
+    failures = [name for name in names if name in FAILURES] or list(FAILURES)
+    for name in [name for name in names if name in trials.queries] or list(trials.queries):
         passes[name] = {}
-        for failure in FAILURES:
+        for failure in failures:
             passed = trials.one(name, failure, 1 << 60).passed
             passes[name][failure] = passed
             chosen = range(1, min(depth, passed) + 1) if depth else sorted({-(-passed // 3), passed} - {0})
