@@ -66,13 +66,19 @@ def _minimum(left: Array, right: Array, xp: Any) -> Array:
 
 
 def any_presence(accumulators: tuple[ir.Accumulator, ...], position: int) -> int | None:
-    """Position of the count that tells whether accumulator ``position`` ("any") saw a value."""
+    """Position of the count that tells whether accumulator ``position`` ("any") saw a value; None if it always did."""
     wanted = accumulators[position]
     for candidate, accumulator in enumerate(accumulators):
-        same_value = accumulator.value is wanted.value or not (wanted.value and wanted.value.nullable)
-        if accumulator.kind in ("count", "seen") and same_value and accumulator.filter is wanted.filter:
+        same_rows = accumulator.value is wanted.value or not (
+            _may_be_null(wanted.value) or _may_be_null(accumulator.value)
+        )
+        if accumulator.kind in ("count", "seen") and same_rows and accumulator.filter is wanted.filter:
             return candidate
     return None
+
+
+def _may_be_null(value: ir.Value | None) -> bool:
+    return value is not None and value.nullable
 
 
 def new_states(sink: ir.Reduce | ir.GroupDense | ir.GroupHash, length: int, xp: Any) -> States:

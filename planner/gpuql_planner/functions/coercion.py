@@ -325,7 +325,7 @@ def unified_type(expressions: Sequence[Expression], *, construct: str) -> DataTy
 
 def _mixable(left: DataType, right: DataType, construct: str) -> DataType:
     common = common_type(left, right)
-    if common is None or (common == VARCHAR and left != right):
+    if common is None or (common == VARCHAR and left != right and NULL not in (left, right)):
         raise BinderError(
             f"types do not mix in {construct}: {left} and {right}", hint="add an explicit CAST to one side"
         )
