@@ -181,6 +181,18 @@ STRING_TRANSLATION_ENTRIES: Annotated[
     "bound: they are compared as Python objects",
     "Translations between dictionaries of more entries are left to the interpreter's compiled lookup.",
 ] = 1 << 16
+UNIQUE_TEXT_ROWS: Annotated[
+    int,
+    "rows",
+    "bound: hashing them takes a tenth of a second and 16 MB",
+    "Text columns of more rows are not proved unique.",
+] = 1 << 21
+ROWS_PER_KEY_ENTRY: Annotated[
+    int,
+    "rows",
+    "guess: numbering a string costs about as much as hashing the keys of four rows",
+    "Strings that group keys point into are numbered beforehand if there are at most as many for so many rows.",
+] = 4
 SMALL_DOMAIN: Annotated[
     int,
     "groups",

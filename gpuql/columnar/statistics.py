@@ -24,6 +24,7 @@ from gpuql.thresholds import (
     STATISTICS_BLOCK_ROWS,
     STATISTICS_SAMPLE_ROWS,
     STATISTICS_SAMPLE_STRINGS,
+    UNIQUE_TEXT_ROWS,
 )
 from gpuql_planner.catalog import ColumnStatistics
 from gpuql_planner.types import TypeId
@@ -221,7 +222,18 @@ def _of_strings(column: Column, positions: Host, null_count: int) -> ColumnStati
             sample = sample[:: STATISTICS_SAMPLE_ROWS // STATISTICS_SAMPLE_STRINGS]
         counts = Counter(_entries(strings, sample))
         distinct = int(estimate_distinct(np.array(list(counts.values())), len(positions)))
-        return ColumnStatistics(null_count=null_count, distinct_count=distinct, average_bytes=average)
+        is_unique = (
+            len(counts) == len(sample)
+            and null_count == 0
+            and len(positions) <= min(len(strings), UNIQUE_TEXT_ROWS)
+            and _have_distinct_hashes(strings, positions)
+        )
+        return ColumnStatistics(
+            null_count=null_count,
+            distinct_count=len(positions) if is_unique else distinct,
+            unique=is_unique,
+            average_bytes=average,
+        )
     lengths = np.diff(on_host(strings.offsets))
     if len(strings) < len(positions):
         average = float(lengths[_sample(positions)].mean())
@@ -229,6 +241,15 @@ def _of_strings(column: Column, positions: Host, null_count: int) -> ColumnStati
     is_sorted = null_count == 0 and strings.sorted and _is_sorted(positions)
     is_unique = null_count == 0 and distinct == len(positions)
     return ColumnStatistics(None, None, null_count, distinct, is_unique, is_sorted, average)
+
+
+def _have_distinct_hashes(strings: StringArray, positions: Host) -> bool:
+    """Whether the hashes of all strings differ, which proves that the strings do."""
+    from gpuql_kernels.partition import cpu as partition_kernels
+
+    hashes = partition_kernels.hash_strings(on_host(strings.offsets), on_host(strings.data), positions)
+    hashes.sort()
+    return not bool((hashes[1:] == hashes[:-1]).any())
 
 
 def _entries(strings: StringArray, positions: Host) -> Iterator[bytes]:

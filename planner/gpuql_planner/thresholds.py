@@ -230,6 +230,12 @@ RULE_TEXTS_PARSED: Annotated[
     "Defaults, checks and generated columns whose trees are kept.",
 ] = 512
 
+WIDE_TEXT_KEYS: Annotated[
+    int,
+    "strings",
+    "judgement: fewer are kept as dictionaries, whose positions are integers too",
+    "Different values from which on a text group key gives way to an integer that stands and falls with it.",
+] = 4096
 BYTES_PER_OPERATION: Annotated[
     float,
     "bytes",

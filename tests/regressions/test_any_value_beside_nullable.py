@@ -13,8 +13,8 @@ TABLES = (
 QUERY = (
     "SELECT person, year, any_value(code) AS code, any_value(first) AS first "
     # Conditions that hold always and are not expected to: the table of groups has to grow.
-    "FROM visits JOIN people ON person = number WHERE 2 * person >= person AND year + 1 > year AND 3 * person = person * 3 "
-    "GROUP BY person, year"
+    "FROM visits JOIN people ON person = number WHERE 2 * person >= person AND year + 1 > year "
+    "AND 3 * person = person * 3 GROUP BY person, year"
 )
 
 

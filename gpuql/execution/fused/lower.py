@@ -23,6 +23,7 @@ from gpuql.execution.fused.expressions import ExpressionLowering
 from gpuql.execution.fused.group_states import cpu_states, grid_states
 from gpuql.execution.fused.keys import (
     PACKED_LIMIT,
+    distinct_entries,
     key_domain,
     mark_follows_from_presence,
     translate,
@@ -30,7 +31,7 @@ from gpuql.execution.fused.keys import (
 from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.operators.contract import JoinTable, KeyColumn, RunContext
-from gpuql.thresholds import DENSE_BYTES_PER_ROW, MATCH_BYTES, MAX_FANOUT, SMALL_DOMAIN
+from gpuql.thresholds import DENSE_BYTES_PER_ROW, MATCH_BYTES, MAX_FANOUT, ROWS_PER_KEY_ENTRY, SMALL_DOMAIN
 from gpuql_kernels.codegen import program as ir
 from gpuql_planner.logical.expressions import Attribute, AttributeRef
 from gpuql_planner.logical.nodes import JoinKind
@@ -310,7 +311,8 @@ class PipelineLowering:
             raise NotFusible("join keys are factorised")
         if column.distinct is operand.strings:
             return None
-        table = self.context.xp.asarray(translate(operand.strings, column.distinct))
+        found = translate(operand.strings, column.distinct, self.context, self._most_entries(1))
+        table = self.context.xp.asarray(found)
         return self.arguments.array(("translation", id(operand.strings), id(column.distinct)), table)
 
     def _index(self, build: int, table: JoinTable) -> ir.IndexArguments:
@@ -449,7 +451,14 @@ class PipelineLowering:
         strings = operand.strings
         if strings is None or strings.unique:
             return operand
-        raise NotFusible("group key is a string without a dictionary")
+        distinct, codes = distinct_entries(strings, self.context, self._most_entries(ROWS_PER_KEY_ENTRY))
+        array = self.arguments.array(("distinct entries", id(strings)), codes)
+        value = ir.Lookup("int32", operand.value.nullable, operand.value, array)
+        return Operand(value, operand.dtype, None, distinct, operand.early)
+
+    def _most_entries(self, rows_per_entry: int) -> int:
+        """Of so many strings each may be looked at once, rather than the string of each source row."""
+        return 0 if self.inputs.is_part else self.inputs.batch.num_rows // rows_per_entry
 
     def _clustered(self, keys: tuple[GroupKey, ...]) -> int | None:
         """Source attribute of a single key that the source rows are sorted by."""

@@ -1,7 +1,8 @@
 """Group keys that other keys determine are only carried along.
 
 Before: ``Aggregate by o_orderkey, o_orderdate`` with ``o_orderkey`` unique in its table; after:
-``Aggregate by o_orderkey: any_value(o_orderdate)``.
+``Aggregate by o_orderkey: any_value(o_orderdate)``. A text key that stands and falls with an integer (the name of a
+customer whose number the row has) gives way to it: ``Aggregate by o_custkey: any_value(c_name)``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from gpuql_planner.logical.nodes import (
     Sort,
 )
 from gpuql_planner.logical.visit import output_set, references, transform_plan
+from gpuql_planner.optimizer.cardinality import column_estimate
 from gpuql_planner.optimizer.statistics import equality_attributes, unique_keys
+from gpuql_planner.thresholds import WIDE_TEXT_KEYS
 from gpuql_planner.types import TypeId
 
 
@@ -41,25 +44,46 @@ class _Dependency:
 
 
 def _reduce(node: Aggregate) -> Aggregate:
-    if len(node.keys) < 2:
-        return node
     plain = [(a, e) for a, e in node.keys if isinstance(e, AttributeRef)]
     kept = dict(node.keys)
     for attribute, expression in node.keys:
         if isinstance(expression, Literal) and len(kept) > 1:
             del kept[attribute]
+    dependencies = _dependencies(node.input) if plain else []
     if len(plain) > 1:
-        dependencies = _dependencies(node.input)
         for attribute, expression in sorted(plain, key=_drop_first):
             others = frozenset(
                 e.attribute for a, e in kept.items() if a != attribute and isinstance(e, AttributeRef)
             )
             if others and expression.attribute in _closure(others, dependencies):
                 del kept[attribute]
-    if len(kept) == len(node.keys):
+    keys = tuple(_stand_in(a, e, node.input, dependencies) for a, e in kept.items())
+    if keys == node.keys:
         return node
-    carried = tuple((a, AggregateCall("any_value", (e,), e.dtype)) for a, e in node.keys if a not in kept)
-    return Aggregate(node.input, tuple(kept.items()), (*carried, *node.aggregates))
+    kept_attributes = {attribute for attribute, _ in keys}
+    carried = tuple(
+        (a, AggregateCall("any_value", (e,), e.dtype)) for a, e in node.keys if a not in kept_attributes
+    )
+    return Aggregate(node.input, keys, (*carried, *node.aggregates))
+
+
+def _stand_in(
+    attribute: Attribute, expression: Expression, source: LogicalNode, dependencies: list[_Dependency]
+) -> tuple[Attribute, Expression]:
+    """An integer of ``source`` that is equal just where a text key is, under a name of its own; else the key."""
+    if not isinstance(expression, AttributeRef) or expression.dtype.id is not TypeId.VARCHAR:
+        return attribute, expression
+    if column_estimate(source, expression.attribute).distinct < WIDE_TEXT_KEYS:
+        return attribute, expression
+    determined = _closure(frozenset((expression.attribute,)), dependencies)
+    for other in source.outputs:
+        if (
+            other.dtype.is_integer
+            and other in determined
+            and expression.attribute in _closure(frozenset((other,)), dependencies)
+        ):
+            return Attribute.fresh(other.name, other.dtype), AttributeRef(other)
+    return attribute, expression
 
 
 def _drop_first(item: tuple[Attribute, Expression]) -> int:
