@@ -343,6 +343,12 @@ KEPT_ENTRIES_PER_ROW: Annotated[
     "judgement",
     "A result over all entries of a shared dictionary is kept if it has at most so many per row asked for.",
 ] = 16
+MAX_LIST_ELEMENTS: Annotated[
+    int,
+    "elements",
+    "bound: 4 GB of them in one batch, where DuckDB has the same limit for one list",
+    "A function that would make more elements of lists for one batch of rows is refused.",
+] = 2**29
 KEPT_DICTIONARY_RESULTS: Annotated[
     int,
     "results",

@@ -32,6 +32,7 @@ from gpuql.operators.project import ProjectOperator
 from gpuql.operators.repeat import RepeatOperator
 from gpuql.operators.running import RunningOperator
 from gpuql.operators.sort import SortOperator
+from gpuql.operators.unnest import UnnestOperator
 from gpuql.operators.window import WindowOperator
 from gpuql.thresholds import BATCH_ROWS, MAX_BATCH_PAIRS, PAIR_BYTES, SHARED_PARTIAL_ROWS
 from gpuql_planner.physical import nodes
@@ -40,6 +41,7 @@ _TRANSFORMS: dict[type, Callable[[Any], TransformOperator]] = {
     nodes.ProjectExec: ProjectOperator,
     nodes.HashJoinProbe: HashJoinProbeOperator,
     nodes.RepeatExec: RepeatOperator,
+    nodes.UnnestExec: UnnestOperator,
 }
 _SINKS: dict[type, Callable[[Any], SinkOperator]] = {
     nodes.HashJoinBuild: HashJoinBuildOperator,

@@ -25,6 +25,8 @@ def _needed_before(transform: nodes.Transform, needed: frozenset[int]) -> frozen
             return needed | _ids(predicates)
         case nodes.RepeatExec(count=count):
             return needed | _ids([count])
+        case nodes.UnnestExec(lists=lists):
+            return needed | _ids(expression for _, expression in lists)
         case nodes.ProjectExec(expressions=expressions):
             return _ids(expression for _, expression in expressions)
         case nodes.HashJoinProbe():

@@ -125,6 +125,9 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             calendar_functions,
             comparison,
             encodings,
+            lambdas,
+            lists,
+            maps,
             mathematics,
             numeric,
             regular_expressions,
@@ -132,16 +135,20 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             string_functions,
             strings,
             temporal,
+            text_lists,
             text_measures,
         )
 
-        special = boolean.SPECIAL | session_functions.SPECIAL
+        special = boolean.SPECIAL | lambdas.SPECIAL | session_functions.SPECIAL
         null_aware = (
             comparison.NULL_AWARE
             | boolean.NULL_AWARE
             | string_functions.NULL_AWARE
             | encodings.NULL_AWARE
             | session_functions.NULL_AWARE
+            | lists.NULL_AWARE
+            | maps.NULL_AWARE
+            | text_lists.NULL_AWARE
         )
         strict = (
             arithmetic.FUNCTIONS
@@ -156,6 +163,9 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | encodings.FUNCTIONS
             | text_measures.FUNCTIONS
             | calendar_functions.FUNCTIONS
+            | lists.FUNCTIONS
+            | maps.FUNCTIONS
+            | text_lists.FUNCTIONS
         )
         _function_tables.append((special, null_aware, strict))
     tables: tuple[dict[str, SpecialFunction], dict[str, StrictFunction], dict[str, StrictFunction]] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from gpuql.columnar.column import NATURAL_DTYPE, Array, Column, StringArray
 from gpuql_kernels.int128 import words
+from gpuql_planner.errors import InternalError
+from gpuql_planner.logical.expressions import AggregateCall
 from gpuql_planner.types import DataType, TypeId
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -26,6 +29,11 @@ class EvaluationContext(Protocol):
     def kernels(self) -> Any:
         """The device's kernel families, as ``gpuql_kernels.families.KernelFamilies``."""
 
+    def aggregate(
+        self, call: AggregateCall, columns: Sequence[Column], ids: Array, num_groups: int
+    ) -> Column:
+        """The value of an aggregate call for each group of rows, whose evaluated arguments are ``columns``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scalars:
@@ -33,6 +41,12 @@ class Scalars:
 
     xp: Any
     kernels: Any
+
+    def aggregate(
+        self, call: AggregateCall, columns: Sequence[Column], ids: Array, num_groups: int
+    ) -> Column:
+        """See ``EvaluationContext``: nothing here aggregates."""
+        raise InternalError(f"aggregate function outside of a query: {call.function}")
 
 
 def is_constant(column: Column) -> bool:

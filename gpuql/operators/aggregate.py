@@ -23,6 +23,7 @@ from gpuql_planner.physical.nodes import AggregateSink
 _ORDERED = frozenset(
     (
         "string_agg",
+        "list",
         "first",
         "last",
         "arg_min",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gpuql.columnar.batch import Batch
@@ -11,7 +11,7 @@ from gpuql.expressions.evaluate import evaluate
 from gpuql.operators.accumulators import Accumulator, Rows, make_accumulator, without_nulls
 from gpuql.operators.contract import RunContext
 from gpuql.operators.grouping import Groups
-from gpuql.operators.holistic import HOLISTIC
+from gpuql.operators.holistic import HOLISTIC, KEEPS_NULLS
 from gpuql.operators.moments import MOMENT_PARTS
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import AggregateCall, Attribute, Literal
@@ -76,9 +76,16 @@ class Slot:
         if mask is not None and not bool(mask.all()):
             kept = context.xp.flatnonzero(mask)
             rows = Rows(groups.ids[kept], groups.num_groups, [c.take(kept) for c in columns], order[kept])
-        if self.accumulator is None or self.accumulator.skips_nulls:
+        if self.skips_nulls:
             rows = without_nulls(rows, context)
         return rows
+
+    @property
+    def skips_nulls(self) -> bool:
+        """Whether rows with a NULL argument count nothing."""
+        if self.accumulator is None:
+            return self.call.function not in KEEPS_NULLS
+        return self.accumulator.skips_nulls
 
     def _is_parameter(self, position: int) -> bool:
         """The argument is a constant of the function, such as the fraction of a quantile, not a value per row."""
@@ -95,6 +102,26 @@ def make_slots(node: AggregateSink) -> list[Slot]:
             raise NotSupportedError(f"aggregate function is not supported: {call.function}")
         slots.append(Slot(attribute, call, accumulator))
     return slots
+
+
+def aggregate_rows(
+    call: AggregateCall, columns: Sequence[Column], ids: Array, num_groups: int, context: RunContext
+) -> Column:
+    """The value of one aggregate for each group of evaluated rows, in their order. Errors: NotSupportedError."""
+    accumulator = make_accumulator(call.function, call.type, tuple(a.dtype for a in call.arguments))
+    if accumulator is None and call.function not in HOLISTIC:
+        raise NotSupportedError(f"aggregate function is not supported: {call.function}")
+    slot = Slot(Attribute.fresh(call.function, call.type), call, accumulator)
+    rows = Rows(ids, num_groups, list(columns), context.xp.arange(len(ids)))
+    if slot.skips_nulls:
+        rows = without_nulls(rows, context)
+    if call.distinct:
+        from gpuql.operators.collected_rows import distinct_rows
+
+        rows = distinct_rows(rows, context)
+    if accumulator is None:
+        return HOLISTIC[call.function](call, rows, context)
+    return accumulator.finish(accumulator.partial(rows, context), context)
 
 
 def with_parts(

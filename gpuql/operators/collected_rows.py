@@ -20,6 +20,7 @@ from gpuql_planner.types import BIGINT, BOOLEAN
 _ORDERED = frozenset(
     (
         "string_agg",
+        "list",
         "first",
         "last",
         "any_value",

@@ -15,6 +15,7 @@ from gpuql.memory.query_memory import QueryMemory
 from gpuql.memory.row_store import RowStore
 from gpuql_kernels.hash_table.contract import JoinIndex
 from gpuql_kernels.tasks import RunTasks, serially
+from gpuql_planner.logical.expressions import AggregateCall
 from gpuql_planner.physical.nodes import HashJoinBuild
 
 
@@ -42,6 +43,14 @@ class RunContext:
     memory: QueryMemory = field(default_factory=unlimited_memory)
     device: DeviceQuery | None = None
     collector: RowCollector | None = None
+
+    def aggregate(
+        self, call: AggregateCall, columns: Sequence[Column], ids: Array, num_groups: int
+    ) -> Column:
+        """The value of an aggregate call for each group of rows, whose evaluated arguments are ``columns``."""
+        from gpuql.operators.aggregate_slots import aggregate_rows
+
+        return aggregate_rows(call, columns, ids, num_groups, self)
 
     @property
     def host_memory(self) -> QueryMemory:

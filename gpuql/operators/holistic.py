@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from gpuql.columnar.column import NATURAL_DTYPE, Array, Column
+from gpuql.columnar.nested import device_column, host_column, lists_column, structs_column
 from gpuql.columnar.strings import on_host
 from gpuql.expressions.arithmetic import FUNCTIONS as ARITHMETIC
 from gpuql.expressions.arithmetic import absolute
 from gpuql.expressions.calendar import MICROSECONDS_PER_DAY
 from gpuql.expressions.cast import evaluate_cast, exact_to_float
 from gpuql.expressions.distinct_values import stored_column, string_column, text_of_entries
+from gpuql.expressions.list_rows import ranks
 from gpuql.expressions.vectors import as_wide, is_wide
 from gpuql.operators.accumulators import Rows, pick
 from gpuql.operators.contract import RunContext
@@ -22,7 +26,7 @@ from gpuql.operators.ordering import value_words
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal
-from gpuql_planner.types import BIGINT, DOUBLE, TIMESTAMP, DataType, TypeId
+from gpuql_planner.types import BIGINT, DOUBLE, TIMESTAMP, UBIGINT, DataType, TypeId
 
 
 def _sorted_by_group(
@@ -231,6 +235,35 @@ def joined_texts(call: AggregateCall, joined: list[bytes], counts: Array, contex
     return Column(call.type, column.values, ~empty if bool(empty.any()) else None, column.strings)
 
 
+def list_values(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
+    """Values of each group as a list, NULLs among them, in the order of ``rows.order``; NULL for no rows."""
+    xp = context.xp
+    order_word = rows.order.astype(xp.int64).view(xp.uint64)
+    order, _, counts = _sorted_by_group(rows, [order_word], [63], context)
+    elements = host_column(rows.columns[0].take(order))
+    lengths = on_host(counts).astype(np.int64)
+    return device_column(xp, lists_column(call.type, lengths, elements, lengths > 0))
+
+
+def histogram(call: AggregateCall, rows: Rows, context: RunContext) -> Column:
+    """Map of the distinct values of each group, in order, to how often each occurs; NULL for groups without rows."""
+    values, ids = host_column(rows.columns[0]), on_host(rows.ids)
+    (own,) = ranks([values])
+    order = np.lexsort((own, ids))
+    group, value = ids[order], own[order]
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (group[1:] != group[:-1]) | (value[1:] != value[:-1])
+    starts = np.flatnonzero(new)
+    counts = np.diff(np.append(starts, len(order)))
+    lengths = np.bincount(group[new], minlength=rows.num_groups)
+    fields = (values.take(order[new]), Column(UBIGINT, counts.astype(np.int64)))
+    entries = structs_column(call.type.element, fields, len(starts))
+    return device_column(context.xp, lists_column(call.type, lengths, entries, lengths > 0))
+
+
+#: Functions that need all rows of a group and do not leave out those whose argument is NULL.
+KEEPS_NULLS = frozenset({"list"})
+
 HOLISTIC: dict[str, Callable[[AggregateCall, Rows, RunContext], Column]] = {
     "median": quantile,
     "quantile_cont": quantile,
@@ -239,4 +272,6 @@ HOLISTIC: dict[str, Callable[[AggregateCall, Rows, RunContext], Column]] = {
     "mad": median_deviation,
     "mode": mode,
     "entropy": entropy,
+    "list": list_values,
+    "histogram": histogram,
 }

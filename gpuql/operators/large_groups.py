@@ -13,7 +13,7 @@ import numpy as np
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.concat import concat_columns
-from gpuql.columnar.parts import batch_size
+from gpuql.columnar.parts import batch_size, string_bytes
 from gpuql.columnar.strings import on_host
 from gpuql.memory.budget import Reservation
 from gpuql.memory.row_store import RowStore
@@ -24,6 +24,7 @@ from gpuql.operators.contract import RunContext
 from gpuql.operators.frequencies import BestOccurrences, EntropySums, Runs
 from gpuql.operators.grouping import Groups, group_rows
 from gpuql.operators.holistic import (
+    HOLISTIC,
     as_distance,
     deviations,
     distance_median,
@@ -235,6 +236,8 @@ class _LargeGroups:
         counts = self._counts(rows)
         if slot.call.function == "string_agg":
             return self._string_agg(slot, rows, counts)
+        if slot.call.function in ("list", "histogram"):
+            return self._of_all_values(slot, rows)
         if slot.call.function in ("mode", "entropy"):
             return self._frequency(slot, rows)
         if slot.call.function == "mad":
@@ -304,6 +307,23 @@ class _LargeGroups:
         groups = xp.concatenate([numbers for numbers, _ in pieces])
         row_of_group[groups] = xp.arange(len(groups))
         return pick(concat_columns([column for _, column in pieces], xp=xp), row_of_group, self._context)
+
+    def _of_all_values(self, slot: Slot, rows: RowStore) -> Column:
+        """A function of all values of each group in order; they have to fit memory, as they do in the result."""
+        xp = self._context.xp
+        values: list[Column] = []
+        ids: list[Array] = []
+        with self._memory.reserve(0, slot.call.function) as reservation:
+            for batch, _ in self._sorted(slot, rows, by_value=False):
+                size = batch_size(batch)
+                # The values as they are, put together, as bytes of lists, and the column of these.
+                taken = size.row_bytes + sum(map(string_bytes, size.strings))
+                reservation.resize(reservation.num_bytes + 4 * taken)
+                ids.append(batch.columns[0].values.astype(np.int64))
+                values.append(batch.columns[1])
+            number = xp.concatenate(ids)
+            joined = Rows(number, self._num_groups, [concat_columns(values, xp=xp)], xp.arange(len(number)))
+            return HOLISTIC[slot.call.function](slot.call, joined, self._context)
 
     def _string_agg(self, slot: Slot, rows: RowStore, counts: Array) -> Column:
         """Strings of each group joined; the results have to fit memory."""

@@ -25,6 +25,12 @@ DEFAULT_ROWS: Annotated[
     "guess: nothing is known",
     "Rows of a relation that does not know its number, such as a CSV file.",
 ] = 100_000.0
+LIST_ELEMENTS: Annotated[
+    float,
+    "elements",
+    "guess: nothing is known",
+    "Elements of a list: rows that UNNEST makes of one.",
+] = 5.0
 DEFAULT_DISTINCT_SHARE: Annotated[
     float,
     "share of rows",

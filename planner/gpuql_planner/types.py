@@ -177,6 +177,65 @@ INTERVAL = DataType(TypeId.INTERVAL)
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+#: Common field names that are keywords of DuckDB and stand in quotes in a type's name.
+_QUOTED_WORDS = frozenset(
+    {
+        "all",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "by",
+        "case",
+        "column",
+        "data",
+        "date",
+        "day",
+        "default",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "format",
+        "from",
+        "group",
+        "hour",
+        "index",
+        "interval",
+        "key",
+        "limit",
+        "minute",
+        "month",
+        "name",
+        "offset",
+        "order",
+        "row",
+        "rows",
+        "schema",
+        "second",
+        "select",
+        "set",
+        "table",
+        "text",
+        "then",
+        "time",
+        "timestamp",
+        "to",
+        "type",
+        "union",
+        "user",
+        "using",
+        "value",
+        "values",
+        "when",
+        "where",
+        "window",
+        "with",
+        "year",
+    }
+)
+
 
 def _nested_name(dtype: DataType) -> str:
     if dtype.id is TypeId.LIST:
@@ -193,7 +252,7 @@ def _part_name(dtype: DataType) -> str:
 
 
 def _quoted(name: str) -> str:
-    if _PLAIN_NAME.fullmatch(name):
+    if _PLAIN_NAME.fullmatch(name) and name.lower() not in _QUOTED_WORDS:
         return name
     return '"' + name.replace('"', '""') + '"'
 

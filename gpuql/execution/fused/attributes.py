@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 from gpuql.execution.fused.arguments import Inputs
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
-from gpuql_planner.logical.visit import walk
+from gpuql_planner.logical.visit import references, walk
 from gpuql_planner.physical.nodes import (
     AggregateSink,
     CollectSink,
@@ -19,6 +19,7 @@ from gpuql_planner.physical.nodes import (
     Sink,
     SortSink,
     Transform,
+    UnnestExec,
     WindowSink,
 )
 
@@ -28,7 +29,7 @@ def build_attributes(node: HashJoinProbe) -> Iterator[Attribute]:
     yield from node.build_outputs
     for condition in node.residual:
         for part in walk(condition):
-            if isinstance(part, AttributeRef):
+            if isinstance(part, AttributeRef) and part.attribute in references(condition):
                 yield part.attribute
 
 
@@ -47,7 +48,9 @@ def attributes_read(
     def read(expressions: Iterable[Expression]) -> None:
         for expression in expressions:
             for part in walk(expression):
-                if isinstance(part, AttributeRef) and part.attribute not in made:
+                if not isinstance(part, AttributeRef) or part.attribute in made:
+                    continue
+                if part.attribute in references(expression):  # parameters of lambda functions are no columns
                     needed[part.attribute] = None
 
     for transform in transforms:
@@ -69,6 +72,9 @@ def attributes_read(
                     made.add(transform.mark)
                 read(transform.residual)
                 read(AttributeRef(attribute) for attribute in transform.outputs)
+            case UnnestExec():
+                read(expression for _, expression in transform.lists)
+                made.update(transform.made)
             case _:
                 read((transform.count,))
     match sink:

@@ -21,11 +21,14 @@ from gpuql_planner.types import (
     NULL,
     TIME,
     TIMESTAMP,
+    UBIGINT,
     UINTEGER,
     VARCHAR,
     DataType,
     TypeId,
     decimal,
+    list_of,
+    map_of,
 )
 
 Signature = tuple[tuple[Expression, ...], DataType]
@@ -124,6 +127,16 @@ def _string_agg(name: str, arguments: Sequence[Expression]) -> Signature:
     if not (isinstance(separator, Literal) and isinstance(separator.value, str)):
         raise BinderError(f"separator must be a constant text: {name}")
     return (coerce(arguments[0], VARCHAR), separator), VARCHAR
+
+
+def _list(name: str, arguments: Sequence[Expression]) -> Signature:
+    argument = _one(name, arguments)
+    return (argument,), list_of(argument.dtype)
+
+
+def _histogram(name: str, arguments: Sequence[Expression]) -> Signature:
+    argument = _one(name, arguments)
+    return (argument,), map_of(argument.dtype, UBIGINT)
 
 
 def _continuous_type(dtype: DataType) -> DataType:
@@ -228,6 +241,8 @@ AGGREGATE_FUNCTIONS: dict[str, Resolver] = {
     "bit_or": _bits,
     "bit_xor": _bits,
     "string_agg": _string_agg,
+    "list": _list,
+    "histogram": _histogram,
     "median": _median,
     "quantile_cont": _quantile_cont,
     "quantile_disc": _quantile_disc,
@@ -265,6 +280,7 @@ AGGREGATE_ALIASES: dict[str, str] = {
     "arbitrary": "first",
     "countif": "count_if",
     "group_concat": "string_agg",
+    "array_agg": "list",
     "listagg": "string_agg",
     "quantile": "quantile_disc",
     "percentile_cont": "quantile_cont",
@@ -294,6 +310,7 @@ _ORDER_SENSITIVE = frozenset(
         "last",
         "any_value",
         "string_agg",
+        "list",
         "arg_min",
         "arg_max",
         "arg_min_null",

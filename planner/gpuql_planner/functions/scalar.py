@@ -8,10 +8,12 @@ from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.functions import arithmetic, comparison, conditional
 from gpuql_planner.functions.calendar_functions import CALENDAR_FUNCTIONS
 from gpuql_planner.functions.encodings import ENCODINGS
+from gpuql_planner.functions.lists import LIST_FUNCTIONS, with_lists
 from gpuql_planner.functions.mathematics import MATHEMATICS
 from gpuql_planner.functions.numeric import NUMERIC_FUNCTIONS
 from gpuql_planner.functions.session_functions import SESSION_FUNCTIONS
 from gpuql_planner.functions.strings import STRING_FUNCTIONS
+from gpuql_planner.functions.structs import STRUCT_FUNCTIONS, with_maps
 from gpuql_planner.functions.temporal import TEMPORAL_FUNCTIONS
 from gpuql_planner.functions.text_measures import TEXT_MEASURES
 from gpuql_planner.logical.expressions import Expression, Literal
@@ -103,7 +105,11 @@ SCALAR_FUNCTIONS: dict[str, Resolver] = {
     **TEXT_MEASURES,
     **CALENDAR_FUNCTIONS,
     **SESSION_FUNCTIONS,
+    **LIST_FUNCTIONS,
+    **STRUCT_FUNCTIONS,
 }
+SCALAR_FUNCTIONS.update(with_lists(SCALAR_FUNCTIONS))
+SCALAR_FUNCTIONS.update(with_maps(dict(SCALAR_FUNCTIONS)))
 
 #: Other spellings of scalar functions.
 ALIASES: dict[str, str] = {

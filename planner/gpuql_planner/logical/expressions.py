@@ -128,6 +128,22 @@ class Call(Expression):
 
 
 @dataclass(frozen=True)
+class Lambda(Expression):
+    """A function over the elements of a list; an argument of the calls that take one.
+
+    ``body`` may refer to ``parameters`` and to whatever else is in reach where the call stands.
+    """
+
+    parameters: tuple[Attribute, ...]
+    body: Expression
+
+    @property
+    def dtype(self) -> DataType:
+        """Type of the body."""
+        return self.body.dtype
+
+
+@dataclass(frozen=True)
 class Cast(Expression):
     """Conversion. A value that does not fit raises ConversionError, or gives NULL when ``try_`` is set."""
 

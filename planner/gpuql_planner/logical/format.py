@@ -40,6 +40,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Unnest,
     Values,
     Window,
     WorkingScan,
@@ -321,6 +322,9 @@ class _Formatter:
                 return f"Running {running_text(number, marker, carried, name)}"
             case Repeat(_, count):
                 return f"Repeat {_format(count, name)[0]}"
+            case Unnest(_, lists, keep_empty):
+                kept = ", rows without elements kept" if keep_empty else ""
+                return f"Unnest {format_items(lists, name)}{kept}"
         return type(node).__name__
 
 

@@ -366,6 +366,36 @@ class Running(LogicalNode):
 
 
 @dataclass(frozen=True)
+class Unnest(LogicalNode):
+    """Each row once for each element of its lists: element ``i`` of every list in the ``i``-th copy, else NULL.
+
+    A row whose lists are all empty or NULL is dropped, or kept once with NULLs if ``keep_empty`` is set.
+    ``ordinality`` is the place of the element, from 1 (BIGINT).
+    """
+
+    input: LogicalNode
+    lists: tuple[tuple[Attribute, Expression], ...]
+    keep_empty: bool = False
+    ordinality: Attribute | None = None
+
+    @property
+    def inputs(self) -> tuple[LogicalNode, ...]:
+        """The one input."""
+        return (self.input,)
+
+    @property
+    def made(self) -> tuple[Attribute, ...]:
+        """Attributes of the elements, then the ordinality."""
+        elements = tuple(attribute for attribute, _ in self.lists)
+        return elements if self.ordinality is None else (*elements, self.ordinality)
+
+    @property
+    def outputs(self) -> tuple[Attribute, ...]:
+        """Those of the input, the elements, the ordinality."""
+        return (*self.input.outputs, *self.made)
+
+
+@dataclass(frozen=True)
 class Shared(LogicalNode):
     """One use of a sub-plan that stands in several places (CTE or common sub-plan) and runs once.
 

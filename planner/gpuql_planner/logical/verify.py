@@ -27,6 +27,7 @@ from gpuql_planner.logical.nodes import (
     Scan,
     Shared,
     UnionAll,
+    Unnest,
     Values,
     Window,
 )
@@ -144,6 +145,9 @@ class _Verifier:
             _believe(same, "types of a recursion's inputs differ", node)
         elif isinstance(node, Repeat):
             _believe(node.count.dtype == BIGINT, "a repeat count is not BIGINT", node)
+        elif isinstance(node, Unnest):
+            lists = all(e.dtype.is_list and e.dtype.element == a.dtype for a, e in node.lists)
+            _believe(lists, "what is unnested is no list of the output's type", node)
         elif isinstance(node, Scan):
             names = {field.name for field in node.table.fields}
             _believe(all(source in names for _, source in node.columns), "column not in table", node)

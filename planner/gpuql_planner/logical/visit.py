@@ -22,6 +22,7 @@ from gpuql_planner.logical.expressions import (
     Exists,
     Expression,
     InList,
+    Lambda,
     Literal,
     QuantifiedComparison,
     ScalarSubquery,
@@ -42,6 +43,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Unnest,
     Values,
     Window,
     WorkingScan,
@@ -67,6 +69,8 @@ def children(expression: Expression) -> tuple[Expression, ...]:
         return expression.arguments
     if isinstance(expression, Cast):
         return (expression.argument,)
+    if isinstance(expression, Lambda):
+        return (expression.body,)
     if isinstance(expression, Case):
         branches = (part for branch in expression.branches for part in branch)
         return (*branches, expression.otherwise)
@@ -128,6 +132,8 @@ def map_children(expression: Expression, function: ExpressionFunction) -> Expres
         return Call(expression.function, tuple(after), expression.type)
     if isinstance(expression, Cast):
         return Cast(after[0], expression.type, expression.try_)
+    if isinstance(expression, Lambda):
+        return Lambda(expression.parameters, after[0])
     if isinstance(expression, Case):
         pairs = tuple(zip(after[:-1:2], after[1:-1:2], strict=True))
         return Case(pairs, after[-1], expression.type)
@@ -200,6 +206,8 @@ def references(expression: Expression) -> frozenset[Attribute]:
         known = frozenset().union(*(references(child) for child in children(expression)))
         if isinstance(expression, SUBQUERY_EXPRESSIONS):
             known |= free_attributes(expression.plan)
+        if isinstance(expression, Lambda):
+            known = known.difference(expression.parameters)
         vars(expression)["_references"] = known
     return known
 
@@ -302,6 +310,8 @@ def node_expressions(node: LogicalNode) -> tuple[Expression, ...]:
     if isinstance(node, Running):
         read = () if node.marker is None else (node.marker,)
         return tuple(AttributeRef(a) for a in (*read, *(origin for _, origin in node.carried)))
+    if isinstance(node, Unnest):
+        return tuple(expression for _, expression in node.lists)
     return ()
 
 
@@ -340,6 +350,8 @@ def map_expressions(node: LogicalNode, function: ExpressionFunction) -> LogicalN
             marker=marker,
             carried=tuple((out, origin) for (out, _), origin in zip(node.carried, origins, strict=True)),
         )
+    if isinstance(node, Unnest):
+        return replace(node, lists=tuple((a, e) for (a, _), e in zip(node.lists, after, strict=True)))
     raise InternalError(f"node has expressions but no rebuilding: {type(node).__name__}")
 
 
@@ -369,7 +381,7 @@ def with_inputs(node: LogicalNode, inputs: tuple[LogicalNode, ...]) -> LogicalNo
     old = node.inputs
     if all(before is after for before, after in zip(old, inputs, strict=True)):
         return node
-    if isinstance(node, (Filter, Project, Aggregate, Window, Sort, Limit, Repeat, Running)):
+    if isinstance(node, (Filter, Project, Aggregate, Window, Sort, Limit, Repeat, Running, Unnest)):
         return replace(node, input=inputs[0])
     if isinstance(node, (Join, DependentJoin)):
         return replace(node, left=inputs[0], right=inputs[1])

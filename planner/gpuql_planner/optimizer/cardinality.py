@@ -37,6 +37,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Unnest,
     Values,
     Window,
     WorkingScan,
@@ -57,6 +58,7 @@ from gpuql_planner.thresholds import (
     EQUALITY_SELECTIVITY,
     LIKE_PREFIX_SELECTIVITY,
     LIKE_SELECTIVITY,
+    LIST_ELEMENTS,
     NULL_SHARE,
     OTHER_SELECTIVITY,
     PART_OF_TEXT_DISTINCT,
@@ -108,6 +110,8 @@ def _rows(node: LogicalNode) -> float:
         return _filtered_rows(node)
     if isinstance(node, (Project, Repeat, Window)):
         return estimate_rows(node.input)
+    if isinstance(node, Unnest):
+        return estimate_rows(node.input) * LIST_ELEMENTS
     if isinstance(node, (Sort, Limit)):
         below = estimate_rows(node.input) - node.offset
         return max(0.0, below if node.limit is None else min(below, node.limit))
@@ -214,7 +218,7 @@ def _base_column(node: LogicalNode, attribute: Attribute) -> tuple[LogicalNode, 
             if not isinstance(expression, AttributeRef):
                 return None
             attribute = expression.attribute
-        elif not isinstance(node, (Filter, Join, Sort, Limit, Repeat)):
+        elif not isinstance(node, (Filter, Join, Sort, Limit, Repeat, Unnest)):
             return None
         inside = [child for child in node.inputs if attribute in output_set(child)]
         if not inside:

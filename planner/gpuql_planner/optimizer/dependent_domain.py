@@ -36,6 +36,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Unnest,
     Window,
 )
 from gpuql_planner.logical.visit import (
@@ -165,6 +166,8 @@ def push_domain(node: LogicalNode, needed: Attributes, domain: Domain) -> Pushed
         domain_keys = tuple(AttributeRef(mapping[a]) for a in sorted_attributes(frozenset(mapping)))
         calls = tuple((a, replace(c, partition_by=(*domain_keys, *c.partition_by))) for a, c in renamed.calls)
         return Window(below, calls), mapping
+    if isinstance(renamed, Unnest):
+        return replace(renamed, input=below), mapping
     raise InternalError(f"plan node cannot be unnested: {type(node).__name__}")
 
 

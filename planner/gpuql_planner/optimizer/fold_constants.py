@@ -20,6 +20,7 @@ from gpuql_planner.logical.nodes import (
     Repeat,
     Sort,
     UnionAll,
+    Unnest,
     Values,
     Window,
 )
@@ -108,7 +109,7 @@ def empty(attributes: tuple[Attribute, ...]) -> Values:
 
 
 def _drop_empty(node: LogicalNode) -> LogicalNode:
-    if isinstance(node, (Project, Sort, Repeat, Window)) and is_empty(node.input):
+    if isinstance(node, (Project, Sort, Repeat, Window, Unnest)) and is_empty(node.input):
         return empty(node.outputs)
     if isinstance(node, Limit) and (node.limit == 0 or is_empty(node.input)):
         return empty(node.outputs)

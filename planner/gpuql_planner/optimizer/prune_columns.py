@@ -24,6 +24,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Unnest,
     Values,
     Window,
     WorkingScan,
@@ -112,6 +113,9 @@ class _Pruner:
                 return with_inputs(kept, (self.prune(node.input, used),))
             case Filter() | Sort() | Limit() | Repeat():
                 used = required.union(*map(references, node_expressions(node)))
+                return with_inputs(node, (self.prune(node.input, used),))
+            case Unnest():
+                used = required.difference(node.made).union(*map(references, node_expressions(node)))
                 return with_inputs(node, (self.prune(node.input, used),))
         raise InternalError(f"plan node cannot be pruned: {type(node).__name__}")
 

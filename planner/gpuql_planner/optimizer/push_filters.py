@@ -28,6 +28,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Unnest,
     Values,
     Window,
 )
@@ -124,6 +125,11 @@ class _Pusher:
                 return self.through_union(node, predicates)
             case Repeat():
                 return Repeat(self.push(node.input, predicates), node.count)
+            case Unnest():
+                made = frozenset(node.made)
+                below = {p: None for p in predicates if references(p).isdisjoint(made)}
+                above = {p: None for p in predicates if p not in below}
+                return _filter(replace(node, input=self.push(node.input, below)), above)
             case Sort() if node.limit is None and not node.offset:
                 return replace(node, input=self.push(node.input, predicates))
             case Sort() | Limit():

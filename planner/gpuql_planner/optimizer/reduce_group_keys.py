@@ -22,6 +22,7 @@ from gpuql_planner.logical.nodes import (
     Scan,
     Shared,
     Sort,
+    Unnest,
 )
 from gpuql_planner.logical.visit import output_set, references, transform_plan
 from gpuql_planner.optimizer.cardinality import column_estimate
@@ -111,7 +112,7 @@ def _dependencies(node: LogicalNode) -> list[_Dependency]:
 
 
 def _collect(node: LogicalNode, found: list[_Dependency]) -> None:
-    if isinstance(node, (Filter, Sort, Limit, Repeat)):
+    if isinstance(node, (Filter, Sort, Limit, Repeat, Unnest)):
         _collect(node.input, found)
         return
     if isinstance(node, Project):

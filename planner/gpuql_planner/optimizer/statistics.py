@@ -31,6 +31,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Unnest,
     Values,
     Window,
 )
@@ -145,7 +146,7 @@ def _find_keys(node: LogicalNode) -> list[Key]:
         return [frozenset(position[a] for a in key) for key in unique_keys(node.definition)]
     if isinstance(node, Join):
         return _join_keys(node)
-    if isinstance(node, (UnionAll, Repeat)):
+    if isinstance(node, (UnionAll, Repeat, Unnest)):
         return []
     return []
 
@@ -295,7 +296,7 @@ def _find_non_null(node: LogicalNode) -> Collection[Attribute]:
         return [a for a, source in node.columns if not column_may_be_null(node, source, a)]
     if isinstance(node, Filter):
         return non_null_attributes(node.input) | _not_null_if_true(node.predicates)
-    if isinstance(node, (Sort, Limit, Repeat, Window)):
+    if isinstance(node, (Sort, Limit, Repeat, Window, Unnest)):
         return non_null_attributes(node.input)
     if isinstance(node, Values):
         return [a for i, a in enumerate(node.attributes) if all(row[i] is not None for row in node.rows)]

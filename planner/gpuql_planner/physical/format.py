@@ -32,6 +32,7 @@ from gpuql_planner.physical.nodes import (
     Source,
     TableScan,
     Transform,
+    UnnestExec,
     ValuesSource,
     WindowSink,
 )
@@ -110,6 +111,8 @@ def _transform(transform: Transform, name: AttributeNamer) -> str:
             return f"Project {format_items(expressions, name)}"
         case RepeatExec(count):
             return f"Repeat {format_expression(count, name)} times"
+        case UnnestExec(lists):
+            return f"Unnest {format_items(lists, name)}"
         case HashJoinProbe():
             return _probe(transform, name)
 

@@ -30,6 +30,7 @@ from gpuql_planner.physical.nodes import (
     RunningSink,
     SortSink,
     TableScan,
+    UnnestExec,
     ValuesSource,
     WindowSink,
 )
@@ -46,6 +47,7 @@ _PARTS = (
     ProjectExec,
     HashJoinProbe,
     RepeatExec,
+    UnnestExec,
     HashJoinBuild,
     AggregateSink,
     SortSink,

@@ -27,6 +27,7 @@ from gpuql_planner.logical.nodes import (
     Shared,
     Sort,
     UnionAll,
+    Unnest,
     Values,
     Window,
     WorkingScan,
@@ -63,6 +64,7 @@ from gpuql_planner.physical.nodes import (
     Source,
     TableScan,
     Transform,
+    UnnestExec,
     ValuesSource,
     WindowSink,
 )
@@ -185,6 +187,10 @@ class _Lowering:
                 return self.lower_union(node, required, rows)
             case Repeat(below, count):
                 return self.lower(below, required | references(count)).then(RepeatExec(count), rows)
+            case Unnest(below, lists, keep_empty, ordinality):
+                read = frozenset().union(*(references(expression) for _, expression in lists))
+                draft = self.lower(below, required.difference(node.made) | read)
+                return draft.then(UnnestExec(lists, keep_empty, ordinality), rows)
             case Shared():
                 return self.lower_shared(node, required, rows)
             case Recursive():

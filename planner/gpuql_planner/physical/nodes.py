@@ -132,7 +132,22 @@ class RepeatExec:
     count: Expression
 
 
-Transform = FilterExec | ProjectExec | HashJoinProbe | RepeatExec
+@dataclass(frozen=True)
+class UnnestExec:
+    """Each row once for each element of its lists; see ``logical.nodes.Unnest``."""
+
+    lists: tuple[tuple[Attribute, Expression], ...]
+    keep_empty: bool = False
+    ordinality: Attribute | None = None
+
+    @property
+    def made(self) -> tuple[Attribute, ...]:
+        """Attributes of the elements, then the ordinality."""
+        elements = tuple(attribute for attribute, _ in self.lists)
+        return elements if self.ordinality is None else (*elements, self.ordinality)
+
+
+Transform = FilterExec | ProjectExec | HashJoinProbe | RepeatExec | UnnestExec
 
 # --- sinks -----------------------------------------------------------------------------------------------------------
 

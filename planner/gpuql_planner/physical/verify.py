@@ -23,6 +23,7 @@ from gpuql_planner.physical.nodes import (
     Sink,
     SortSink,
     TableScan,
+    UnnestExec,
     WindowSink,
 )
 
@@ -63,6 +64,9 @@ def _verify_pipeline(plan: PhysicalPlan, index: int, pipeline: Pipeline) -> None
             available = frozenset(attribute for attribute, _ in transform.expressions)
         elif isinstance(transform, RepeatExec):
             _reads(available, (transform.count,), "repeat", index)
+        elif isinstance(transform, UnnestExec):
+            _reads(available, (e for _, e in transform.lists), "unnest", index)
+            available = available.union(transform.made)
         else:
             available = _verify_probe(plan, index, transform, available)
     sink = pipeline.sink

@@ -42,6 +42,24 @@ from gpuql_planner.sql.bind_constants import (
     bind_placeholder,
     bind_text,
 )
+from gpuql_planner.sql.bind_nested import (
+    LAMBDA_FUNCTIONS,
+    NAMED_ARGUMENTS,
+    bind_array,
+    bind_contained_by,
+    bind_dot,
+    bind_identifier,
+    bind_lambda_call,
+    bind_list,
+    bind_map,
+    bind_map_literal,
+    bind_named_call,
+    bind_row,
+    bind_struct,
+    bind_subscript,
+    field_of,
+    parameter_reference,
+)
 from gpuql_planner.sql.bind_subqueries import (
     QuerySource,
     bind_exists,
@@ -49,6 +67,7 @@ from gpuql_planner.sql.bind_subqueries import (
     bind_quantified,
     bind_scalar_subquery,
 )
+from gpuql_planner.sql.bind_unnest import UNNEST_NAMES, bind_unnest
 from gpuql_planner.sql.bind_windows import bind_window
 from gpuql_planner.sql.columns_expression import ATTRIBUTE, is_columns
 from gpuql_planner.sql.context import BindContext
@@ -57,6 +76,7 @@ from gpuql_planner.sql.scope import Relation, Scope
 from gpuql_planner.sql.session_functions import SESSION_FUNCTIONS, bind_session_function
 from gpuql_planner.types import (
     BOOLEAN,
+    DataType,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +109,8 @@ _BINARY_CALLS: dict[type[exp.Expr], str] = {
     exp.RegexpFullMatch: "regexp_full_match",
     exp.SimilarTo: "regexp_full_match",
     exp.StartsWith: "starts_with",
+    exp.ArrayOverlaps: "list_has_any",
+    exp.ArrayContainsAll: "list_has_all",
     exp.Glob: "glob",
 }
 
@@ -130,6 +152,10 @@ class ExpressionBinder:
     inside_aggregate: bool = False
     windows: bool = False
     inside_window: bool = False
+    #: Lists that UNNEST asks for here, and the attributes of their elements; None where it may not stand.
+    unnests: list[tuple[Attribute, Expression]] | None = None
+    #: Parameters of the lambda functions around what is bound, outermost first, by folded name.
+    parameters: list[dict[str, Attribute]] = field(default_factory=list)
     _expanding: set[str] = field(default_factory=set)
 
     def bind(self, node: exp.Expr) -> Expression:
@@ -145,8 +171,18 @@ class ExpressionBinder:
                 error.statement = self.context.text
             raise
 
+    def parameter(self, name: str, dtype: DataType) -> Attribute:
+        """The attribute of a lambda function's parameter: the same for functions written the same way."""
+        key = (name.lower(), len(self.parameters), dtype)
+        known = self.context.lambda_parameters.get(key)
+        if known is None:
+            known = self.context.lambda_parameters[key] = Attribute.fresh(name, dtype)
+        return known
+
     def bind_subplan(self, node: exp.Expr) -> QuerySource:
         """Plan of a subquery that sees this expression's columns from outside."""
+        if self.parameters:
+            raise self.context.unsupported("a subquery inside of a lambda function", node)
         query = node
         while isinstance(query, (exp.Subquery, exp.Paren)):
             query = query.this
@@ -222,6 +258,15 @@ class ExpressionBinder:
         hint = did_you_mean(node.name, [*self.scope.column_names(), *self.aliases])
         return self.context.error(BinderError, f"column not found: {node.name}", node, hint=hint)
 
+    def knows_relation(self, name: str) -> bool:
+        """Whether a table of that name stands in this FROM clause or one around it."""
+        return name.lower() in {known.lower() for known in self.scope.relation_names()}
+
+    def knows_column(self, name: str) -> bool:
+        """Whether a column or alias of that name may stand here."""
+        known = {column.lower() for column in (*self.scope.column_names(), *self.aliases)}
+        return name.lower() in known
+
     def expand_alias(self, name: str) -> Expression:
         """Expression of the select item called ``name``, bound here."""
         folded = name.lower()
@@ -246,15 +291,10 @@ def _culprit(node: exp.Expr, error: GpuqlError) -> exp.Expr:
 
 def _construct(node: exp.Expr) -> str:
     known: dict[type[exp.Expr], str] = {
-        exp.Bracket: "subscripts",
-        exp.Array: "lists",
-        exp.Struct: "structs",
-        exp.Lambda: "lambda functions",
-        exp.Tuple: "a row as a value",
+        exp.Lambda: "a lambda function here",
         exp.Star: "* here",
         exp.AtTimeZone: "AT TIME ZONE",
         exp.Collate: "COLLATE",
-        exp.Dot: "struct fields and schema-qualified functions",
     }
     written = "an operator without an operand" if node is None else known.get(type(node))
     if written is not None:
@@ -268,10 +308,37 @@ def _construct(node: exp.Expr) -> str:
 def _column(binder: ExpressionBinder, node: exp.Column) -> Expression:
     if isinstance(node.this, exp.Star):
         raise binder.context.unsupported(f"{node.sql('duckdb')} here", node)
+    if binder.parameters or len(node.parts) > 1:
+        found = _parameter_or_field(binder, node)
+        if found is not None:
+            return found
     attribute = binder.attribute(node)
     if attribute is None and node.name.lower() not in binder.aliases:
         return make_call(node.name, ())
     return binder.expand_alias(node.name) if attribute is None else AttributeRef(attribute)
+
+
+def _parameter_or_field(binder: ExpressionBinder, node: exp.Column) -> Expression | None:
+    """What a name is that begins with a lambda function's parameter, or names a field of a struct; else None."""
+    parts = [str(part.name) for part in node.parts]
+    value: Expression | None = parameter_reference(binder, parts[0])
+    rest = parts[1:]
+    if value is None and len(parts) > 1:
+        with_table = parts[0] if binder.knows_relation(parts[0]) else None
+        if with_table is not None and len(parts) == 2:
+            return None
+        column = exp.Column(this=node.parts[0 if with_table is None else 1].copy())
+        if with_table is not None:
+            column.set("table", node.parts[0].copy())
+            rest = parts[2:]
+        elif not binder.knows_column(parts[0]):
+            return None
+        attribute = binder.attribute(column)
+        value = binder.expand_alias(column.name) if attribute is None else AttributeRef(attribute)
+    if value is not None:
+        for name in rest:
+            value = field_of(binder, value, name, node)
+    return value
 
 
 def _paren(binder: ExpressionBinder, node: exp.Paren) -> Expression:
@@ -351,8 +418,11 @@ def _between(binder: ExpressionBinder, node: exp.Between) -> Expression:
 def _in(binder: ExpressionBinder, node: exp.In) -> Expression:
     if node.args.get("query") is not None:
         return bind_in_query(binder, node, negated=False)
-    if node.args.get("field") is not None or node.args.get("unnest") is not None:
-        raise binder.context.unsupported("IN over a list value", node)
+    values = node.args.get("field")
+    if values is not None:
+        return make_call("contains", (binder.bind(values), binder.bind(node.this)))
+    if node.args.get("unnest") is not None:
+        raise binder.context.unsupported("IN over UNNEST", node)
     if isinstance(node.this, exp.Tuple):
         rows = [option for option in node.expressions if isinstance(option, exp.Tuple)]
         if len(rows) != len(node.expressions):
@@ -452,6 +522,14 @@ def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
         return bind_session_function(binder, node)
     if is_columns(node):
         raise binder.context.unsupported(f"COLUMNS in {binder.clause}", node)
+    if name.lower() == "array":
+        return bind_array(binder, node)
+    if name.lower() in UNNEST_NAMES:
+        return bind_unnest(binder, node)
+    if name.lower() in LAMBDA_FUNCTIONS:
+        return bind_lambda_call(binder, node)
+    if name.lower() in NAMED_ARGUMENTS:
+        return bind_named_call(binder, node)
     if is_aggregate_function(name):
         return bind_aggregate(binder, node)
     if is_grouping(node):
@@ -517,6 +595,15 @@ _HANDLERS: dict[type[exp.Expr], Callable[[ExpressionBinder, Any], Expression]] =
     exp.StrPosition: _strpos,
     exp.Coalesce: _coalesce,
     exp.Anonymous: _call,
+    exp.Array: bind_list,
+    exp.Struct: bind_struct,
+    exp.Tuple: bind_row,
+    exp.Map: bind_map,
+    exp.ToMap: bind_map_literal,
+    exp.Bracket: bind_subscript,
+    exp.Dot: bind_dot,
+    exp.ArrayContainedBy: bind_contained_by,
+    exp.Identifier: bind_identifier,
     exp.Subquery: _subquery,
     exp.Select: _subquery,
     exp.Exists: _exists,

@@ -12,6 +12,7 @@ from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Scan, Values
 from gpuql_planner.sql.bind_sample import sampled
+from gpuql_planner.sql.bind_unnest import bind_unnest_source
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.scope import Scope, relation_of
@@ -57,7 +58,8 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
     match node:
         case exp.Table():
             context.reject_other(node, "this", "alias", "db", "catalog", "joins", "sample")
-            item = _bind_table(queries, node)
+            series = _lateral_series(node)
+            item = _bind_table(queries, node) if series is None else bind_unnest_source(queries, series, left)
         case exp.Subquery() if _holds_source(node):
             context.reject_other(node, "this", "joins", "sample")
             item = bind_source(queries, node.this, left)
@@ -66,13 +68,21 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
                 node, "this", "alias", "with_", "order", "limit", "offset", "joins", "sample"
             )
             item = _bind_subquery(queries, node, left)
+        case exp.Lateral() if isinstance(node.this, exp.Unnest):
+            context.reject_other(node, "this", "alias")
+            inner = node.this.copy()
+            if node.args.get("alias") is not None:
+                inner.set("alias", node.args["alias"].copy())
+            item = bind_unnest_source(queries, inner, left)
+        case exp.Unnest():
+            item = bind_unnest_source(queries, node, left)
         case exp.Lateral():
             context.reject_other(node, "this", "alias")
             item = _bind_subquery(queries, node, left)
         case exp.Values():
             context.reject_other(node, "expressions", "alias", "order", "limit", "offset")
-            item = _aliased(queries, node, queries.nested(left).bind(node), "")
-            item = _note_lateral(item, left)
+            item = aliased_query(queries, node, queries.nested(left).bind(node), "")
+            item = note_lateral(item, left)
         case _:
             raise context.unsupported(f"{type(node).__name__} in FROM", node)
     sample = node.args.get("sample")
@@ -99,17 +109,17 @@ def _bind_subquery(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromIte
     alias = node.args.get("alias")
     if alias is not None and inner is not node and inner.args.get("alias") is not None:
         raise queries.context.unsupported("two aliases of one subquery", node)
-    item = _aliased(queries, node, query, "")
-    return _note_lateral(item, left)
+    item = aliased_query(queries, node, query, "")
+    return note_lateral(item, left)
 
 
-def _note_lateral(item: FromItem, left: Scope) -> FromItem:
+def note_lateral(item: FromItem, left: Scope) -> FromItem:
     """Mark the item as lateral if binding it took columns from its left."""
     item.scope.parent = left.parent
     return replace(item, lateral=bool(left.captured))
 
 
-def _aliased(queries: QueryBinder, node: exp.Expr, query: BoundQuery, default: str) -> FromItem:
+def aliased_query(queries: QueryBinder, node: exp.Expr, query: BoundQuery, default: str) -> FromItem:
     """A finished query as a relation under its alias."""
     from gpuql_planner.sql.bind_query import rename
 
@@ -134,13 +144,15 @@ def _bind_table(queries: QueryBinder, node: exp.Table) -> FromItem:
     if not node.args.get("db"):
         common = queries.environment.get(name.lower())
         if common is not None:
-            return _aliased(queries, node, queries.bind_common_table(common, node), common.name)
+            return aliased_query(queries, node, queries.bind_common_table(common, node), common.name)
     source = _resolve(queries, node)
     if isinstance(source, View):
-        return _in_schema(_aliased(queries, node, _bind_view(queries, source, node), node.name), node, source)
+        return _in_schema(
+            aliased_query(queries, node, _bind_view(queries, source, node), node.name), node, source
+        )
     plan = scan(source)
     names = tuple(column for _, column in plan.columns)
-    return _in_schema(_aliased(queries, node, BoundQuery(plan, names), _short_name(name)), node, source)
+    return _in_schema(aliased_query(queries, node, BoundQuery(plan, names), _short_name(name)), node, source)
 
 
 def _in_schema(item: FromItem, node: exp.Table, source: Table | View) -> FromItem:
@@ -220,10 +232,29 @@ def _bind_table_function(queries: QueryBinder, node: exp.Table) -> FromItem:
         table = context.catalog.table_function(name, positional, named)
     if table is not None:
         plan: LogicalNode = scan(table)
-        return _aliased(queries, node, BoundQuery(plan, tuple(field.name for field in table.fields)), name)
+        return aliased_query(
+            queries, node, BoundQuery(plan, tuple(field.name for field in table.fields)), name
+        )
     if name in ("range", "generate_series") and not named:
-        return _aliased(queries, node, _series(queries, name, positional, node), name)
+        return aliased_query(queries, node, _series(queries, name, positional, node), name)
     raise context.error(CatalogError, f"table function does not exist: {name}", node)
+
+
+def _lateral_series(node: exp.Table) -> exp.Unnest | None:
+    """``range(a, b)`` of columns as UNNEST of a list; None for constants and everything else."""
+    call = node.this
+    name = call.name.lower() if isinstance(call, exp.Anonymous) else ""
+    if name not in ("range", "generate_series"):
+        return None
+    if not any(argument.find(exp.Column) for argument in call.expressions):
+        return None
+    alias = node.args.get("alias")
+    if alias is None:
+        alias = exp.TableAlias(this=exp.to_identifier(name))
+    alias = alias.copy()
+    if not alias.columns:
+        alias.set("columns", [exp.to_identifier(name)])
+    return exp.Unnest(expressions=[call.copy()], alias=alias)
 
 
 def _series(queries: QueryBinder, name: str, arguments: list[object], node: exp.Expr) -> BoundQuery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -9,9 +10,11 @@ from sqlglot import exp
 from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.functions import as_condition, make_call, make_comparison, split_conjuncts
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
-from gpuql_planner.logical.nodes import DependentJoin, Join, JoinKind, LogicalNode, Project
+from gpuql_planner.logical.nodes import DependentJoin, Filter, Join, JoinKind, LogicalNode, Project, Unnest
+from gpuql_planner.logical.visit import TRUE
 from gpuql_planner.sql.asof_joins import asof_join, positional_join
 from gpuql_planner.sql.bind_from import FromItem, bind_source
+from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.scope import Relation, Scope
 
 if TYPE_CHECKING:
@@ -102,8 +105,23 @@ class _Joiner:
                     raise self.context.error(BinderError, "POSITIONAL join takes no condition", self.node)
                 return positional_join(self.left.plan, self.right.plan)
             return asof_join(self.context, self.node, self.left.plan, self.right.plan, self.kind, conditions)
+        unnested = self._unnested(conditions)
+        if unnested is not None:
+            return unnested
         node = DependentJoin if self.right.lateral else Join
         return node(self.left.plan, self.right.plan, self.kind, conditions)
+
+    def _unnested(self, conditions: tuple[Expression, ...]) -> LogicalNode | None:
+        """Rows of the left with the elements of their own lists; None if the right side is no UNNEST of them."""
+        right = self.right.plan
+        if not (self.right.lateral and isinstance(right, Unnest) and right.input == ONE_ROW):
+            return None
+        if self.kind is JoinKind.LEFT and all(condition == TRUE for condition in conditions):
+            return replace(right, input=self.left.plan, keep_empty=True)
+        if self.kind not in (JoinKind.INNER, JoinKind.CROSS):
+            return None
+        plan: LogicalNode = replace(right, input=self.left.plan)
+        return Filter(plan, conditions) if conditions else plan
 
     def _on_conditions(self) -> tuple[Expression, ...]:
         from gpuql_planner.sql.bind_expressions import ExpressionBinder

@@ -17,7 +17,7 @@ from gpuql_planner.logical.expressions import (
     Literal,
     SortKey,
 )
-from gpuql_planner.logical.nodes import Aggregate, Filter, LogicalNode, Project, Sort
+from gpuql_planner.logical.nodes import Aggregate, Filter, LogicalNode, Project, Sort, Unnest
 from gpuql_planner.sql.bind_expressions import ExpressionBinder
 from gpuql_planner.sql.bind_from import bind_from
 from gpuql_planner.sql.bind_grouping import Grouping, contains_aggregate
@@ -26,6 +26,7 @@ from gpuql_planner.sql.bind_order import OrderItem, order_items, output_position
 from gpuql_planner.sql.bind_query import BoundQuery, keep_outputs
 from gpuql_planner.sql.bind_sample import sampled
 from gpuql_planner.sql.bind_set_operations import distinct
+from gpuql_planner.sql.bind_unnest import bind_unnest_item, is_unnest
 from gpuql_planner.sql.bind_windows import WindowStep, write_out_windows
 from gpuql_planner.sql.column_names import column_name
 from gpuql_planner.sql.select_list import SelectItem, expand_select_list, for_each_column
@@ -88,6 +89,7 @@ class SelectBinder:
         )
         self.aliases = self._aliases()
         self.windows = WindowStep()
+        self.unnests: list[tuple[Attribute, Expression]] = []
         self._bind_where()
         self.grouping = self._bind_grouping()
         # Correlated references of subqueries in the clauses below must be to group keys, if there are groups.
@@ -142,29 +144,44 @@ class SelectBinder:
             grouping.add_keys(group, self.items, self._binder("GROUP BY", aggregates=False))
         return grouping
 
-    def _bind_item(self, item: SelectItem) -> Expression:
+    def _bind_item(self, item: SelectItem) -> list[tuple[str, Expression]]:
+        """Name and expression of the item; several of a struct that is unnested."""
         if item.attribute is not None:
             if self.grouping is not None:
-                return self.grouping.rewrite(AttributeRef(item.attribute), item.source)
-            return AttributeRef(item.attribute)
+                return [(item.name, self.grouping.rewrite(AttributeRef(item.attribute), item.source))]
+            return [(item.name, AttributeRef(item.attribute))]
         assert item.node is not None, "a select item is a column of * or an expression"
-        return self._bind_output_expression(item.node, "SELECT")
+        binder = self._output_binder("SELECT")
+        binder.unnests = []
+        if isinstance(item.node, exp.Anonymous) and is_unnest(item.node):
+            with self.context.locating(item.node):
+                found = bind_unnest_item(binder, item.node, item.name)
+        else:
+            found = [(item.name, binder.bind(item.node))]
+        for attribute, values in binder.unnests:
+            self.unnests.append((attribute, self._above_groups(values, item.node)))
+        return [(name, self._above_groups(expression, item.node)) for name, expression in found]
 
-    def _bind_output_expression(self, node: exp.Expr, clause: str) -> Expression:
-        binder = self._binder(clause, aggregates=self.grouping is not None, windows=clause != "HAVING")
-        bound = binder.bind(node)
+    def _output_binder(self, clause: str) -> ExpressionBinder:
+        return self._binder(clause, aggregates=self.grouping is not None, windows=clause != "HAVING")
+
+    def _above_groups(self, bound: Expression, node: exp.Expr) -> Expression:
+        """The expression over the outputs of the aggregation and the windows."""
         if self.grouping is not None:
             bound = self.grouping.rewrite(bound, node)
         return self.windows.rewrite(bound)
+
+    def _bind_output_expression(self, node: exp.Expr, clause: str) -> Expression:
+        return self._above_groups(self._output_binder(clause).bind(node), node)
 
     def _outputs(self) -> list[_Output]:
         outputs: list[_Output] = []
         used: set[Attribute] = set()
         for item in self.items:
-            expression = self._bind_item(item)
-            attribute = _output_attribute(item.name, expression, used)
-            used.add(attribute)
-            outputs.append(_Output(item.name, expression, attribute))
+            for name, expression in self._bind_item(item):
+                attribute = _output_attribute(name, expression, used)
+                used.add(attribute)
+                outputs.append(_Output(name, expression, attribute))
         return outputs
 
     def _bind_having(self) -> tuple[Expression, ...]:
@@ -204,6 +221,8 @@ class SelectBinder:
         plan = self.windows.plan(plan)
         if qualify:
             plan = Filter(plan, qualify)
+        if self.unnests:
+            plan = Unnest(plan, tuple(self.unnests))
         plan = self._project(plan, [*outputs, *hidden])
         visible = tuple(output.attribute for output in outputs)
         if on is not None:

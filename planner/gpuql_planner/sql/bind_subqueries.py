@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.errors import BinderError
-from gpuql_planner.functions import coerce, make_not
+from gpuql_planner.functions import coerce, make_call, make_not
 from gpuql_planner.functions.comparison import NEGATED_COMPARISONS, comparison_type
 from gpuql_planner.logical.expressions import (
     Attribute,
@@ -59,6 +59,8 @@ def bind_quantified(binder: ExpressionBinder, comparison: str, left: exp.Expr, r
     query = right.this
     while isinstance(query, exp.Paren):
         query = query.this
+    if comparison == "eq" and isinstance(right, exp.Any) and not isinstance(query, (exp.Subquery, exp.Query)):
+        return make_call("list_equals_any", (binder.bind(query), binder.bind(left)))
     if not isinstance(query, (exp.Subquery, exp.Query)) or comparison not in NEGATED_COMPARISONS:
         raise binder.context.unsupported("ANY and ALL over anything but a query", right)
     plan = binder.bind_subplan(query).plan

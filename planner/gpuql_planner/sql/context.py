@@ -25,6 +25,7 @@ from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.traced import Trace
 from gpuql_planner.sql.parse import position_of_offset
 from gpuql_planner.sql.scope import Scope
+from gpuql_planner.types import DataType
 
 _shared_keys = itertools.count(1)
 
@@ -76,6 +77,8 @@ class BindContext:
     #: By id, the SELECTs whose column names nothing can refer to.
     nameless: set[int] = field(default_factory=set)
     volatile_values: dict[str, Expression] = field(default_factory=dict)
+    #: Parameters of lambda functions by folded name, depth and type.
+    lambda_parameters: dict[tuple[str, int, DataType], Attribute] = field(default_factory=dict)
     _positional_used: int = 0
     _names_used: set[str] = field(default_factory=set)
     _bound_placeholders: dict[int, Literal] = field(default_factory=dict)

@@ -56,6 +56,12 @@ def bind_type(context: BindContext, node: exp.Expr) -> DataType:
         return _bind_decimal(context, node)
     if isinstance(kind, exp.DType) and kind in _SIMPLE_TYPES and not node.args.get("nested"):
         return _SIMPLE_TYPES[kind]
+    if kind is _D.ARRAY and len(node.expressions) == 1 and not node.args.get("values"):
+        return types.list_of(bind_type(context, node.expressions[0]))
+    if kind is _D.MAP and len(node.expressions) == 2:
+        return types.map_of(*(bind_type(context, part) for part in node.expressions))
+    if kind is _D.STRUCT and node.expressions and all(isinstance(p, exp.ColumnDef) for p in node.expressions):
+        return types.struct_of((part.name, bind_type(context, part.kind)) for part in node.expressions)
     raise context.unsupported(f"type {node.sql('duckdb')}", node)
 
 

@@ -29,6 +29,8 @@ from gpuql_planner.sql.parse_commands import Grammar, parse_command
 UNPACKED = "unpacked"
 
 _DIALECT = DuckDB()
+#: Subscripts as written: sqlglot would count those that are constants from 0.
+_DIALECT.INDEX_OFFSET = 0
 
 
 class _Tokenizer(DuckDB.Tokenizer):
@@ -89,6 +91,12 @@ class _CallKeepingParser(ChangeGrammar):
         if isinstance(parsed, exp.Anonymous):
             parsed.meta[UNPACKED] = True
         return parsed
+
+    def _parse_in(self, this: exp.Expr | None, alias: bool = False) -> exp.In:  # noqa: FBT001, FBT002
+        """``x IN [a, b]`` asks a list, which other than ``x IN (a, b)`` is never NULL for its NULLs."""
+        if self._curr and self._curr.token_type is TokenType.L_BRACKET:
+            return self.expression(exp.In(this=this, field=self._parse_unary()))
+        return super()._parse_in(this, alias=alias)
 
     def _warn_unsupported(self) -> None:
         """Say nothing: the binder refuses such statements with an error."""

@@ -23,6 +23,7 @@ from gpuql_planner.sql.columns_expression import (
 )
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.scope import Relation, Scope
+from gpuql_planner.types import TypeId, is_row
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def expand_select_list(
     for node in nodes:
         if isinstance(node, exp.Star):
             items.extend(_star(context, node, scope, None, node))
+        elif _is_struct_star(node, scope):
+            items.extend(_fields(context, node, scope))
         elif isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
             items.extend(_star(context, node.this, scope, str(node.table), node))
         elif is_star_filter(node):
@@ -66,6 +69,38 @@ def expand_select_list(
             context.depend_on_constants(node)
             items.append(SelectItem(column_name(node), node, None, node))
     return items
+
+
+def _is_struct_star(node: exp.Expr, scope: Scope) -> bool:
+    """``s.*`` of a column that is a struct."""
+    if not (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+        return False
+    parts = [str(part.name) for part in node.parts[:-1]]
+    if scope.relation(parts[0]) is not None:
+        return len(parts) > 1
+    return scope.find_local(parts[0], None) is not None
+
+
+def _fields(context: BindContext, node: exp.Expr, scope: Scope) -> list[SelectItem]:
+    """One item for each field of the struct before the star."""
+    assert isinstance(node, exp.Column), "the caller checked"
+    parts = list(node.parts[:-1])
+    names = [str(part.name) for part in parts]
+    qualified = scope.relation(names[0]) is not None
+    attribute = scope.find_local(names[1], names[0]) if qualified else scope.find_local(names[0], None)
+    dtype = None if attribute is None else attribute.dtype
+    for name in names[2 if qualified else 1 :]:
+        place = None if dtype is None or dtype.id is not TypeId.STRUCT else dtype.field(name)
+        dtype = None if dtype is None or place is None else dtype.fields[place][1]
+    if dtype is None or dtype.id is not TypeId.STRUCT or is_row(dtype):
+        raise context.error(BinderError, f"* of a value that is no struct: {'.'.join(names)}", node)
+    base: exp.Expr = exp.Column(
+        **{part: name.copy() for part, name in zip(("this", "table", "db"), reversed(parts), strict=False)}
+    )
+    return [
+        SelectItem(name, exp.Dot(this=base.copy(), expression=exp.to_identifier(name)), None, node)
+        for name, _ in dtype.fields
+    ]
 
 
 def _name_as_created(node: exp.Column, scope: Scope) -> str:
