@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuql.columnar.column import Array, Column
-from gpuql.columnar.concat import concat_columns
-from gpuql.operators.contract import RunContext
-from gpuql.operators.ordering import value_words
-from gpuql.operators.window_rows import SortedRows
+from gpuql.columnar.column import Array
+from gpuql.operators.window_rows import KeySearch, SortedRows, comparable, less
 from gpuql_planner.errors import OutOfRangeError
 from gpuql_planner.logical.window_calls import BoundKind, Exclusion, FrameBound, FrameUnit, WindowCall
 
@@ -42,11 +39,12 @@ class Frames:
 def frames_of(call: WindowCall, rows: SortedRows) -> Frames:
     """Frames of a call, those that rows share once."""
     frame, partitions = call.frame, rows.partitions(call)
-    if frame.is_partition or _is_all_peers(call):
+    if rows.shares_frames and covers_partition(call):
         return Frames(((partitions.starts, partitions.stops),), partitions.ids, starts_with_partition=True)
     first = frame.start.kind is BoundKind.UNBOUNDED_PRECEDING
     shared = (
-        frame.unit is not FrameUnit.ROWS
+        rows.shares_frames
+        and frame.unit is not FrameUnit.ROWS
         and frame.start.value is None
         and frame.end.value is None
         and frame.exclusion in (Exclusion.NO_OTHERS, Exclusion.GROUP)
@@ -74,10 +72,10 @@ def frames_of(call: WindowCall, rows: SortedRows) -> Frames:
     return Frames((before, own, after), ids)
 
 
-def _is_all_peers(call: WindowCall) -> bool:
-    """Whether nothing orders the partition, so that frames up to a row's peers are all of it."""
+def covers_partition(call: WindowCall) -> bool:
+    """Whether every frame is the whole partition: as written, or as nothing orders it and all rows are peers."""
     frame = call.frame
-    return (
+    return frame.is_partition or (
         not call.order_by
         and frame.unit is not FrameUnit.ROWS
         and frame.start.value is None
@@ -126,7 +124,7 @@ def _offsets(bound: FrameBound, rows: SortedRows, unit: str) -> Array:
         values = xp.where(column.validity, values, 0)
     if len(values) and bool((values < 0).any()):
         raise OutOfRangeError(f"offset of {unit} {kind} is negative")
-    values = xp.minimum(values, rows.num_rows + 1)
+    values = xp.minimum(values, rows.total_rows + 1)
     return -values if bound.kind is BoundKind.PRECEDING else values
 
 
@@ -137,91 +135,41 @@ def _row_edge(bound: FrameBound, rows: SortedRows, *, is_start: bool) -> Array:
 
 def _group_edge(call: WindowCall, bound: FrameBound, rows: SortedRows, *, is_start: bool) -> Array:
     xp = rows.context.xp
-    peers, partitions = rows.peers(call), rows.partitions(call)
     if rows.num_rows == 0:
         return rows.positions
-    group = peers.ids + _offsets(bound, rows, "GROUPS")
-    first_group = peers.ids[partitions.first]
-    last_group = peers.ids[partitions.stop - 1]
-    inside = xp.clip(group, 0, len(peers) - 1)
-    edge = peers.starts[inside] if is_start else peers.stops[inside]
-    return xp.where(
-        group < first_group, partitions.first, xp.where(group > last_group, partitions.stop, edge)
-    )
+    partitions = rows.partitions(call)
+    group = rows.peers(call).ids + _offsets(bound, rows, "GROUPS")
+    first, last = rows.peer_range(call)
+    inside = xp.clip(group, first, last)
+    edge = rows.peer_starts(call, inside) if is_start else rows.peer_stops(call, inside)
+    return xp.where(group < first, partitions.first, xp.where(group > last, partitions.stop, edge))
 
 
 def _range_edge(call: WindowCall, bound: FrameBound, rows: SortedRows, *, is_start: bool) -> Array:
-    """Binary search for the bound's value among the order keys of the partition."""
+    """Search for the bound's value among the order keys of the partition."""
     assert bound.value is not None, "PRECEDING and FOLLOWING have a value"
     assert bound.key is not None, "it is compared with the order key"
     xp = rows.context.xp
-    key, value = rows.value(bound.key), rows.value(bound.value)
     if rows.num_rows == 0:
         return rows.positions
-    sort_key = call.order_by[0] if call.order_by else None
-    descending = sort_key is not None and sort_key.descending
-    keys, values = _comparable(key, value, rows.context)
-    partitions, peers = rows.partitions(call), rows.peers(call)
+    key, value = rows.value(bound.key), rows.value(bound.value)
+    descending = call.order_by[0].descending
     known = None
-    low, high = partitions.first, partitions.stop
-    if key.validity is not None:
-        # NULLs stand together at one end of the partition.
-        before = xp.concatenate((xp.zeros(1, xp.int64), xp.cumsum(~key.validity, dtype=xp.int64)))
-        num_nulls = before[high] - before[low]
-        nulls_first = sort_key is not None and sort_key.nulls_first
-        low, high = (low + num_nulls, high) if nulls_first else (low, high - num_nulls)
-        known = key.validity
-    if value.validity is not None:
-        known = value.validity if known is None else known & value.validity
+    for column in (key, value):
+        if column.validity is not None:
+            known = column.validity if known is None else known & column.validity
     forward = (bound.kind is BoundKind.FOLLOWING) != descending
-    wrong = _less(values, keys) if forward else _less(keys, values)
+    keys, values = comparable(key, value, rows.context)
+    wrong = less(values, keys) if forward else less(keys, values)
     if known is not None:
         wrong &= known
     if bool(wrong.any()):
         raise OutOfRangeError(f"offset of RANGE {bound.kind.value.upper()} is negative")
-    edge = _search(keys, values, low, high, rows, descending=descending, past_equal=not is_start)
+    partitions, peers = rows.partitions(call), rows.peers(call)
+    # NULLs stand together at one end of the partition.
+    low, high, num_nulls = partitions.first, partitions.stop, rows.num_nulls(bound.key, call)
+    low, high = (low + num_nulls, high) if call.order_by[0].nulls_first else (low, high - num_nulls)
+    edge = rows.search(KeySearch(bound.key, value, descending, past_equal=not is_start), low, high)
     if known is None:
         return edge
     return xp.where(known, edge, peers.first if is_start else peers.stop)
-
-
-def _comparable(key: Column, value: Column, context: RunContext) -> tuple[list[Array], list[Array]]:
-    """Words of both columns that compare as their values do, most significant first."""
-    both, _ = value_words(concat_columns([key, value], xp=context.xp), context)
-    count = len(key)
-    return [word[:count] for word in both], [word[count:] for word in both]
-
-
-def _less(left: list[Array], right: list[Array]) -> Array:
-    result = left[-1] < right[-1]
-    for one, other in zip(left[-2::-1], right[-2::-1], strict=True):
-        result = (one < other) | ((one == other) & result)
-    return result
-
-
-def _search(
-    keys: list[Array],
-    values: list[Array],
-    low: Array,
-    high: Array,
-    rows: SortedRows,
-    *,
-    descending: bool,
-    past_equal: bool,
-) -> Array:
-    """First row from ``low`` to ``high`` whose key is not before the value, or with ``past_equal`` is behind it."""
-    xp = rows.context.xp
-    if descending:
-        keys, values = [~word for word in keys], [~word for word in values]
-    if len(keys) == 1:
-        found: Array = rows.context.kernels.window.search(
-            keys[0], values[0], low, high, past_equal=past_equal
-        )
-        return found
-    for _ in range(int((high - low).max()).bit_length()):
-        middle = (low + high) >> 1
-        here = [word[xp.minimum(middle, rows.num_rows - 1)] for word in keys]
-        before = ~_less(values, here) if past_equal else _less(here, values)
-        before &= low < high
-        low, high = xp.where(before, middle + 1, low), xp.where(before, high, middle)
-    return low

@@ -8,10 +8,13 @@ from functools import cached_property
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
+from gpuql.columnar.concat import concat_columns
 from gpuql.expressions.evaluate import evaluate
+from gpuql.operators.accumulators import pick
 from gpuql.operators.contract import RunContext
 from gpuql.operators.grouping import group_rows
 from gpuql.operators.keys import integer_keys, word_keys
+from gpuql.operators.ordering import value_words
 from gpuql_planner.logical.expressions import AttributeRef, Expression, SortKey
 from gpuql_planner.logical.window_calls import WindowCall
 
@@ -56,6 +59,55 @@ class Spans:
         return self.stops[self.ids]
 
 
+@dataclass(frozen=True, eq=False)
+class KeySearch:
+    """For each row a value to be found among the keys of its partition, which are in order.
+
+    A key comes before the value if it is smaller, or larger if ``descending``; with ``past_equal`` also if it equals.
+    """
+
+    key: Expression
+    values: Column
+    descending: bool
+    past_equal: bool
+
+    def rows(self, keys: Column, values: Column, low: Array, high: Array, context: RunContext) -> Array:
+        """First row from ``low`` to ``high`` (int64, one entry for each of ``values``) that does not come before."""
+        xp = context.xp
+        if len(keys) == 0 or len(values) == 0:
+            return low
+        left, right = comparable(keys, values, context)
+        if self.descending:
+            left, right = [~word for word in left], [~word for word in right]
+        if len(left) == 1:
+            found: Array = context.kernels.window.search(
+                left[0], right[0], low, high, past_equal=self.past_equal
+            )
+            return found
+        for _ in range(int((high - low).max()).bit_length()):
+            middle = (low + high) >> 1
+            here = [word[xp.minimum(middle, len(keys) - 1)] for word in left]
+            before = ~less(right, here) if self.past_equal else less(here, right)
+            before &= low < high
+            low, high = xp.where(before, middle + 1, low), xp.where(before, high, middle)
+        return low
+
+
+def comparable(one: Column, other: Column, context: RunContext) -> tuple[list[Array], list[Array]]:
+    """Words of both columns that compare as their values do, most significant first."""
+    both, _ = value_words(concat_columns([one, other], xp=context.xp), context)
+    count = len(one)
+    return [word[:count] for word in both], [word[count:] for word in both]
+
+
+def less(left: list[Array], right: list[Array]) -> Array:
+    """Rows in which the left words are smaller."""
+    result = left[-1] < right[-1]
+    for one, other in zip(left[-2::-1], right[-2::-1], strict=True):
+        result = (one < other) | ((one == other) & result)
+    return result
+
+
 class SortedRows:
     """A batch in order, and its spans by sets of columns."""
 
@@ -63,6 +115,10 @@ class SortedRows:
         self.rows = rows
         self.context = context
         self.num_rows = rows.num_rows
+        #: Rows of the partitions together, of which these may be a part.
+        self.total_rows = rows.num_rows
+        #: Whether frames that several rows share may be given once.
+        self.shares_frames = True
         self._changes: dict[Expression, Array | None] = {}
         self._spans: dict[frozenset[Expression], Spans] = {}
 
@@ -74,6 +130,43 @@ class SortedRows:
     def value(self, operand: Expression) -> Column:
         """Value of a column or constant for each row."""
         return evaluate(operand, self.rows, self.context)
+
+    def pick(self, operand: Expression, source: Array) -> Column:
+        """Value of a column or constant at other rows, NULL where ``source`` is -1."""
+        return pick(self.value(operand), source, self.context)
+
+    def peer_number(self, call: WindowCall) -> Array:
+        """Number of the row's set of peers in its partition, from 0."""
+        peers, partitions = self.peers(call), self.partitions(call)
+        if len(partitions) <= 1:
+            return peers.ids
+        return peers.ids - peers.ids[partitions.starts][partitions.ids]
+
+    def peer_starts(self, call: WindowCall, numbers: Array) -> Array:
+        """First row of the sets of peers of these numbers (``peers(call).ids``)."""
+        return self.peers(call).starts[numbers]
+
+    def peer_stops(self, call: WindowCall, numbers: Array) -> Array:
+        """Row after the last of the sets of peers of these numbers."""
+        return self.peers(call).stops[numbers]
+
+    def peer_range(self, call: WindowCall) -> tuple[Array, Array]:
+        """Number of the first and of the last set of peers in each row's partition."""
+        ids, partitions = self.peers(call).ids, self.partitions(call)
+        return ids[partitions.first], ids[partitions.stop - 1]
+
+    def num_nulls(self, operand: Expression, call: WindowCall) -> Array:
+        """Rows of each row's partition in which a column is NULL."""
+        xp, partitions = self.context.xp, self.partitions(call)
+        validity = self.value(operand).validity
+        if validity is None:
+            return xp.zeros(self.num_rows, xp.int64)
+        before = xp.concatenate((xp.zeros(1, xp.int64), xp.cumsum(~validity, dtype=xp.int64)))
+        return before[partitions.stop] - before[partitions.first]
+
+    def search(self, search: KeySearch, low: Array, high: Array) -> Array:
+        """First row from ``low`` to ``high`` whose key does not come before the row's value."""
+        return search.rows(self.value(search.key), search.values, low, high, self.context)
 
     def partitions(self, call: WindowCall) -> Spans:
         """Partitions of a call."""
@@ -109,11 +202,12 @@ class SortedRows:
         if not isinstance(key, AttributeRef) or self.num_rows < 2:
             return None
         if key not in self._changes:
-            self._changes[key] = _differences(self.value(key), self.context)
+            self._changes[key] = differences(self.value(key), self.context)
         return self._changes[key]
 
 
-def _differences(column: Column, context: RunContext) -> Array:
+def differences(column: Column, context: RunContext) -> Array:
+    """Whether each row but the first differs from the one before (NULLs equal)."""
     xp = context.xp
     validity = column.validity
     if column.strings is not None and not column.strings.unique:

@@ -6,7 +6,6 @@ from typing import Any
 
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions.blend import blend
-from gpuql.operators.accumulators import pick
 from gpuql.operators.window_frames import Frames, frames_of
 from gpuql.operators.window_rows import SortedRows
 from gpuql_planner.errors import OutOfRangeError
@@ -21,25 +20,17 @@ def _numbers(values: Array, num_rows: int, validity: Array | None = None) -> Col
 
 def row_number(call: WindowCall, rows: SortedRows) -> Column:
     """1, 2, 3 … in the partition."""
-    return _numbers(rows.positions - rows.partitions(call).first + 1, rows.num_rows)
+    return _numbers(rows.positions - rows.partitions(call).first + 1, rows.total_rows)
 
 
 def rank(call: WindowCall, rows: SortedRows) -> Column:
     """Number of the first peer."""
-    peers = rows.peers(call)
-    first = peers.starts + 1
-    if len(rows.partitions(call)) > 1:
-        first = first - rows.partitions(call).first[peers.starts]
-    return _numbers(first[peers.ids], rows.num_rows)
+    return _numbers(rows.peers(call).first - rows.partitions(call).first + 1, rows.total_rows)
 
 
 def dense_rank(call: WindowCall, rows: SortedRows) -> Column:
     """Number of the set of peers in the partition."""
-    peers, partitions = rows.peers(call), rows.partitions(call)
-    values = peers.ids + 1
-    if len(partitions) > 1:
-        values = values - peers.ids[partitions.starts][partitions.ids]
-    return _numbers(values, rows.num_rows)
+    return _numbers(rows.peer_number(call) + 1, rows.total_rows)
 
 
 def percent_rank(call: WindowCall, rows: SortedRows) -> Column:
@@ -77,7 +68,7 @@ def ntile(call: WindowCall, rows: SortedRows) -> Column:
     large_rows = num_large * (small + 1)
     inside = place < large_rows
     number = xp.where(inside, place // (small + 1), num_large + (place - large_rows) // xp.maximum(small, 1))
-    return _numbers(number + 1, rows.num_rows, validity)
+    return _numbers(number + 1, rows.total_rows, validity)
 
 
 def neighbour(call: WindowCall, rows: SortedRows) -> Column:
@@ -89,7 +80,7 @@ def neighbour(call: WindowCall, rows: SortedRows) -> Column:
         return column
     # The smallest offset has no opposite, and none beyond the number of rows makes a difference.
     steps_column = rows.value(offset)
-    steps = xp.clip(steps_column.values.astype(xp.int64), -rows.num_rows - 1, rows.num_rows + 1)
+    steps = xp.clip(steps_column.values.astype(xp.int64), -rows.total_rows - 1, rows.total_rows + 1)
     if call.function == "lag":
         steps = -steps
     if call.ignore_nulls and column.validity is not None:
@@ -99,7 +90,7 @@ def neighbour(call: WindowCall, rows: SortedRows) -> Column:
         inside = (source >= partitions.first) & (source < partitions.stop)
     known = steps_column.validity
     found = inside if known is None else inside & known
-    result = pick(column, xp.where(found, source, -1), rows.context)
+    result = rows.pick(value, xp.where(found, source, -1))
     if isinstance(default, Literal) and default.is_null:
         return result
     outside = ~inside if known is None else ~inside & known
@@ -150,7 +141,7 @@ def value_of_frame(call: WindowCall, rows: SortedRows) -> Column:
         source = xp.where(source < 0, -1, chosen[xp.maximum(source, 0)])
     if frames.ids is not None:
         source = source[frames.ids]
-    return pick(column, source, rows.context)
+    return rows.pick(call.arguments[0], source)
 
 
 def _nth(frames: Frames, wanted: Array, xp: Any) -> Array:
