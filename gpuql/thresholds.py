@@ -235,6 +235,30 @@ BATCH_ROWS: Annotated[
     "cache: the second level",
     "Rows of a batch of the interpreter.",
 ] = 1 << 17
+WINDOW_ROW_BYTES: Annotated[
+    int,
+    "bytes",
+    "judgement: positions, bounds of partitions, peers and frames, a running total and a result",
+    "Memory of window functions for each row, besides two copies of it.",
+] = 160
+WINDOW_SHARE: Annotated[
+    float,
+    "share of the budget",
+    "judgement: sorted runs are merged beside it",
+    "What partitions that are computed together take, where memory has no room for all.",
+] = 0.25
+FEWEST_WINDOW_BYTES: Annotated[
+    int,
+    "bytes",
+    "bound",
+    "Memory below which window functions ask others for theirs rather than work on fewer rows at a time.",
+] = 1 << 16
+WINDOW_BLOCKS_IN_HAND: Annotated[
+    int,
+    "blocks",
+    "judgement: where frames begin, where they end, and the row's own",
+    "Blocks of a partition that stay in memory between uses.",
+] = 4
 FRAME_PAIRS: Annotated[
     int,
     "pairs",

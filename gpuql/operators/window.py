@@ -1,21 +1,31 @@
-"""Window functions: rows sorted by partition and order, then every call computed over a part of them at once."""
+"""Window functions: rows sorted by partition and order, then every call computed over a part of them at once.
+
+All rows at once if memory has room for the work; else some partitions at a time as they come from the sort; else, of a
+partition that is larger than that, block by block.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from gpuql.columnar.batch import Batch
+from gpuql.memory.budget import Reservation
 from gpuql.memory.row_store import RowStore
 from gpuql.operators.collect import in_order
 from gpuql.operators.contract import RowsResult, RunContext
-from gpuql.operators.row_copies import joined
+from gpuql.operators.row_copies import bytes_per_row, joined, with_own_strings
 from gpuql.operators.sort import SortOperator, SortState
+from gpuql.operators.window_blocks import BlockBuilder
 from gpuql.operators.window_calls import call_column
+from gpuql.operators.window_large import LargePartition
 from gpuql.operators.window_rows import SortedRows
-from gpuql_planner.logical.expressions import Attribute
+from gpuql.thresholds import FEWEST_WINDOW_BYTES, WINDOW_BLOCKS_IN_HAND, WINDOW_ROW_BYTES, WINDOW_SHARE
+from gpuql_planner.logical.expressions import Attribute, Expression
 from gpuql_planner.logical.visit import references
+from gpuql_planner.logical.window_calls import WindowCall
 from gpuql_planner.physical.nodes import SortSink, WindowSink
+
+OWNER = "window"
 
 
 @dataclass(eq=False)
@@ -42,7 +52,7 @@ class WindowOperator:
     def new_state(self, context: RunContext) -> WindowState:
         """No rows."""
         if self._sort is None:
-            return WindowState(context.memory.new_store("window"), None)
+            return WindowState(context.memory.new_store(OWNER), None)
         return WindowState(None, self._sort.new_state(context))
 
     def consume(self, state: WindowState, batch: Batch, sequence: int, context: RunContext) -> None:
@@ -64,11 +74,37 @@ class WindowOperator:
     def combine(self, states: list[WindowState], context: RunContext) -> RowsResult:
         """Order the rows and compute all calls."""
         rows = self._ordered(states, context)
-        result = context.memory.new_store("window")
-        batches = list(rows.drain())
-        if batches:
-            result.append(self._computed(joined(batches, context), context))
+        if not len(rows):
+            return RowsResult(context.memory.new_store(OWNER))
+        reservation = None
+        if not rows.is_spilled:
+            wanted = max(
+                0, int(work_bytes(self._node, rows.total_bytes, rows.num_rows)) - rows.reclaimable_bytes
+            )
+            if wanted <= context.memory.budget.available_bytes:
+                reservation = context.memory.try_reserve(wanted, OWNER)
+        if reservation is None:
+            return RowsResult(self._streamed(rows, context))
+        with reservation:
+            computed = computed_batch(self._node, joined(list(rows.drain(reservation)), context), context)
+        result = context.memory.new_store(OWNER)
+        result.append(computed)
         return RowsResult(result)
+
+    def _streamed(self, rows: RowStore, context: RunContext) -> RowStore:
+        """Calls of the same partitions together, one such set after the other: none changes the order of rows."""
+        sets: dict[frozenset[Expression], list[tuple[Attribute, WindowCall]]] = {}
+        for attribute, call in self._node.calls:
+            sets.setdefault(frozenset(call.partition_by), []).append((attribute, call))
+        done: list[Attribute] = []
+        for number, calls in enumerate(sets.values(), start=1):
+            kept = self._node.attributes if number == len(sets) else self._read
+            step = WindowSink(self._node.keys, tuple(calls), (*kept, *done))
+            result = context.memory.new_store(OWNER)
+            _Stream(step, rows, result, context).run()
+            rows = result
+            done += [attribute for attribute, _ in calls]
+        return rows
 
     def _ordered(self, states: list[WindowState], context: RunContext) -> RowStore:
         if self._sort is None:
@@ -77,11 +113,122 @@ class WindowOperator:
         assert isinstance(kept, RowStore), "a sort leaves a store"
         return kept
 
-    def _computed(self, rows: Batch, context: RunContext) -> Batch:
-        """The node's outputs for whole partitions."""
-        columns: dict[int, Any] = {a.id: rows.columns[a.id] for a in self._node.attributes}
-        ordered = SortedRows(rows, context)
-        for attribute, call in self._node.calls:
-            context.check_cancelled()
-            columns[attribute.id] = call_column(call, ordered)
-        return Batch(columns, rows.num_rows)
+
+def work_bytes(node: WindowSink, num_bytes: float, num_rows: int) -> float:
+    """Memory that it takes to compute all calls over rows of so many bytes, the rows and the result included."""
+    return 3 * num_bytes + num_rows * (WINDOW_ROW_BYTES + 16 * len(node.calls))
+
+
+def computed_batch(node: WindowSink, rows: Batch, context: RunContext) -> Batch:
+    """The node's outputs for whole partitions in order."""
+    columns = {a.id: rows.columns[a.id] for a in node.attributes}
+    ordered = SortedRows(rows, context)
+    for attribute, call in node.calls:
+        context.check_cancelled()
+        columns[attribute.id] = call_column(call, ordered)
+    return Batch(columns, rows.num_rows)
+
+
+class _Stream:
+    """Computes ordered rows some partitions at a time, or of a large partition some blocks."""
+
+    def __init__(self, node: WindowSink, rows: RowStore, result: RowStore, context: RunContext) -> None:
+        self._node, self._rows, self._result, self._context = node, rows, result, context
+        #: What all calls partition by.
+        self._keys = frozenset(node.calls[0][1].partition_by)
+        self._most_bytes = 0
+        self._pending: list[Batch] = []
+        self._pending_bytes = 0.0
+        #: A partition in blocks, and its last row.
+        self._large: BlockBuilder | None = None
+        self._last: Batch | None = None
+
+    def run(self) -> None:
+        """Let go of the rows and fill the result."""
+        with self._context.memory.reserve(0, OWNER) as reservation:
+            self._most_bytes = self._reserved_bytes(reservation)
+            for batch in self._rows.drain():
+                self._context.check_cancelled()
+                row_bytes = max(1.0, work_bytes(self._node, bytes_per_row(batch), 1))
+                step = max(1, int(self._most_bytes / row_bytes / 4))
+                for start in range(0, batch.num_rows, step):
+                    part = batch.slice(start, start + step)
+                    more = row_bytes * part.num_rows
+                    if self._pending and self._pending_bytes + more > self._most_bytes:
+                        self._compute_complete()
+                    self._pending.append(part)
+                    self._pending_bytes += more
+                del batch
+            if self._pending:
+                self._compute_complete()
+            if self._large is not None:
+                self._compute_large()
+            if self._pending:
+                self._compute(joined(self._pending, self._context))
+
+    def _reserved_bytes(self, reservation: Reservation) -> int:
+        """Memory for all of the work: less than the share that is ours where others hold too much."""
+        wanted = int(WINDOW_SHARE * self._context.memory.budget.limit_bytes)
+        while wanted > FEWEST_WINDOW_BYTES and not reservation.try_resize(wanted):
+            wanted //= 2
+        reservation.resize(wanted)
+        return wanted
+
+    def _compute(self, rows: Batch) -> None:
+        self._result.append(computed_batch(self._node, rows, self._context))
+
+    def _compute_complete(self) -> None:
+        """Compute the partitions that have ended; what is left waits, in blocks if it is one large partition."""
+        rows = joined(self._pending, self._context)
+        spans = SortedRows(rows, self._context).spans_of(self._keys)
+        first_end, last_start = int(spans.stops[0]), int(spans.starts[-1])
+        begin = 0
+        if self._large is not None:
+            # The first rows may belong to the partition whose blocks are kept.
+            begin = first_end if self._continues(rows) else 0
+            if begin:
+                self._keep_block(rows.slice(0, begin))
+            if begin < rows.num_rows:
+                self._compute_large()
+        if begin < last_start:
+            self._compute(rows.slice(begin, last_start))
+            begin = last_start
+        rest = self._own(rows.slice(begin, rows.num_rows)) if begin < rows.num_rows else None
+        del rows
+        self._pending, self._pending_bytes = [], 0.0
+        if rest is None:
+            return
+        num_bytes = work_bytes(self._node, bytes_per_row(rest) * rest.num_rows, rest.num_rows)
+        if num_bytes > self._most_bytes / 2:
+            self._large = BlockBuilder(self._context)
+            self._keep_block(rest)
+            self._last = rest.slice(rest.num_rows - 1, rest.num_rows)
+        else:
+            self._pending, self._pending_bytes = [rest], num_bytes
+
+    def _continues(self, rows: Batch) -> bool:
+        """Whether ``rows`` begin in the partition whose blocks are kept."""
+        assert self._last is not None, "a large partition has rows"
+        both = joined([self._last, rows.slice(0, 1)], self._context)
+        return len(SortedRows(both, self._context).spans_of(self._keys)) == 1
+
+    def _keep_block(self, rows: Batch) -> None:
+        assert self._large is not None, "a large partition has begun"
+        row_bytes = work_bytes(self._node, bytes_per_row(rows), 1)
+        # Half of the memory is for blocks in hand, the other for work on some.
+        most_bytes = self._most_bytes / (2 * WINDOW_BLOCKS_IN_HAND)
+        self._large.append(rows, max(1, int(most_bytes / row_bytes)))
+
+    def _compute_large(self) -> None:
+        """Compute the partition that is kept in blocks."""
+        assert self._large is not None, "a large partition has begun"
+        blocks, store = self._large.finish()
+        self._large = None
+        for batch in LargePartition(blocks, self._node.calls).batches(self._node.attributes):
+            self._result.append(batch)
+        store.close()
+        self._context.memory.metrics.add_partitions(1)
+
+    def _own(self, rows: Batch) -> Batch:
+        """The rows in arrays of their own."""
+        return with_own_strings(rows.take(self._context.xp.arange(rows.num_rows)), self._context)

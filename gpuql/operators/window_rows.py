@@ -119,6 +119,7 @@ class SortedRows:
         self.total_rows = rows.num_rows
         #: Whether frames that several rows share may be given once.
         self.shares_frames = True
+        self._known_rows: dict[Expression, tuple[Array, Array]] = {}
         self._changes: dict[Expression, Array | None] = {}
         self._spans: dict[frozenset[Expression], Spans] = {}
 
@@ -164,19 +165,41 @@ class SortedRows:
         before = xp.concatenate((xp.zeros(1, xp.int64), xp.cumsum(~validity, dtype=xp.int64)))
         return before[partitions.stop] - before[partitions.first]
 
+    def known_before(self, operand: Expression, positions: Array) -> Array:
+        """Rows before each position (0 to the number of rows) in which a column is not NULL."""
+        return self._known(operand)[0][positions]
+
+    def known_rows(self, operand: Expression, numbers: Array) -> Array:
+        """Position of the rows in which a column is not NULL, by their number; any for numbers that there are not."""
+        places = self._known(operand)[1]
+        if not len(places):
+            return self.context.xp.zeros(len(numbers), self.context.xp.int64)
+        return places[self.context.xp.clip(numbers, 0, len(places) - 1)]
+
+    def _known(self, operand: Expression) -> tuple[Array, Array]:
+        if operand not in self._known_rows:
+            xp = self.context.xp
+            validity = self.value(operand).validity
+            if validity is None:
+                validity = xp.ones(self.num_rows, bool)
+            before = xp.concatenate((xp.zeros(1, xp.int64), xp.cumsum(validity, dtype=xp.int64)))
+            self._known_rows[operand] = before, xp.flatnonzero(validity)
+        return self._known_rows[operand]
+
     def search(self, search: KeySearch, low: Array, high: Array) -> Array:
         """First row from ``low`` to ``high`` whose key does not come before the row's value."""
         return search.rows(self.value(search.key), search.values, low, high, self.context)
 
     def partitions(self, call: WindowCall) -> Spans:
         """Partitions of a call."""
-        return self._spans_of(call.partition_by)
+        return self.spans_of(call.partition_by)
 
     def peers(self, call: WindowCall) -> Spans:
         """Rows that are equal in partition and order keys; the whole partition if there are no order keys."""
-        return self._spans_of((*call.partition_by, *(key.expression for key in call.order_by)))
+        return self.spans_of((*call.partition_by, *(key.expression for key in call.order_by)))
 
-    def _spans_of(self, keys: Iterable[Expression]) -> Spans:
+    def spans_of(self, keys: Iterable[Expression]) -> Spans:
+        """Neighbours that are equal in all of ``keys``."""
         wanted = frozenset(keys)
         known = self._spans.get(wanted)
         if known is None:

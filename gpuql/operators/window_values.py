@@ -9,7 +9,7 @@ from gpuql.expressions.blend import blend
 from gpuql.operators.window_frames import Frames, frames_of
 from gpuql.operators.window_rows import SortedRows
 from gpuql_planner.errors import OutOfRangeError
-from gpuql_planner.logical.expressions import Literal
+from gpuql_planner.logical.expressions import Expression, Literal
 from gpuql_planner.logical.window_calls import WindowCall
 from gpuql_planner.types import BIGINT
 
@@ -72,19 +72,18 @@ def ntile(call: WindowCall, rows: SortedRows) -> Column:
 
 
 def neighbour(call: WindowCall, rows: SortedRows) -> Column:
-    """Lag and lead: the value so many rows before or behind, or the default where the partition ends."""
+    """``lag`` and ``lead``: the value so many rows before or behind, or the default where the partition ends."""
     xp, partitions = rows.context.xp, rows.partitions(call)
     value, offset, default = call.arguments
-    column = rows.value(value)
     if rows.num_rows == 0:
-        return column
+        return rows.value(value)
     # The smallest offset has no opposite, and none beyond the number of rows makes a difference.
     steps_column = rows.value(offset)
     steps = xp.clip(steps_column.values.astype(xp.int64), -rows.total_rows - 1, rows.total_rows + 1)
     if call.function == "lag":
         steps = -steps
-    if call.ignore_nulls and column.validity is not None:
-        source, inside = _step_over_nulls(column.validity, steps, rows, call)
+    if call.ignore_nulls:
+        source, inside = _step_over_nulls(value, steps, rows, call)
     else:
         source = rows.positions + steps
         inside = (source >= partitions.first) & (source < partitions.stop)
@@ -98,33 +97,31 @@ def neighbour(call: WindowCall, rows: SortedRows) -> Column:
 
 
 def _step_over_nulls(
-    validity: Array, steps: Array, rows: SortedRows, call: WindowCall
+    value: Expression, steps: Array, rows: SortedRows, call: WindowCall
 ) -> tuple[Array, Array]:
     """Row ``steps`` further among the rows that are not NULL, and whether the partition has it."""
     xp, partitions = rows.context.xp, rows.partitions(call)
-    places = xp.flatnonzero(validity)
-    before = xp.concatenate((xp.zeros(1, xp.int64), xp.cumsum(validity, dtype=xp.int64)))
     # Forward from the rows up to this one, backward from those before it.
-    target = xp.where(steps > 0, before[rows.positions + 1] + steps - 1, before[rows.positions] + steps)
-    inside = (target >= before[partitions.first]) & (target < before[partitions.stop])
-    if len(places) == 0:
-        return rows.positions, (steps == 0)
-    source = places[xp.clip(target, 0, len(places) - 1)]
+    forward = steps > 0
+    before = rows.known_before(value, rows.positions + forward)
+    target = before + steps - forward
+    first, stop = (rows.known_before(value, bound) for bound in (partitions.first, partitions.stop))
+    inside = (target >= first) & (target < stop)
     here = steps == 0
+    source = rows.known_rows(value, xp.where(inside, target, 0))
     return xp.where(here, rows.positions, source), inside | here
 
 
 def value_of_frame(call: WindowCall, rows: SortedRows) -> Column:
-    """first_value, last_value and nth_value."""
+    """``first_value``, ``last_value`` and ``nth_value``."""
     xp = rows.context.xp
-    column = rows.value(call.arguments[0])
+    value = call.arguments[0]
     frames = frames_of(call, rows)
-    chosen: Array | None = None
-    if call.ignore_nulls and column.validity is not None:
-        chosen = xp.flatnonzero(column.validity)
-        frames = frames.mapped(
-            xp.concatenate((xp.zeros(1, xp.int64), xp.cumsum(column.validity, dtype=xp.int64)))
+    if call.ignore_nulls:
+        pieces = tuple(
+            (rows.known_before(value, start), rows.known_before(value, stop)) for start, stop in frames.pieces
         )
+        frames = Frames(pieces, frames.ids)
     if call.function == "nth_value":
         place = rows.value(call.arguments[1])
         wanted = place.values.astype(xp.int64) - 1
@@ -137,11 +134,11 @@ def value_of_frame(call: WindowCall, rows: SortedRows) -> Column:
     else:
         wanted = xp.zeros(len(frames.pieces[0][0]), xp.int64)
     source = _nth(frames, wanted, xp)
-    if chosen is not None and len(chosen):
-        source = xp.where(source < 0, -1, chosen[xp.maximum(source, 0)])
+    if call.ignore_nulls:
+        source = xp.where(source < 0, -1, rows.known_rows(value, xp.maximum(source, 0)))
     if frames.ids is not None:
         source = source[frames.ids]
-    return rows.pick(call.arguments[0], source)
+    return rows.pick(value, source)
 
 
 def _nth(frames: Frames, wanted: Array, xp: Any) -> Array:
