@@ -16,7 +16,7 @@ import pytest
 
 import gpuql
 
-NUM_ROWS = 14_000
+NUM_ROWS = 20_000
 LIMIT = "1300KB"
 
 
