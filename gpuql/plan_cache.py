@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from gpuql_planner.catalog import Catalog, Table, View
+from gpuql_planner.catalog import Catalog, PlanRunner, Table, View
 
 Entry = TypeVar("Entry")
 Relation = Table | View | None
@@ -44,6 +44,13 @@ class RecordingCatalog:
         table = self._catalog.table_function(name, arguments, named)
         self._functions.append((lambda catalog: catalog.table_function(name, arguments, named), table))
         return table
+
+    def rows_of(self, plan: Any, names: tuple[str, ...]) -> Sequence[Sequence[object]]:
+        """As the catalog: rows of tables that are remembered already, and that never change."""
+        assert isinstance(self._catalog, PlanRunner), (
+            "statements of a connection are bound in its own catalog"
+        )
+        return self._catalog.rows_of(plan, names)
 
     def relation_names(self) -> list[str]:
         """As the catalog."""

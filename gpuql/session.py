@@ -30,7 +30,7 @@ from gpuql.stack_room import room_for_deep_statements
 from gpuql.thresholds import PLAN_CACHE_CAPACITY, TEMPLATE_VARIANTS
 from gpuql_planner.catalog import Table, View
 from gpuql_planner.logical.expressions import Attribute
-from gpuql_planner.logical.nodes import Scan
+from gpuql_planner.logical.nodes import LogicalNode, Scan
 from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.sql.bind import bind_statement
 from gpuql_planner.sql.change_statements import AlterTable, ChangeRows, Insert, RenameRelation, Truncate
@@ -347,7 +347,13 @@ class Connection:
             raise InterfaceError("connection is closed")
 
     def _empty_catalog(self) -> SessionCatalog:
-        return SessionCatalog(python_variable, self._memory.columns, self._values_of_settings)
+        return SessionCatalog(
+            python_variable, self._memory.columns, self._values_of_settings, self._rows_of_plan
+        )
+
+    def _rows_of_plan(self, plan: LogicalNode, names: tuple[str, ...]) -> list[Row]:
+        """Rows of a query that a statement needs in order to be bound."""
+        return self._prepare(Query(plan, names)).run().fetchall()
 
     def _values_of_settings(self) -> Mapping[str, SettingValue]:
         """All settings by name; the same object until one changes."""

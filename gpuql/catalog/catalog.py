@@ -50,7 +50,9 @@ class SessionCatalog:
         replacement: Callable[[str], object | None] | None = None,
         columns: ColumnCache | None = None,
         settings: Callable[[], Mapping[str, Any]] = dict,
+        run: Callable[[Any, tuple[str, ...]], Sequence[Sequence[object]]] = lambda plan, names: (),
     ) -> None:
+        self.rows_of = run
         self.replacement = replacement
         self._committed_definitions = Definitions()
         self._settings = settings

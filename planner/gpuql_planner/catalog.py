@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gpuql_planner.types import DataType
 
@@ -61,6 +61,14 @@ class View:
     name: str
     sql: str
     column_names: tuple[str, ...] | None = None
+
+
+@runtime_checkable
+class PlanRunner(Protocol):
+    """A catalog that can run a query while a statement is bound, for one whose columns depend on what tables hold."""
+
+    def rows_of(self, plan: Any, names: tuple[str, ...]) -> Sequence[Sequence[object]]:
+        """Rows of a bound plan."""
 
 
 class Catalog(Protocol):

@@ -193,6 +193,12 @@ MAX_SERIES_ROWS: Annotated[
     "bound: rows of a series are constants of the plan",
     "Rows that range() and generate_series() may give.",
 ] = 1_000_000
+MAX_PIVOT_COLUMNS: Annotated[
+    int,
+    "columns",
+    "bound: each is a part of the plan",
+    "Columns that PIVOT may make.",
+] = 10_000
 SAMPLE_BLOCK_ROWS: Annotated[
     int,
     "rows",

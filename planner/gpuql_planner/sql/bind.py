@@ -153,7 +153,7 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
     assert parsed.tree is not None, "a statement has a tree"
     tree = expand_macros(context, parsed.tree)
     match tree:
-        case exp.Query() | exp.Values():
+        case exp.Query() | exp.Values() | exp.Pivot():
             query = queries.bind(tree)
             return Query(query.plan, query.names)
         case exp.Create():

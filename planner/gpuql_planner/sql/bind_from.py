@@ -55,6 +55,8 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
     from gpuql_planner.sql.bind_joins import bind_join
 
     context = queries.context
+    if node.args.get("pivots"):
+        return _bind_pivots(queries, node, left)
     match node:
         case exp.Table():
             context.reject_other(node, "this", "alias", "db", "catalog", "joins", "sample")
@@ -93,6 +95,33 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
     return item
 
 
+def _bind_pivots(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
+    """A source with PIVOT or UNPIVOT clauses after it, and the joins that follow them."""
+    from gpuql_planner.sql.bind_joins import bind_join
+    from gpuql_planner.sql.bind_pivot import bind_pivot
+    from gpuql_planner.sql.bind_unpivot import bind_unpivot
+
+    context = queries.context
+    clauses = node.args["pivots"]
+    if len(clauses) > 1:
+        raise context.unsupported("several PIVOT clauses after one table", clauses[1])
+    pivot = clauses[0]
+    understood = ("expressions", "fields", "unpivot", "group", "alias", "include_nulls")
+    derived = ("columns", "pivot_column_naming", "identify_pivot_strings", "prefixed_pivot_columns")
+    context.reject_other(pivot, *understood, *derived, "default_on_null", "value_columns_first")
+    source = node.copy()
+    source.set("pivots", None)
+    source.set("joins", None)
+    if pivot.args.get("unpivot"):
+        query = bind_unpivot(queries, pivot, bind_source(queries, source, left))
+    else:
+        query = bind_pivot(queries, pivot, source)
+    item = _aliased(queries, pivot, query, str(node.alias_or_name))
+    for join in node.args.get("joins") or ():
+        item = bind_join(queries, item, join)
+    return item
+
+
 def _holds_source(node: exp.Expr) -> bool:
     """Parentheses around a table or join, not around a query."""
     inner = node.this
@@ -103,7 +132,7 @@ def _holds_source(node: exp.Expr) -> bool:
 
 def _bind_subquery(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
     inner = node.this if isinstance(node, exp.Lateral) else node
-    if not isinstance(inner, (exp.Subquery, exp.Query, exp.Values)):
+    if not isinstance(inner, (exp.Subquery, exp.Query, exp.Values, exp.Pivot)):
         raise queries.context.unsupported("LATERAL over anything but a query", node)
     query = queries.nested(left).bind(inner)
     alias = node.args.get("alias")

@@ -69,6 +69,8 @@ class QueryBinder:
                 return BoundQuery(sampled(self.context, query.plan, sample), query.names)
             case exp.Paren():
                 return self.bind(node.this)
+            case exp.Pivot():
+                return self._with_clauses(node, self._pivoted(node))
             case exp.Describe() | exp.Summarize():
                 from gpuql_planner.sql.bind_show import bind_describe, bind_summarize
 
@@ -83,6 +85,18 @@ class QueryBinder:
                 return self.bind(select)
             case _:
                 raise self.context.unsupported(f"{type(node).__name__} as a query", node)
+
+    def _pivoted(self, node: exp.Pivot) -> BoundQuery:
+        """PIVOT and UNPIVOT as a statement."""
+        from gpuql_planner.sql.bind_from import bind_source
+        from gpuql_planner.sql.bind_pivot import bind_pivot
+        from gpuql_planner.sql.bind_unpivot import bind_unpivot
+
+        understood = ("this", "expressions", "using", "group", "unpivot", "into", "with_", "order", "limit")
+        self.context.reject_other(node, *understood, "offset", "include_nulls")
+        if node.args.get("unpivot"):
+            return bind_unpivot(self, node, bind_source(self, node.this, Scope(parent=self.parent)))
+        return bind_pivot(self, node, node.this)
 
     def _with_clauses(self, node: exp.Expr, query: BoundQuery) -> BoundQuery:
         """ORDER BY, LIMIT and OFFSET over finished columns."""

@@ -98,6 +98,30 @@ class _CallKeepingParser(ChangeGrammar):
             return self.expression(exp.In(this=this, field=self._parse_unary()))
         return super()._parse_in(this, alias=alias)
 
+    def _parse_simplified_pivot(self, is_unpivot: bool | None = None) -> exp.Pivot:  # noqa: FBT001
+        """PIVOT and UNPIVOT statements, with any expressions, ORDER BY and LIMIT."""
+        source = self._parse_table()
+        on = self._match(TokenType.ON) and self._parse_csv(self._parse_pivoted)
+        into = self._parse_unpivot_columns()
+        using = self._match(TokenType.USING) and self._parse_csv(self._parse_pivoted)
+        group = self._parse_group()
+        pivot = self.expression(
+            exp.Pivot(
+                this=source, expressions=on or [], using=using, group=group, unpivot=is_unpivot, into=into
+            )
+        )
+        for clause, found in (("order", self._parse_order()), ("limit", self._parse_limit())):
+            if found is not None:
+                pivot.set(clause, found)
+        offset = self._parse_offset()
+        if offset is not None:
+            pivot.set("offset", offset)
+        return pivot
+
+    def _parse_pivoted(self) -> exp.Expr | None:
+        parsed = self._parse_disjunction()
+        return self._parse_alias(parsed) if self._match(TokenType.ALIAS, advance=False) else parsed
+
     def _warn_unsupported(self) -> None:
         """Say nothing: the binder refuses such statements with an error."""
 
