@@ -116,7 +116,7 @@ def _bind_pivots(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
         query = bind_unpivot(queries, pivot, bind_source(queries, source, left))
     else:
         query = bind_pivot(queries, pivot, source)
-    item = aliased(queries, pivot, query, str(node.alias_or_name))
+    item = aliased_query(queries, pivot, query, str(node.alias_or_name))
     for join in node.args.get("joins") or ():
         item = bind_join(queries, item, join)
     return item
