@@ -31,6 +31,12 @@ QUERIES: dict[str, str] = {
     "cte": "WITH t AS MATERIALIZED (SELECT k, k % 97 AS m, s FROM l WHERE d > 5) "
     "SELECT a.m, count(*), min(b.s) FROM t a JOIN t b ON a.k = b.k GROUP BY a.m ORDER BY a.m",
     "top": "SELECT k, s FROM l ORDER BY d, k LIMIT 500 OFFSET 300",
+    "window": "SELECT count(*), sum(a), sum(b * length(s)), min(a) FROM (SELECT s, lag(k) OVER (PARTITION BY g "
+    "ORDER BY k) AS a, row_number() OVER (ORDER BY s DESC) AS b FROM l) t",
+    "grouping sets": "SELECT g, k % 1000 AS m, count(*), min(s) FROM l GROUP BY ROLLUP (g, k % 1000)",
+    "recursive": "WITH RECURSIVE t(n, k) AS (SELECT 0, k FROM l WHERE g < 4 UNION ALL SELECT n + 1, t.k "
+    "FROM t JOIN r ON r.k = t.k WHERE n < 2) SELECT n, count(*), sum(k) FROM t GROUP BY n",
+    "asof": "SELECT count(*), sum(v), max(r.s) FROM l ASOF JOIN r ON l.k >= r.k",
     "union and limit": "SELECT k FROM l UNION ALL SELECT k FROM r ORDER BY k LIMIT 10",
 }
 
