@@ -39,6 +39,7 @@ from gpuql_planner.types import (
     VARCHAR,
     DataType,
     TypeId,
+    list_of,
 )
 
 if TYPE_CHECKING:
@@ -216,11 +217,11 @@ def _all_schemas(catalog: SessionCatalog) -> Iterator[tuple[str, str, bool]]:
 
 
 def _shown_tables(catalog: SessionCatalog) -> Iterator[Row]:
-    path = {schema.lower() for schema in catalog.search_path()}
+    path = {MAIN_SCHEMA, *(schema.lower() for schema in catalog.search_path())}
     for one in _shown(catalog):
         fields = _fields(catalog, one)
-        names = f"[{', '.join(field.name for field in fields)}]"
-        types = f"[{', '.join(_type_text(field.dtype) for field in fields)}]"
+        names = [field.name for field in fields]
+        types = [_type_text(field.dtype) for field in fields]
         visible = one.temporary or one.schema.lower() in path
         yield one.database, one.schema, one.name, names, types, one.temporary, visible
 
@@ -353,7 +354,8 @@ def _variables(catalog: SessionCatalog) -> Iterator[Row]:
     for variable in catalog.definitions("variable").values():
         if isinstance(variable, Variable):
             value = variable.value
-            text = None if value.value is None else str(value.value)
+            plain = value.value
+            text = None if plain is None else str(plain).lower() if isinstance(plain, bool) else str(plain)
             yield variable.name, text, _type_text(value.dtype)
 
 
@@ -456,7 +458,9 @@ _PLACE = _texts("database_name", "schema_name")
 _FUNCTIONS: dict[str, SystemTable] = {
     "gpuql_shown_tables": SystemTable(
         (
-            *_texts("database", "schema", "name", "column_names", "column_types"),
+            *_texts("database", "schema", "name"),
+            ("column_names", list_of(VARCHAR)),
+            ("column_types", list_of(VARCHAR)),
             ("temporary", BOOLEAN),
             ("visible", BOOLEAN),
         ),

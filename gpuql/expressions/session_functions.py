@@ -18,8 +18,9 @@ from gpuql.expressions.vectors import (
     match_length,
     null_constant,
 )
+from gpuql_planner.definitions import Sequence
 from gpuql_planner.errors import DataError
-from gpuql_planner.logical.expressions import Call
+from gpuql_planner.logical.expressions import Call, Literal
 from gpuql_planner.types import DataType
 
 
@@ -99,11 +100,30 @@ def constant_or_null(dtype: DataType, arguments: list[Column], context: Evaluati
     )
 
 
+def _next_value(call: Call, batch: Batch, context: EvaluationContext) -> Column:
+    """The sequence's next value for each row, in their order within the batch."""
+    runs = _sequence(call).take(batch.num_rows)
+    values = [np.arange(run.start, run.stop, run.step, dtype=np.int64) for run in runs]
+    return Column(call.type, context.xp.asarray(np.concatenate(values)))
+
+
+def _current_value(call: Call, batch: Batch, context: EvaluationContext) -> Column:
+    return literal_column(_sequence(call).current(), call.type, 1, xp=context.xp)
+
+
+def _sequence(call: Call) -> Sequence:
+    argument = call.arguments[0]
+    assert isinstance(argument, Literal) and isinstance(argument.value, Sequence), "bound to a sequence"  # noqa: PT018
+    return argument.value
+
+
 SPECIAL: dict[str, Callable[[Call, Batch, EvaluationContext], Column]] = {
     "random": _random,
     "setseed": _set_seed,
     "version": _version,
     "error": _error,
+    "nextval": _next_value,
+    "currval": _current_value,
 }
 
 #: Functions that see NULL arguments.

@@ -129,27 +129,27 @@ class Sequence:
         """Its name in the catalog."""
         return self.options.name
 
-    def take(self, count: int) -> list[int]:
-        """The next values. Errors: OutOfRangeError if there are not that many; then none is taken."""
+    def take(self, count: int) -> list[range]:
+        """The next ``count`` values, as runs. Errors: OutOfRangeError if there are fewer; then none is taken."""
         options = self.options
+        step = options.increment
+        first, last = (options.minimum, options.maximum) if step > 0 else (options.maximum, options.minimum)
         with self._lock:
-            values: list[int] = []
-            last = self.last_value
-            while len(values) < count:
-                if last is None:
-                    last = options.start
-                else:
-                    following = last + options.increment
-                    if not options.minimum <= following <= options.maximum:
-                        if not options.cycle:
-                            limit = "maximum" if options.increment > 0 else "minimum"
-                            value = options.maximum if options.increment > 0 else options.minimum
-                            raise OutOfRangeError(f"sequence is at its {limit}: {options.name} ({value})")
-                        following = options.minimum if options.increment > 0 else options.maximum
-                    last = following
-                values.append(last)
-            self.last_value = last
-            return values
+            runs: list[range] = []
+            following = options.start if self.last_value is None else self.last_value + step
+            while count > 0:
+                if not options.minimum <= following <= options.maximum:
+                    if not options.cycle:
+                        end = "maximum" if step > 0 else "minimum"
+                        raise OutOfRangeError(f"sequence is at its {end}: {options.name} ({last})")
+                    following = first
+                length = min(count, (last - following) // step + 1)
+                runs.append(range(following, following + length * step, step))
+                count -= length
+                following = runs[-1][-1] + step
+            if runs:
+                self.last_value = runs[-1][-1]
+            return runs
 
     def current(self) -> int:
         """The value taken last. Errors: OutOfRangeError if none was."""

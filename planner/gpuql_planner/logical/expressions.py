@@ -259,6 +259,6 @@ class QuantifiedComparison(Expression):
 
 
 #: Functions whose value is another for every row and every time: their calls are not copied, moved or shared.
-VOLATILE_CALLS = frozenset({"random", "uuid", "uuidv7", "setseed"})
+VOLATILE_CALLS = frozenset({"random", "uuid", "uuidv7", "setseed", "nextval", "currval"})
 
 SUBQUERY_EXPRESSIONS = (ScalarSubquery, Exists, QuantifiedComparison)

@@ -92,7 +92,7 @@ def bind_query_text(
 ) -> BoundQuery:
     """Bind the text of a view, ``views`` being those it is part of."""
     parsed = parse_statements(text)
-    if len(parsed) != 1 or not isinstance(parsed[0].tree, exp.Query):
+    if len(parsed) != 1 or not isinstance(parsed[0].tree, (exp.Query, exp.Values)):
         raise BinderError("text of a view is not one query", statement=text)
     context = BindContext(text, catalog, views=views, integer_division=integer_division)
     return QueryBinder(context, {}).bind(expand_macros(context, parsed[0].tree))

@@ -330,8 +330,10 @@ def _bind_comment(context: BindContext, syntax: CommentSyntax) -> Statement:
         with _locating(context, name):
             target = find_name(context, parts, None)
             relation = context.catalog.resolve(target)
-        if relation is None or (kind != "column" and isinstance(relation, View) != (kind == "view")):
+        if relation is None or (kind != "column" and kind == "view" and not isinstance(relation, View)):
             raise error_at(context, CatalogError, f"{kind} does not exist: {name.text}", name.offset)
+        if kind == "table" and isinstance(relation, View):
+            kind = "view"
         if kind == "column":
             target = f"{target}.{_column_name(context, relation, name)}"
     else:

@@ -17,7 +17,7 @@ from gpuql_planner.sql.bind_settings import SEARCH_PATH_SETTINGS, check_setting
 from gpuql_planner.sql.command_syntax import PragmaSyntax, ShowSyntax
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.expand_macros import expand_macros
-from gpuql_planner.sql.names import known_name
+from gpuql_planner.sql.names import known_name, schema_names
 from gpuql_planner.sql.parse import parse_statements, position_of_offset
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.sql.statements import Query, SetVariable, ShowPlacement, Statement
@@ -69,6 +69,10 @@ def bind_show(queries: QueryBinder, syntax: ShowSyntax) -> Statement:
     if words == ("PLACEMENT",):
         return ShowPlacement()
     if syntax.of is not None:
+        if syntax.of.parts[-1].lower() not in [name.lower() for name in schema_names(context)]:
+            raise error_at(
+                context, CatalogError, f"schema does not exist: {syntax.of.text}", syntax.of.offset
+            )
         schema = syntax.of.parts[-1].replace("'", "''")
         return query_of(
             context,
@@ -106,7 +110,7 @@ def _show_setting(context: BindContext, name: str) -> Query:
 
 def bind_describe(queries: QueryBinder, node: exp.Describe) -> Query:
     """DESCRIBE of a table, view or query; of nothing, all tables."""
-    queries.context.reject_other(node, "this")
+    queries.context.reject_other(node, "this", "kind")
     if node.this is None:
         return query_of(queries.context, _SHOWN["ALL", "TABLES"])
     return describe(queries, node.this)

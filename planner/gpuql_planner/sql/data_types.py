@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlglot import exp
 
 from gpuql_planner import types
-from gpuql_planner.errors import BinderError
+from gpuql_planner.definitions import NamedType
+from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.types import DataType
 
@@ -62,7 +63,26 @@ def bind_type(context: BindContext, node: exp.Expr) -> DataType:
         return types.map_of(*(bind_type(context, part) for part in node.expressions))
     if kind is _D.STRUCT and node.expressions and all(isinstance(p, exp.ColumnDef) for p in node.expressions):
         return types.struct_of((part.name, bind_type(context, part.kind)) for part in node.expressions)
+    if kind is _D.USERDEFINED:
+        return _bind_named(context, node)
     raise context.unsupported(f"type {node.sql('duckdb')}", node)
+
+
+def _bind_named(context: BindContext, node: exp.Expr) -> DataType:
+    """A type that CREATE TYPE made."""
+    from gpuql_planner.sql.bind_commands import find_definition
+
+    name = str(node.args.get("kind") or "")
+    found = find_definition(context, "type", [part.strip('"') for part in name.split(".")])
+    if isinstance(found, NamedType):
+        return found.dtype
+    known = [one.name for one in context.catalog.definitions("type").values()]
+    raise context.error(
+        CatalogError, f"type does not exist: {name}", node, hint=did_you_mean(name, [*known, *_NAMES])
+    )
+
+
+_NAMES = sorted({str(dtype) for dtype in _SIMPLE_TYPES.values()})
 
 
 def _bind_decimal(context: BindContext, node: exp.Expr) -> DataType:

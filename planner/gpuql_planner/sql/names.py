@@ -46,6 +46,9 @@ def find_name(context: BindContext, parts: Sequence[str], node: exp.Expr | None)
     schema, name = _split(context, parts, node)
     schemas = list(context.catalog.definitions("schema"))
     if schema is not None:
+        hidden = joined_name(TEMPORARY_SCHEMA, name)
+        if parts[0].lower() == MAIN_SCHEMA and context.catalog.resolve(hidden) is not None:
+            return hidden  # as in DuckDB, whose temporary tables have a schema main of their own
         return joined_name(schema, name, schemas)
     for candidate in (TEMPORARY_SCHEMA, *context.catalog.search_path()):
         if candidate.lower() == MAIN_SCHEMA:

@@ -1,4 +1,4 @@
-"""Functions that ask the session: settings, variables, the current schema. They are constants of a statement."""
+"""Functions that ask the session: settings, variables, the current schema, which are constants; and sequences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gpuql_planner.definitions import DATABASE, Variable
+from gpuql_planner.definitions import DATABASE, Sequence, Variable
 from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.functions import python_literal
-from gpuql_planner.logical.expressions import Expression, Literal
-from gpuql_planner.types import NULL, VARCHAR
+from gpuql_planner.functions.session_functions import number_of_call
+from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.sql.bind_commands import find_definition
+from gpuql_planner.types import BIGINT, NULL, VARCHAR
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_expressions import ExpressionBinder
@@ -46,6 +48,26 @@ def _variable(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     return found.value if isinstance(found, Variable) else Literal(None, NULL)
 
 
+def _next_value(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    return Call("nextval", (_sequence(binder, node), number_of_call()), BIGINT)
+
+
+def _current_value(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    return Call("currval", (_sequence(binder, node), number_of_call()), BIGINT)
+
+
+def _sequence(binder: ExpressionBinder, node: exp.Anonymous) -> Literal:
+    """The sequence itself as a constant, as its state is no part of the plan."""
+    name = _text(binder, node)
+    found = find_definition(binder.context, "sequence", [part.strip('"') for part in name.split(".")])
+    if not isinstance(found, Sequence):
+        known = [one.name for one in binder.context.catalog.definitions("sequence").values()]
+        raise binder.context.error(
+            CatalogError, f"sequence does not exist: {name}", node, hint=did_you_mean(name, known)
+        )
+    return Literal(found, VARCHAR)  # type: ignore[arg-type]
+
+
 def _no_arguments(binder: ExpressionBinder, node: exp.Anonymous) -> None:
     if node.expressions:
         raise binder.context.error(
@@ -75,4 +97,6 @@ SESSION_FUNCTIONS: dict[str, Callable[[ExpressionBinder, exp.Anonymous], Express
     "current_schema": _schema,
     "current_setting": _setting,
     "getvariable": _variable,
+    "nextval": _next_value,
+    "currval": _current_value,
 }

@@ -12,7 +12,6 @@ from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expressio
 from gpuql_planner.logical.nodes import Aggregate, LogicalNode, Project, Shared, Sort, UnionAll
 from gpuql_planner.sql.bind_query import BoundQuery, keep_outputs
 from gpuql_planner.sql.context import next_shared_key
-from gpuql_planner.sql.scope import relation_of
 from gpuql_planner.types import BIGINT, DOUBLE, INTEGER, NULL, VARCHAR, DataType, TypeId, decimal
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ _QUANTILES = (("q25", Decimal("0.25")), ("q50", Decimal("0.5")), ("q75", Decimal
 def summary_query(queries: QueryBinder, source: BoundQuery) -> BoundQuery:
     """The summary. ``approx_unique`` and quantiles are exact here."""
     key = next_shared_key()
-    names = [column.name for column in relation_of("", source.names, source.plan.outputs).columns]
-    rows = [_row(source.plan, key, place, name) for place, name in enumerate(names)]
+    rows = [_row(source.plan, key, place, name) for place, name in enumerate(source.names)]
     number = Attribute.fresh("position", INTEGER)
     outputs = tuple(Attribute.fresh(name, dtype) for name, dtype in _COLUMNS)
     plan: LogicalNode = rows[0] if len(rows) == 1 else UnionAll(tuple(rows), (number, *outputs))
