@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
+from os import PathLike, fspath
 from typing import Any, Protocol
 
 from gpuql.api.binding import (
@@ -309,6 +310,34 @@ class DataFrame:
     def to_numpy(self) -> dict[str, Any]:
         """Run the query; a NumPy array by column name."""
         return self.collect().to_numpy()
+
+    def write_parquet(self, path: str | PathLike[str], **options: object) -> int:
+        """Write the rows to a Parquet file, or a folder with ``partition_by``; how many there were.
+
+        ``options`` are those of COPY: compression, compression_level, row_group_size, partition_by, overwrite, append.
+        The file appears whole or not at all. Errors: InputError if it cannot be written.
+        """
+        return self._write(path, "parquet", options)
+
+    def write_csv(self, path: str | PathLike[str], **options: object) -> int:
+        """Write the rows as CSV; see :meth:`write_parquet`.
+
+        ``options``: header, delimiter, quote, escape, nullstr, force_quote, dateformat, timestampformat, compression.
+        """
+        return self._write(path, "csv", options)
+
+    def write_json(self, path: str | PathLike[str], **options: object) -> int:
+        """Write the rows as JSON, one object a line, or with ``array=True`` as one array; see :meth:`write_parquet`."""
+        return self._write(path, "json", options)
+
+    def _write(self, path: str | PathLike[str], format_name: str, options: Mapping[str, object]) -> int:
+        from gpuql.io.write import write_rows
+        from gpuql_planner.sql.bind_copy import copy_query
+
+        with room_for_deep_statements():
+            copy = copy_query(self._prepared.query, fspath(path), format_name, options)
+        with self._prepare(copy.query).run() as rows:
+            return write_rows(rows.to_arrow_reader(), copy.path, copy.format, dict(copy.options))
 
     def cache(self, *, on_device: bool = False) -> DataFrame:
         """Run the query now; a frame over its rows, which are kept as those of a table are, as long as it lives.

@@ -247,3 +247,24 @@ def test_compressed_text(connection: gpuql.Connection, tmp_path: Path) -> None:
 def test_path_may_be_a_parameter(connection: gpuql.Connection, tmp_path: Path) -> None:
     connection.execute("COPY (SELECT 1 AS x) TO ?", ["p.csv"])
     assert (tmp_path / "p.csv").exists()
+
+
+def test_frames_are_written_by_the_same_code(connection: gpuql.Connection, tmp_path: Path) -> None:
+    frame = connection.sql("SELECT a, b, c FROM t ORDER BY a")
+    for name, write in (
+        ("f.csv", frame.write_csv),
+        ("f.json", frame.write_json),
+        ("f.parquet", frame.write_parquet),
+    ):
+        assert write(tmp_path / name) == 5
+        connection.execute(f"COPY (SELECT a, b, c FROM t ORDER BY a) TO 's{name[1:]}'")
+        assert (tmp_path / name).read_bytes() == (tmp_path / f"s{name[1:]}").read_bytes()
+    assert frame.write_csv("p.csv", delimiter=";", header=False, force_quote=["b"]) == 5
+    assert (tmp_path / "p.csv").read_text().splitlines()[0] == '1;"x";1.50'
+    assert frame.write_parquet("parts", partition_by=["a"]) == 5
+    with pytest.raises(gpuql.BinderError, match="no such option"):
+        frame.write_csv("x.csv", headr=True)
+    with pytest.raises(gpuql.BinderError, match="column not found"):
+        frame.write_parquet("x", partition_by="z")
+    with pytest.raises(gpuql.InputError, match="directory does not exist"):
+        frame.write_csv(tmp_path / "nosuch" / "x.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -16,7 +17,7 @@ from gpuql_planner.sql.bind_insert import bind_insert
 from gpuql_planner.sql.bind_query import BoundQuery
 from gpuql_planner.sql.command_syntax import CopySyntax, Name
 from gpuql_planner.sql.context import BindContext
-from gpuql_planner.sql.copy_options import checked_options, format_of
+from gpuql_planner.sql.copy_options import checked_options, format_of, option_values
 from gpuql_planner.sql.expand_macros import expand_macros
 from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.scope import Scope, relation_of
@@ -81,14 +82,34 @@ def _copy_to(
     assert isinstance(partitions, tuple), "names were checked"
     if partitions and len(set(partitions)) == len(names) and not options.get("write_partition_columns"):
         raise error_at(context, BinderError, "no column is left beside those of PARTITION_BY", syntax.offset)
+    return _writing(source, path, format_name, options, partitions)
+
+
+def copy_query(query: Query, path: str, format_name: str, given: Mapping[str, object]) -> CopyTo:
+    """COPY of a bound query, with options by their names in SQL. Errors: BinderError, without a place."""
+    options = option_values(given, format_name)
+    names = tuple(column.name for column in relation_of("", query.names, query.plan.outputs).columns)
+    for name in ("force_quote", "partition_by"):
+        wanted = options.get(name)
+        for column in wanted if isinstance(wanted, tuple) else ():
+            if column not in names:
+                hint = did_you_mean(str(column), list(names))
+                raise BinderError(f"column not found: {column}", hint=hint)
+    partitions = options.get("partition_by", ())
+    assert isinstance(partitions, tuple), "names were checked"
+    return _writing(BoundQuery(query.plan, names), path, format_name, options, partitions)
+
+
+def _writing(
+    source: BoundQuery, path: str, format_name: str, options: dict[str, object], partitions: tuple[str, ...]
+) -> CopyTo:
     plan = _written(source, format_name, options)
     if partitions:
-        places = [names.index(name) for name in partitions]
+        places = [source.names.index(name) for name in partitions]
         plan = Sort(plan, tuple(SortKey(AttributeRef(plan.outputs[place])) for place in places))
-    kinds = tuple(_json_kind(output.dtype) for output in source.plan.outputs)
     if format_name == "json":
-        options["kinds"] = kinds
-    return CopyTo(Query(plan, names), path, format_name, tuple(sorted(options.items())))
+        options["kinds"] = tuple(_json_kind(output.dtype) for output in source.plan.outputs)
+    return CopyTo(Query(plan, source.names), path, format_name, tuple(sorted(options.items())))
 
 
 def _chosen(context: BindContext, source: BoundQuery, columns: tuple[Name, ...]) -> BoundQuery:

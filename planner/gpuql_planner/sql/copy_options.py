@@ -198,6 +198,22 @@ def checked_options(context: BindContext, syntax: CopySyntax, format_name: str) 
     return values
 
 
+def option_values(given: Mapping[str, object], format_name: str) -> dict[str, object]:
+    """Checked options of a file that is written, from Python values. Errors: BinderError."""
+    known, values = _WRITTEN[format_name], {}
+    for name, value in given.items():
+        found = known.get(name.lower())
+        if found is None or found.name in ("per_thread_output", "use_tmp_file", "encoding"):
+            hint = did_you_mean(name, list(known)) or f"options are {', '.join(known)}"
+            raise BinderError(f"no such option for what is written to {format_name}: {name}", hint=hint)
+        plain = tuple(value) if isinstance(value, (list, set)) else value
+        try:
+            values[found.name] = found.check(plain)
+        except ValueError as error:
+            raise BinderError(f"option {name} must be {error}: {value!r}") from None
+    return values
+
+
 def _unknown(
     context: BindContext, syntax: CopySyntax, option: Option, known: Mapping[str, Known], format_name: str
 ) -> GpuqlError:
