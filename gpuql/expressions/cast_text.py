@@ -34,7 +34,7 @@ def cast(column: Column, dtype: DataType, context: EvaluationContext, *, try_: b
     source = column.dtype
     if source.id in (TypeId.VARCHAR, TypeId.BLOB):
         if dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
-            return _between_text(xp, column, dtype)
+            return _between_text(xp, column, dtype, try_=try_)
         parse = parser(dtype)
         texts = text_of_entries(xp, column)
         return values_of_entries(
@@ -45,11 +45,27 @@ def cast(column: Column, dtype: DataType, context: EvaluationContext, *, try_: b
     return strings_of_distinct(xp, dtype, column, formatter(column))
 
 
-def _between_text(xp: Any, column: Column, dtype: DataType) -> Column:
+def _between_text(xp: Any, column: Column, dtype: DataType, *, try_: bool) -> Column:
     texts = text_of_entries(xp, column)
     convert = _blob_text if dtype.id is TypeId.VARCHAR else _text_blob
-    result = string_column(xp, dtype, [convert(entry) for entry in texts.entries], texts.codes)
-    return Column(dtype, result.values, column.validity, result.strings)
+    entries = [convert(entry) for entry in texts.entries]
+    result = string_column(xp, dtype, [entry or b"" for entry in entries], texts.codes)
+    validity = column.validity
+    if None in entries:
+        failed = xp.asarray(np.array([entry is None for entry in entries]))[texts.codes]
+        if validity is not None:
+            failed = failed & validity
+        if bool(failed.any()):
+            if not try_:
+                raise ConversionError(
+                    f"could not cast text to BLOB: bytes beyond ASCII are written as {_ESCAPE}"
+                )
+            validity = ~failed if validity is None else validity & ~failed
+    return Column(dtype, result.values, validity, result.strings)
+
+
+#: How a text spells a byte.
+_ESCAPE = r"\xAA"
 
 
 def _blob_text(entry: bytes) -> bytes:
@@ -60,7 +76,11 @@ def _blob_text(entry: bytes) -> bytes:
     )
 
 
-def _text_blob(entry: bytes) -> bytes:
+def _text_blob(entry: bytes) -> bytes | None:
+    """Bytes that a text spells; None if it is no such text."""
+    if not entry.isascii() or re.search(rb"\\(?!x[0-9A-Fa-f]{2})", entry):
+        return None
+
     def unescape(match: re.Match[bytes]) -> bytes:
         return bytes([int(match.group(1), 16)])
 
@@ -77,7 +97,7 @@ def formatter(column: Column) -> Callable[[Any], str]:
         case TypeId.BOOLEAN:
             return lambda value: "true" if value else "false"
         case TypeId.REAL:
-            return lambda value: _float_text(value, str(np.float32(value)))
+            return _real_text
         case TypeId.DOUBLE:
             return lambda value: _float_text(value, repr(float(value)))
         case TypeId.DATE:
@@ -99,6 +119,14 @@ def _as_integer(stored: Any) -> int:
     if isinstance(stored, list):
         return words.to_python(np.array([stored], np.int64))[0]
     return int(stored)
+
+
+def _real_text(value: float) -> str:
+    """Shortest digits that name the float32, without an exponent from 0.0001 up to 1e16 as DOUBLE has it."""
+    short = str(np.float32(value))
+    if not math.isfinite(value) or not -4 <= Decimal(short).adjusted() < 16:
+        return _float_text(value, short)
+    return str(np.format_float_positional(np.float32(value), unique=True, trim="0"))
 
 
 def _float_text(value: float, text: str) -> str:
@@ -258,8 +286,11 @@ def parse_date(text: str) -> int | None:
 
 
 def parse_time(text: str) -> int | None:
-    """Microseconds since midnight."""
+    """Microseconds since midnight; a date before the time of day is checked and dropped."""
     found = _split_time(text.strip())
+    if found is None and _split_date(text) is not None:
+        moment = parse_timestamp(text)
+        return None if moment is None else moment % MICROSECONDS_PER_DAY
     return found[0] if found is not None and not found[1].strip() else None
 
 
@@ -270,7 +301,7 @@ def parse_timestamp(text: str) -> int | None:
         return None
     days, rest = found
     clock = 0
-    if rest.strip():
+    if rest:
         if rest[0] not in "Tt ":
             return None
         timed = _split_time(rest[1:].strip())
@@ -320,6 +351,11 @@ def parse_interval(text: str) -> tuple[int, int, int] | None:
     """(months, days, microseconds) of text such as ``1 year 2 days 03:04:05``."""
     position, total = 0, [0, 0, 0]
     text = text.rstrip()
+    if re.fullmatch(r"\s*-?\d+\.?\d*", text):
+        text = f"{text.rstrip('.')} seconds"
+    backwards = text.lower().endswith(" ago")
+    if backwards:
+        text = text[:-4].rstrip()
     while position < len(text):
         match = _INTERVAL_ITEM.match(text, position)
         if match is None:
@@ -340,7 +376,8 @@ def parse_interval(text: str) -> tuple[int, int, int] | None:
             total[index] += int(number * size)
         if parts[1] and number % 1:
             total[2] += int(number * parts[1] % 1 * MICROSECONDS_PER_DAY)
-    return (total[0], total[1], total[2]) if position else None
+    sign = -1 if backwards else 1
+    return (sign * total[0], sign * total[1], sign * total[2]) if position else None
 
 
 def conversion_error(text: str, dtype: DataType) -> ConversionError:

@@ -10,7 +10,7 @@ from gpuql_planner.functions.coercion import (
     is_string_literal,
     unified_type,
 )
-from gpuql_planner.logical.expressions import Call, Expression, Interval, Literal
+from gpuql_planner.logical.expressions import Call, Cast, Expression, Interval, Literal
 from gpuql_planner.logical.traced import derive
 from gpuql_planner.types import (
     BIGINT,
@@ -235,7 +235,7 @@ def _add_temporal(left: Expression, right: Expression) -> Expression | None:
         case TypeId.INTERVAL, TypeId.INTERVAL:
             return Call("add", (left, right), INTERVAL)
         case TypeId.DATE, TypeId.TIME:
-            return Call("add", (left, coerce(right, INTERVAL)), TIMESTAMP)
+            return Call("add", (left, Cast(right, INTERVAL)), TIMESTAMP)
         case ((TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL):
             return Literal(None, left.dtype)
         case _:

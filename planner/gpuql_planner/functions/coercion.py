@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from gpuql_planner.errors import BinderError, ConversionError, InterfaceError, OutOfRangeError
-from gpuql_planner.functions.text_literals import fit_decimal, parse_text, round_half_away
+from gpuql_planner.functions.text_literals import fit_decimal, is_beyond_python, parse_text, round_half_away
 from gpuql_planner.logical.expressions import Cast, Expression, Interval, Literal, LiteralValue
 from gpuql_planner.logical.traced import decide, derive
 from gpuql_planner.types import (
@@ -170,7 +170,6 @@ def can_cast(source: DataType, target: DataType) -> bool:
         (TypeId.DATE, TypeId.TIMESTAMP),
         (TypeId.TIMESTAMP, TypeId.DATE),
         (TypeId.TIMESTAMP, TypeId.TIME),
-        (TypeId.TIME, TypeId.INTERVAL),
     }
 
 
@@ -214,12 +213,17 @@ def explicit_cast(expression: Expression, dtype: DataType, *, try_: bool = False
         return settled(expression)
     if isinstance(expression, Literal) and expression.type in (VARCHAR, NULL) and not dtype.is_nested:
         try:
-            return settled(coerce(expression, dtype))
+            converted = coerce(expression, dtype)
+            if isinstance(converted, Cast):  # the text is read when the query runs
+                return Cast(expression, dtype, try_)
+            return settled(converted)
         except (ConversionError, OutOfRangeError):
             if try_:
                 return Literal(None, dtype)
             raise
     if not can_cast(expression.dtype, dtype):
+        if try_:
+            return Literal(None, dtype)
         raise ConversionError(f"no cast from {expression.dtype} to {dtype}")
     return Cast(expression, dtype, try_)
 
@@ -236,6 +240,8 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
         return None if text is None else Literal(text, VARCHAR)
     match value:
         case bool():
+            return None
+        case str() if is_beyond_python(value, dtype):
             return None
         case str():
             return Literal(parse_text(value, dtype), dtype)

@@ -14,7 +14,7 @@ _TRUE_TEXTS = frozenset({"true", "t", "1", "yes", "y"})
 _FALSE_TEXTS = frozenset({"false", "f", "0", "no", "n"})
 _DATE_PATTERN = re.compile(r"(\d{1,9})([-/ \\])(\d{1,2})\2(\d{1,2})")
 _TIME_PATTERN = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?")
-_ZONE_PATTERN = re.compile(r"(?:Z|([+-])(\d{2})(?::?(\d{2}))?)", re.IGNORECASE)
+_ZONE_PATTERN = re.compile(r"(?:Z|UTC|([+-])(\d{2})(?::?(\d{2}))?)", re.IGNORECASE)
 _INTERVAL_PART = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([a-z]+)")
 _INTERVAL_CLOCK = re.compile(r"([+-]?)(\d{1,9}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?")
 _UNDERSCORE_BETWEEN_DIGITS = re.compile(r"(?<=\d)_(?=\d)")
@@ -82,7 +82,7 @@ def parse_text(text: str, dtype: DataType) -> LiteralValue:
     if dtype.id is TypeId.TIME:
         return _parse_time(stripped)
     if dtype.id is TypeId.TIMESTAMP:
-        return _parse_timestamp(stripped)
+        return _parse_timestamp(text.lstrip())
     if dtype.id is TypeId.INTERVAL:
         return parse_interval(stripped)
     raise ConversionError(f"cannot cast VARCHAR to {dtype}: {text!r}")
@@ -118,6 +118,8 @@ def parse_integer(text: str, dtype: DataType) -> int:
     """Integer value of ``text``; fractions round half away from zero, hexadecimal ``0x..`` is understood."""
     if re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
         number = int(text, 16)
+    elif re.fullmatch(r"0[bB][01]+", text):
+        number = int(text, 2)
     else:
         number = round_half_away(_parse_number(text, dtype), 0)
     low, high = dtype.limits or (0, 0)
@@ -199,6 +201,8 @@ def _clock(text: str, match: re.Match[str]) -> datetime.time:
 
 def _parse_time(text: str) -> datetime.time:
     match = _TIME_PATTERN.fullmatch(text)
+    if match is None and _DATE_PATTERN.match(text):  # a date may stand before it, and is dropped
+        return _parse_timestamp(text).time()
     if match is None:
         raise _not_convertible(text, "TIME (HH:MM:SS)")
     return _clock(text, match)
@@ -221,6 +225,17 @@ def _parse_timestamp(text: str) -> datetime.datetime:
     if zone and _ZONE_PATTERN.fullmatch(zone) is None:
         raise _not_convertible(text, "TIMESTAMP (YYYY-MM-DD HH:MM:SS)")
     return datetime.datetime.combine(date, _clock(text, time_match))
+
+
+#: Dates and times that Python's types do not hold, though a column does.
+_BEYOND_PYTHON = re.compile(
+    r"\s*(?:\d{5,9}[-/ ]|-?\d{1,7}[-/]\d{1,2}[-/]\d{1,2}\s*\(BC\)|24:00)", re.IGNORECASE
+)
+
+
+def is_beyond_python(text: str, dtype: DataType) -> bool:
+    """Whether a text may be a date or time of a year before 1 or after 9999, or midnight as 24:00."""
+    return dtype.is_temporal and _BEYOND_PYTHON.match(text) is not None
 
 
 def interval_unit(name: str) -> str | None:
@@ -267,6 +282,8 @@ def parse_interval(text: str) -> Interval:
     position = 0
     if not folded:
         raise _not_convertible(text, "INTERVAL")
+    if re.fullmatch(r"-?\d+\.?\d*", folded):
+        folded = f"{folded.rstrip('.')} seconds"
     while position < len(folded):
         if folded[position].isspace():
             position += 1
