@@ -16,7 +16,7 @@ DEVICE ?= cpu
 BUDGET ?= 470
 CUDA ?= 13
 
-.PHONY: help demo test check format bench bundle images-check bundle-check gpu-report docs-gpu clean
+.PHONY: help demo test check format bench bundle images-check bundle-check gpu-report docs-gpu docs-functions clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ gpu-report: $(VENV)/.installed-bench,test,cuda$(CUDA) ## tests and benchmarks on
 
 docs-gpu: $(VENV)/.installed-bench ## docs/gpu-performance.md from the newest GPU report
 	$(RUN)/python -m gpuql.bench.gpu_performance_page
+
+docs-functions: $(VENV)/.installed-test ## docs/functions.md from the tables of functions
+	$(RUN)/python -m gpuql.bench.functions_page
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

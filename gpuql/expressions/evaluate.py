@@ -174,6 +174,15 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
     return tables
 
 
+def function_named(name: str) -> Callable[..., Column] | None:
+    """The interpreter's function of that name; None if it has none."""
+    for table in _tables():
+        if name in table:
+            found: Callable[..., Column] = table[name]
+            return found
+    return None
+
+
 def function_names() -> frozenset[str]:
     """Names of ``Call.function`` that the interpreter knows."""
     return frozenset(name for table in _tables() for name in table)

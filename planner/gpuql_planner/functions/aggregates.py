@@ -295,7 +295,7 @@ AGGREGATE_ALIASES: dict[str, str] = {
 }
 
 #: Aggregates that are expressions over others: ``derived_aggregates`` makes them.
-DERIVED_NAMES = frozenset({"geomean", "geometric_mean", "weighted_avg", "wavg"})
+DERIVED_NAMES = frozenset({"approx_quantile", "geomean", "geometric_mean", "weighted_avg", "wavg"})
 
 #: Aggregates that give a valid answer to a question that allows approximate ones.
 _APPROXIMATE = frozenset({"approx_count_distinct", "approx_quantile", "reservoir_quantile"})

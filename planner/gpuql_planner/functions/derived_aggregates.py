@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.aggregates import DERIVED_NAMES
-from gpuql_planner.functions.coercion import coerce
+from gpuql_planner.functions.coercion import coerce, explicit_cast
 from gpuql_planner.functions.comparison import make_is_null
 from gpuql_planner.functions.conditional import make_case
 from gpuql_planner.functions.scalar import make_call
@@ -30,6 +30,15 @@ def _weighted_average(call: Maker, arguments: Sequence[Expression]) -> Expressio
     return make_call("divide", (call("sum", make_call("multiply", (value, weight))), call("sum", counted)))
 
 
+def _approximate_quantile(call: Maker, arguments: Sequence[Expression]) -> Expression:
+    """An interpolated quantile in the type of its argument: exact, which is a valid approximation."""
+    value, fraction = _expect("approx_quantile", arguments, 2)
+    dtype = value.dtype
+    if not (dtype.is_numeric or dtype.is_temporal or dtype == NULL):
+        raise BinderError(f"approx_quantile takes numbers, dates and times: {dtype}")
+    return explicit_cast(call("quantile_cont", value, fraction), dtype)
+
+
 def _expect(name: str, arguments: Sequence[Expression], count: int) -> Sequence[Expression]:
     if len(arguments) != count:
         raise BinderError(f"wrong number of arguments for {name}: {len(arguments)} (expected {count})")
@@ -37,6 +46,7 @@ def _expect(name: str, arguments: Sequence[Expression], count: int) -> Sequence[
 
 
 DERIVED_AGGREGATES: dict[str, Callable[[Maker, Sequence[Expression]], Expression]] = {
+    "approx_quantile": _approximate_quantile,
     "geomean": _geometric_mean,
     "geometric_mean": _geometric_mean,
     "weighted_avg": _weighted_average,
