@@ -49,8 +49,9 @@ from gpuql_planner.logical.visit import (
     substitute,
     with_fresh_attributes,
 )
+from gpuql_planner.logical.window_calls import WindowCall
 from gpuql_planner.optimizer.statistics import never_null, non_null_attributes
-from gpuql_planner.types import BOOLEAN
+from gpuql_planner.types import BIGINT, BOOLEAN
 
 Attributes = frozenset[Attribute]
 Mapping = dict[Attribute, Attribute]
@@ -285,8 +286,6 @@ def _push_limit(node: Sort | Limit, needed: Attributes, domain: Domain) -> Pushe
     if node.limit == 0:
         pushed, mapping = push_domain(node.input, needed, domain)
         return Limit(pushed, 0), mapping
-    if node.limit != 1 or node.offset:
-        raise NotSupportedError("LIMIT above 1 or OFFSET in a correlated subquery")
     source, keys = node.input, node.keys if isinstance(node, Sort) else ()
     if isinstance(node, Limit):
         while isinstance(source, Project) and _only_renames(source):
@@ -299,6 +298,8 @@ def _push_limit(node: Sort | Limit, needed: Attributes, domain: Domain) -> Pushe
     order = tuple(
         SortKey(substitute(k.expression, _references(mapping)), k.descending, k.nulls_first) for k in keys
     )
+    if node.limit != 1 or node.offset:
+        return _numbered(pushed, node, order, mapping), mapping
     firsts = [
         (fresh_like(a), AggregateCall("first", (AttributeRef(a),), a.dtype, order_by=order))
         for a in node.outputs
@@ -307,6 +308,33 @@ def _push_limit(node: Sort | Limit, needed: Attributes, domain: Domain) -> Pushe
     picked = Aggregate(pushed, groups, tuple(firsts))
     renamed = tuple((a, AttributeRef(f)) for a, (f, _) in zip(node.outputs, firsts, strict=True))
     return Project(picked, (*renamed, *groups)), mapping
+
+
+def _numbered(
+    pushed: LogicalNode, node: Sort | Limit, order: tuple[SortKey, ...], mapping: Mapping
+) -> LogicalNode:
+    """Rows with numbers within the limit, counted for each outer value."""
+    keys = [Attribute.fresh("key", key.expression.dtype) for key in order]
+    groups = pass_through(dict.fromkeys(mapping.values()))
+    kept = pass_through(a for a in pushed.outputs)
+    computed = tuple((key, item.expression) for key, item in zip(keys, order, strict=True))
+    number = Attribute.fresh("row", BIGINT, nullable=False)
+    call = WindowCall(
+        "row_number",
+        (),
+        BIGINT,
+        partition_by=tuple(expression for _, expression in groups),
+        order_by=tuple(
+            replace(item, expression=AttributeRef(key)) for key, item in zip(keys, order, strict=True)
+        ),
+    )
+    window = Window(Project(pushed, (*kept, *computed)), ((number, call),))
+    row = AttributeRef(number)
+    within = [Call("gt", (row, Literal(node.offset, BIGINT)), BOOLEAN)]
+    if node.limit is not None:
+        within.append(Call("le", (row, Literal(node.offset + node.limit, BIGINT)), BOOLEAN))
+    outputs = (*pass_through(node.outputs), *groups)
+    return Project(Filter(window, tuple(within)), tuple(dict.fromkeys(outputs)))
 
 
 def _only_renames(node: Project) -> bool:

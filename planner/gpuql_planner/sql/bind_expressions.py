@@ -69,6 +69,7 @@ from gpuql_planner.sql.bind_subqueries import (
 )
 from gpuql_planner.sql.bind_unnest import UNNEST_NAMES, bind_unnest
 from gpuql_planner.sql.bind_windows import bind_window
+from gpuql_planner.sql.collations import collated, collation_of, without_collation
 from gpuql_planner.sql.columns_expression import ATTRIBUTE, is_columns
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.data_types import bind_type
@@ -294,7 +295,7 @@ def _construct(node: exp.Expr) -> str:
         exp.Lambda: "a lambda function here",
         exp.Star: "* here",
         exp.AtTimeZone: "AT TIME ZONE",
-        exp.Collate: "COLLATE",
+        exp.Collate: "COLLATE of anything but a side of a comparison or a sort key",
     }
     written = "an operator without an operand" if node is None else known.get(type(node))
     if written is not None:
@@ -379,7 +380,9 @@ def _comparison(binder: ExpressionBinder, node: exp.Binary) -> Expression:
         return bind_quantified(binder, name, left, right)
     if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple):
         return _compare_rows(binder, name, left, right)
-    return make_comparison(name, binder.bind(left), binder.bind(right))
+    functions = collation_of(binder.context, left, right)
+    sides = (binder.bind(without_collation(side)) for side in (left, right))
+    return make_comparison(name, *(collated(side, functions) for side in sides))
 
 
 def _compare_rows(binder: ExpressionBinder, name: str, left: exp.Tuple, right: exp.Tuple) -> Expression:
@@ -388,7 +391,9 @@ def _compare_rows(binder: ExpressionBinder, name: str, left: exp.Tuple, right: e
     if len(left.expressions) != len(right.expressions):
         raise binder.context.error(BinderError, "rows of different lengths are compared", left)
     pairs = zip(left.expressions, right.expressions, strict=True)
-    equal = make_and([make_comparison("eq", binder.bind(a), binder.bind(b)) for a, b in pairs])
+    # As in DuckDB, NULLs within rows are equal: a row with a NULL in it is not NULL itself.
+    parts = [make_comparison("is_not_distinct_from", binder.bind(a), binder.bind(b)) for a, b in pairs]
+    equal = make_and(parts)
     return equal if name == "eq" else make_not(equal)
 
 
@@ -428,14 +433,19 @@ def _in(binder: ExpressionBinder, node: exp.In) -> Expression:
         if len(rows) != len(node.expressions):
             raise binder.context.error(BinderError, "a row is compared with a single value in IN", node)
         return make_or([_compare_rows(binder, "eq", node.this, row) for row in rows])
-    return make_in_list(binder.bind(node.this), [binder.bind(option) for option in node.expressions])
+    functions = collation_of(binder.context, node.this, *node.expressions)
+    sides = [binder.bind(without_collation(side)) for side in (node.this, *node.expressions)]
+    argument, *options = [collated(side, functions) for side in sides]
+    return make_in_list(argument, options)
 
 
 def _like(binder: ExpressionBinder, node: exp.Like | exp.ILike) -> Expression:
     if isinstance(node.expression, (exp.Any, exp.All)):
         raise binder.context.unsupported("LIKE ANY and LIKE ALL", node)
     name = "ilike" if isinstance(node, exp.ILike) else "like"
-    test = make_call(name, (binder.bind(node.this), binder.bind(node.expression)))
+    functions = collation_of(binder.context, node.this, node.expression)
+    sides = (binder.bind(without_collation(side)) for side in (node.this, node.expression))
+    test = make_call(name, tuple(collated(side, functions) for side in sides))
     return make_not(test) if node.args.get("negate") else test
 
 

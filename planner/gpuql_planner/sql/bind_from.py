@@ -10,14 +10,14 @@ from sqlglot import exp
 from gpuql_planner.catalog import Table, View
 from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.logical.expressions import Attribute, Literal
-from gpuql_planner.logical.nodes import LogicalNode, Scan, Values
+from gpuql_planner.logical.nodes import LogicalNode, Scan
 from gpuql_planner.sql.bind_sample import sampled
+from gpuql_planner.sql.bind_series import bind_series
 from gpuql_planner.sql.bind_unnest import bind_unnest_source
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.scope import Scope, relation_of
-from gpuql_planner.thresholds import MAX_SERIES_ROWS, MAX_VIEW_DEPTH
-from gpuql_planner.types import BIGINT
+from gpuql_planner.thresholds import MAX_VIEW_DEPTH
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
@@ -63,8 +63,10 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
             series = _lateral_series(node)
             item = _bind_table(queries, node) if series is None else bind_unnest_source(queries, series, left)
         case exp.Subquery() if _holds_source(node):
-            context.reject_other(node, "this", "joins", "sample")
+            context.reject_other(node, "this", "joins", "sample", "alias")
             item = bind_source(queries, node.this, left)
+            if node.args.get("alias") is not None:
+                item = _renamed_join(queries, node, item)
         case exp.Subquery():
             context.reject_other(
                 node, "this", "alias", "with_", "order", "limit", "offset", "joins", "sample"
@@ -93,6 +95,23 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
     for join in node.args.get("joins") or ():
         item = bind_join(queries, item, join)
     return item
+
+
+def _renamed_join(queries: QueryBinder, node: exp.Expr, item: FromItem) -> FromItem:
+    """A join in parentheses with an alias: one relation of all its columns."""
+    from gpuql_planner.sql.bind_query import BoundQuery, keep_outputs
+
+    if item.lateral:
+        raise queries.context.unsupported("an alias of a join with LATERAL", node)
+    columns = [
+        (column.name, item.scope.replaced.get(column.attribute, column.attribute))
+        for relation in item.scope.relations
+        for column in relation.columns
+        if column.name.lower() not in relation.hidden
+    ]
+    attributes = tuple(attribute for _, attribute in columns)
+    query = BoundQuery(keep_outputs(item.plan, attributes), tuple(name for name, _ in columns))
+    return aliased_query(queries, node, query, "")
 
 
 def _bind_pivots(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
@@ -265,7 +284,7 @@ def _bind_table_function(queries: QueryBinder, node: exp.Table) -> FromItem:
             queries, node, BoundQuery(plan, tuple(field.name for field in table.fields)), name
         )
     if name in ("range", "generate_series") and not named:
-        return aliased_query(queries, node, _series(queries, name, positional, node), name)
+        return aliased_query(queries, node, bind_series(queries, name, positional, node), name)
     raise context.error(CatalogError, f"table function does not exist: {name}", node)
 
 
@@ -284,25 +303,6 @@ def _lateral_series(node: exp.Table) -> exp.Unnest | None:
     if not alias.columns:
         alias.set("columns", [exp.to_identifier(name)])
     return exp.Unnest(expressions=[call.copy()], alias=alias)
-
-
-def _series(queries: QueryBinder, name: str, arguments: list[object], node: exp.Expr) -> BoundQuery:
-    """``range(stop)``, ``range(start, stop[, step])``; ``generate_series`` includes its end."""
-    from gpuql_planner.sql.bind_query import BoundQuery
-
-    numbers = [argument for argument in arguments if isinstance(argument, int)]
-    if len(numbers) != len(arguments) or not 1 <= len(numbers) <= 3:
-        raise queries.context.error(BinderError, f"{name} takes one to three whole numbers", node)
-    start, stop, step = (0, numbers[0], 1) if len(numbers) == 1 else (*numbers, 1)[:3]
-    if step == 0:
-        raise queries.context.error(BinderError, f"step must not be zero: {name}", node)
-    if name == "generate_series":
-        stop += 1 if step > 0 else -1
-    series = range(start, stop, step)
-    if len(series) > MAX_SERIES_ROWS:
-        raise queries.context.unsupported(f"{name} of more than {MAX_SERIES_ROWS} rows", node)
-    attribute = Attribute.fresh(name, BIGINT, nullable=False)
-    return BoundQuery(Values((attribute,), tuple((number,) for number in series)), (name,))
 
 
 def _constant(queries: QueryBinder, node: exp.Expr) -> object:

@@ -13,6 +13,7 @@ from gpuql_planner.logical.nodes import LogicalNode, Project, Shared, Sort
 from gpuql_planner.logical.visit import free_attributes
 from gpuql_planner.sql.bind_limit import apply_limit
 from gpuql_planner.sql.bind_sample import sampled
+from gpuql_planner.sql.collations import collated, collation_of, without_collation
 from gpuql_planner.sql.context import BindContext, CommonTable
 from gpuql_planner.sql.scope import Scope, relation_of
 
@@ -114,11 +115,11 @@ class QueryBinder:
         binder = ExpressionBinder(self.context, scope, self, "ORDER BY")
         keys: list[SortKey] = []
         for item in order_items(self.context, order, len(query.names)):
-            expression = (
-                binder.bind(item.node)
-                if item.position is None
-                else AttributeRef(query.plan.outputs[item.position])
-            )
+            if item.position is None:
+                functions = collation_of(self.context, item.node)
+                expression = collated(binder.bind(without_collation(item.node)), functions)
+            else:
+                expression = AttributeRef(query.plan.outputs[item.position])
             keys.append(SortKey(expression, item.descending, item.nulls_first))
         return Sort(query.plan, tuple(keys))
 

@@ -28,6 +28,7 @@ from gpuql_planner.sql.bind_sample import sampled
 from gpuql_planner.sql.bind_set_operations import distinct
 from gpuql_planner.sql.bind_unnest import bind_unnest_item, is_unnest
 from gpuql_planner.sql.bind_windows import WindowStep, write_out_windows
+from gpuql_planner.sql.collations import collated, collation_of, without_collation
 from gpuql_planner.sql.column_names import column_name
 from gpuql_planner.sql.select_list import SelectItem, expand_select_list, for_each_column
 
@@ -275,7 +276,8 @@ class SelectBinder:
         self, node: exp.Expr, clause: str, outputs: list[_Output], hidden: list[_Output]
     ) -> Attribute:
         """Output that has the value of an expression; a hidden one is added if none has."""
-        expression = self._bind_output_expression(node, clause)
+        functions = collation_of(self.context, node)
+        expression = collated(self._bind_output_expression(without_collation(node), clause), functions)
         for output in (*outputs, *hidden):
             if output.expression == expression:
                 return output.attribute

@@ -1,0 +1,111 @@
+"""range and generate_series: whole numbers, dates and timestamps."""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from gpuql_planner.errors import BinderError
+from gpuql_planner.logical.expressions import Attribute, Interval, LiteralValue
+from gpuql_planner.logical.nodes import Values
+from gpuql_planner.thresholds import MAX_SERIES_ROWS
+from gpuql_planner.types import BIGINT, TIMESTAMP
+
+if TYPE_CHECKING:
+    from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
+
+_MONTHS_OF_YEAR = 12
+
+
+def bind_series(queries: QueryBinder, name: str, arguments: list[object], node: exp.Expr) -> BoundQuery:
+    """``range(stop)``, ``range(start, stop[, step])``; ``generate_series`` includes its end. NULL gives no rows.
+
+    Of dates and timestamps the step is an interval, and the rows are timestamps.
+    """
+    from gpuql_planner.sql.bind_query import BoundQuery
+
+    context = queries.context
+    inclusive = name == "generate_series"
+    moments = any(isinstance(argument, (datetime.date, Interval)) for argument in arguments)
+    attribute = Attribute.fresh(name, TIMESTAMP if moments else BIGINT, nullable=False)
+    rows: list[LiteralValue] = []
+    values: Iterator[int] | Iterator[datetime.datetime]
+    if moments:
+        values = _moments(queries, name, arguments, node, inclusive=inclusive)
+    else:
+        values = _numbers(queries, name, arguments, node, inclusive=inclusive)
+    for value in values:
+        rows.append(value)
+        if len(rows) > MAX_SERIES_ROWS:
+            raise context.unsupported(f"{name} of more than {MAX_SERIES_ROWS} rows", node)
+    return BoundQuery(Values((attribute,), tuple((value,) for value in rows)), (name,))
+
+
+def _numbers(
+    queries: QueryBinder, name: str, arguments: list[object], node: exp.Expr, *, inclusive: bool
+) -> Iterator[int]:
+    numbers = [argument for argument in arguments if isinstance(argument, int)]
+    known = sum(argument is not None for argument in arguments)
+    if len(numbers) != known or not 1 <= len(arguments) <= 3:
+        raise queries.context.error(BinderError, f"{name} takes one to three whole numbers", node)
+    if known < len(arguments):
+        return iter(())
+    start, stop, step = (0, numbers[0], 1) if len(numbers) == 1 else (*numbers, 1)[:3]
+    if step == 0:
+        raise queries.context.error(BinderError, f"step must not be zero: {name}", node)
+    if inclusive:
+        stop += 1 if step > 0 else -1
+    return iter(range(start, stop, step))
+
+
+def _moments(
+    queries: QueryBinder, name: str, arguments: list[object], node: exp.Expr, *, inclusive: bool
+) -> Iterator[datetime.datetime]:
+    start, stop, step = (*arguments, None, None, None)[:3]
+    fits = all(a is None or isinstance(a, datetime.date) for a in (start, stop))
+    if len(arguments) != 3 or not fits or not (step is None or isinstance(step, Interval)):
+        raise queries.context.error(
+            BinderError, f"{name} of dates and timestamps takes a start, an end and an interval", node
+        )
+    if start is None or stop is None or step is None:
+        return iter(())
+    assert isinstance(step, Interval), "looked at above"
+    parts = (step.months, step.days, step.microseconds)
+    if not any(parts):
+        raise queries.context.error(BinderError, f"step must not be zero: {name}", node)
+    if min(parts) < 0 < max(parts):
+        raise queries.context.unsupported(f"{name} with an interval of mixed signs", node)
+    return _steps(_moment(start), _moment(stop), step, inclusive=inclusive)
+
+
+def _moment(value: object) -> datetime.datetime:
+    if isinstance(value, datetime.datetime):
+        return value
+    assert isinstance(value, datetime.date), "the caller looked"
+    return datetime.datetime(value.year, value.month, value.day)
+
+
+def _steps(
+    start: datetime.datetime, stop: datetime.datetime, step: Interval, *, inclusive: bool
+) -> Iterator[datetime.datetime]:
+    forward = max(step.months, step.days, step.microseconds) > 0
+    moment = start
+    while (moment < stop if forward else moment > stop) or (inclusive and moment == stop):
+        yield moment
+        try:
+            moment = _later(moment, step)
+        except (OverflowError, ValueError):  # no calendar goes on: neither does the series
+            return
+
+
+def _later(moment: datetime.datetime, step: Interval) -> datetime.datetime:
+    """The moment plus an interval: months first, a day that a month lacks becomes its last."""
+    months = moment.year * _MONTHS_OF_YEAR + moment.month - 1 + step.months
+    year, month = divmod(months, _MONTHS_OF_YEAR)
+    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+    moved = moment.replace(year=year, month=month + 1, day=day)
+    return moved + datetime.timedelta(days=step.days, microseconds=step.microseconds)
