@@ -144,7 +144,7 @@ def test_closed_pipe() -> None:
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(60), errors) == (0, b"")
+    assert (process.wait(300), errors) == (0, b"")
 
 
 def test_version_and_doctor() -> None:
@@ -195,7 +195,7 @@ def test_control_c_ends_with_a_message(tmp_path: Path) -> None:
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     try:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
     finally:
         process.kill()
     assert (process.returncode, output, errors) == (130, "", "Interrupted\n")

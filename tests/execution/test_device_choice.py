@@ -115,7 +115,7 @@ def test_nothing_is_kept_alive() -> None:
     choice.place(query)
     assert choice._on_host
     del query
-    deadline = time.monotonic() + 60  # a thread may still gather statistics of the table
+    deadline = time.monotonic() + 300  # a thread may still gather statistics of the table
     while (choice._on_host or choice._histories) and time.monotonic() < deadline:
         gc.collect()
         time.sleep(0.01)

@@ -12,7 +12,7 @@ from gpuql.memory import allocator
 
 def backend(code: str) -> str:
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False
     )
     assert run.returncode == 0, run.stderr
     return run.stdout.strip()

@@ -81,7 +81,7 @@ def test_the_copy_goes_with_its_column(device: DeviceMemory) -> None:
 
 def wait_until(is_true: Callable[[], bool]) -> None:
     """A thread lets go of copies; it is given some seconds."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not is_true():
         assert time.monotonic() < deadline, "copies were not let go of"
         time.sleep(0.001)

@@ -26,7 +26,7 @@ NUM_QUERIES = int(os.environ.get("GPUQL_SOAK_QUERIES", "150"))
 NUM_THREADS = 8
 NUM_ROWS = 40_000
 #: Seconds that a query may take before the test says where all threads stand, and ends.
-PATIENCE_S = 120
+PATIENCE_S = 300
 #: Shares of queries beside which all that run are cancelled, or something fails.
 CANCELLED_SHARE, FAILING_SHARE = 0.03, 0.05
 
@@ -142,7 +142,7 @@ def test_soak(tmp_path: Path) -> None:
             assert difference(result.fetchall(), answers[name]) is None, name
             result.close()
         assert memory.space.num_files <= NUM_TABLES
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while threading.active_count() > warm_threads and time.monotonic() < deadline:
             time.sleep(0.05)
         assert threading.active_count() <= warm_threads

@@ -231,7 +231,7 @@ def test_a_forked_child_does_not_take_the_rows_away(tmp_path: Path) -> None:
         assert connection.memory.space.used_bytes > 0
         child = multiprocessing.get_context("fork").Process(target=_exit_at_once)
         child.start()
-        child.join(30)
+        child.join(120)
         assert child.exitcode == 0
         assert sum(row[0] for row in result.iter_rows()) == 3 * sum(range(1_000_000))
 
