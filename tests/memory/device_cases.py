@@ -52,6 +52,9 @@ CASES: dict[str, dict[str, str]] = {
         "left less than": "SELECT a.k, b.k FROM (SELECT k, v FROM l WHERE m < 20) a "
         "LEFT JOIN (SELECT k, v FROM r WHERE m < 20) b ON a.v + 900 < b.v",
         "cross": "SELECT count(*), sum(l.g + t.c) FROM l, (SELECT DISTINCT m % 20 AS c FROM r) t",
+        "asof": "SELECT l.k, r.k FROM l ASOF JOIN (SELECT DISTINCT k FROM r WHERE k IS NOT NULL) r ON l.k >= r.k",
+        "asof by text": "SELECT l.m, l.s, r.s FROM l ASOF LEFT JOIN (SELECT DISTINCT m, s FROM r) r "
+        "ON l.m = r.m AND l.s >= r.s",
         "scalar subquery": "SELECT k, (SELECT sum(v) FROM r WHERE r.m = l.m) FROM l",
         "of a filtered side": "SELECT l.k, r.v FROM l JOIN r ON l.k = r.k WHERE r.v < 100 AND l.g = 3",
     },
@@ -66,6 +69,7 @@ CASES: dict[str, dict[str, str]] = {
         "count distinct in groups": "SELECT g, count(DISTINCT s), count(DISTINCT v), sum(DISTINCT m) FROM l GROUP BY g",
         "median": "SELECT median(k), quantile_disc(v, 0.25), quantile_cont(v, 0.9) FROM l",
         "median in groups": "SELECT g, median(k), median(v), quantile_disc(m, 0.1) FROM l GROUP BY g",
+        "mode": "SELECT g, mode(m % 97 * (m % 2)), mad(v), entropy(m) FROM l GROUP BY g",
         "string_agg": "SELECT g, string_agg(s, ',' ORDER BY k, s) FROM l GROUP BY g",
         "string_agg of all": "SELECT string_agg(s, ';' ORDER BY s DESC, k) FROM l WHERE m < 20",
         "first": "SELECT m, first(s ORDER BY k, s), last(v ORDER BY k, s), arg_max(k, k), arg_min(s, k) "
