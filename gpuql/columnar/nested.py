@@ -328,16 +328,20 @@ def _decoded(column: Column) -> Lists | Structs:
     if len(strings) == 0 or num_rows == 0 or (column.validity is not None and not column.validity.any()):
         return _nulls(column.dtype, num_rows)
     positions = column.values.astype(np.int64)
-    present = None
-    if column.validity is not None and not column.validity.all():
-        present = column.validity
-        positions = positions[present]
     starts, stops = strings.offsets[positions], strings.offsets[positions + 1]
-    owners = np.arange(len(positions) + 1, dtype=np.int64)
+    # The empty string, which is no value's, stands under rows that are NULL.
+    present = stops > starts if column.validity is None else column.validity & (stops > starts)
+    if bool(present.all()):
+        present = None
+    elif not bool(present.any()):
+        return _nulls(column.dtype, num_rows)
+    else:
+        starts, stops = starts[present], stops[present]
+    owners = np.arange(len(starts) + 1, dtype=np.int64)
     tail = None
     if _has_tail(column.dtype):
         tail = _Tail(strings.data, starts + _get_words(strings.data, stops - _LENGTH_BYTES))
-    reader = _reader(column.dtype, len(positions), owners, tail)
+    reader = _reader(column.dtype, len(starts), owners, tail)
     rows = reader.read(strings.data, starts)
     assert not isinstance(rows, Column), "a nested type has rows of parts"
     return rows if present is None else _spread(rows, present)

@@ -128,9 +128,8 @@ def _joined(dtype: DataType, parts: list[Lists], validity: Array | None) -> Colu
 
 
 def _concat(dtype: DataType, rows: list[Column], context: Any) -> Column:
-    """NULL lists are left out; NULL if all are."""
-    some = np.any([valid_rows(row) for row in rows], axis=0)
-    return _joined(dtype, [read_lists(row) for row in rows], None if bool(some.all()) else some)
+    """NULL lists are left out."""
+    return _joined(dtype, [read_lists(row) for row in rows], None)
 
 
 def _concat_operator(dtype: DataType, rows: list[Column], context: Any) -> Column:
@@ -258,9 +257,9 @@ def _has_all(dtype: DataType, rows: list[Column], context: Any) -> Column:
 
 
 def _intersect(dtype: DataType, rows: list[Column], context: Any) -> Column:
-    validity = validity_of(rows, len(rows[0]))
-    one, other = lists_of(rows[0], validity), read_lists(rows[1])
-    return kept_lists(dtype, one, _membership(one, other) & _first_of_each(one), validity)
+    """Nothing is in a NULL list; may see NULL."""
+    one, other = read_lists(rows[0]), read_lists(rows[1])
+    return kept_lists(dtype, one, _membership(one, other) & _first_of_each(one), rows[0].validity)
 
 
 def _zip(dtype: DataType, rows: list[Column], context: Any) -> Column:
@@ -408,7 +407,6 @@ FUNCTIONS = {
     "list_reverse": on_rows(_reverse),
     "list_has_any": on_rows(_has_any),
     "list_has_all": on_rows(_has_all),
-    "list_intersect": on_rows(_intersect),
     "list_select": on_rows(_select),
     "list_where": on_rows(_where),
     "list_repeat": on_rows(_repeat),
@@ -423,6 +421,7 @@ NULL_AWARE = {
     "list_append": on_rows(_append),
     "list_prepend": on_rows(_prepend),
     "list_concat": on_rows(_concat),
+    "list_intersect": on_rows(_intersect),
     "list_equals_any": on_rows(_equals_any),
     "list_position": on_rows(_position),
     "list_zip": on_rows(_zip),

@@ -63,6 +63,8 @@ class ExpressionLowering:
         known = self._memo.get(id(expression))
         if known is not None:
             return known[1]
+        if _compares_or_makes_nested(expression):
+            raise NotFusible("lists, structs and maps have no generated form")
         operand = self._lower(expression)
         self._memo[id(expression)] = (expression, operand)
         return operand
@@ -474,6 +476,20 @@ class ExpressionLowering:
             return None
         values = self.context.xp.arange(low, high + 1, dtype=np.int64)
         return Column(attribute.dtype, values, None, None, operand.bounds)
+
+
+def _compares_or_makes_nested(expression: Expression) -> bool:
+    """Whether positions of nested values would have to mean what the values do; columns are passed on as they are."""
+    if expression.dtype.is_nested:
+        return not isinstance(expression, AttributeRef)
+    if isinstance(expression, InList):
+        return expression.argument.dtype.is_nested
+    return (
+        isinstance(expression, Call)
+        and expression.function not in ("is_null", "is_not_null")
+        and (expression.function in _COMPARISONS or expression.function in _NOT_STRICT)
+        and any(argument.dtype.is_nested for argument in expression.arguments)
+    )
 
 
 def _only_attribute(expression: Expression) -> Attribute | None:

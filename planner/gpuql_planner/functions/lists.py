@@ -138,6 +138,8 @@ def _push_front(arguments: Sequence[Expression]) -> Expression:
 def _concat(arguments: Sequence[Expression]) -> Expression:
     if not arguments:
         raise BinderError("wrong number of arguments for list_concat: 0 (expected at least 1)")
+    if all(argument.dtype == NULL for argument in arguments):
+        return Literal(None, list_of(NULL))
     lists = same_lists("list_concat", arguments, arguments)
     return Call("list_concat", lists, lists[0].dtype)
 

@@ -220,6 +220,9 @@ def _from_entries(arguments: Sequence[Expression]) -> Expression:
     check_count(name, arguments, 1)
     entries = as_list(name, arguments[0], arguments)
     element = entries.dtype.element
+    if element == NULL:
+        element = struct_of((("key", NULL), ("value", NULL)))
+        entries = coerce(entries, list_of(element))
     if element.id is not TypeId.STRUCT or len(element.fields) != 2:
         raise no_match(name, arguments)
     return Call(name, (entries,), map_of(element.fields[0][1], element.fields[1][1]))

@@ -135,6 +135,8 @@ def bind_row(binder: ExpressionBinder, node: exp.Tuple) -> Expression:
 def bind_map(binder: ExpressionBinder, node: exp.Map) -> Expression:
     """``MAP(keys, values)``."""
     keys, values = node.args.get("keys"), node.args.get("values")
+    if (keys is None) != (values is None):
+        raise binder.context.error(BinderError, "MAP takes a list of keys and a list of values", node)
     if keys is None or values is None:
         return make_map(make_list([]), make_list([]))
     return make_map(binder.bind(keys), binder.bind(values))
