@@ -227,6 +227,11 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--only", metavar="TEXT", default="", help="only the cases whose name contains this"
     )
     out_of_core.add_argument(
+        "--limited-only",
+        action="store_true",
+        help="do not run the queries without a limit, and DuckDB only for its rows",
+    )
+    out_of_core.add_argument(
         "--timeout",
         type=_at_least_one,
         default=1800,
