@@ -442,9 +442,9 @@ CODED_STRING_BYTES: Annotated[
 PARQUET_READ_AHEAD_BYTES: Annotated[
     int,
     "bytes",
-    "judgement",
+    "judgement: each column has such a buffer, beside its page",
     "Compressed bytes read at a time of a row group that is decoded in pieces.",
-] = 1 << 20
+] = 1 << 18
 COMPRESSED_SHARE: Annotated[
     float,
     "share of bytes",

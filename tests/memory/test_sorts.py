@@ -14,8 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuql
+from gpuql.columnar.batch import Batch
+from gpuql.columnar.column import Column
+from gpuql.columnar.strings import string_array
+from gpuql.operators.row_copies import idle_string_bytes
 from gpuql.operators.sorted_runs import SortedRuns
 from gpuql_planner.errors import OutOfMemoryError
+from gpuql_planner.types import BIGINT, VARCHAR
 
 NUM_ROWS = 24_000
 LIMIT = "1300KB"
@@ -215,3 +220,22 @@ def test_full_disk_is_an_error_that_names_it(path: Path, tmp_path: Path) -> None
             connection.sql(f"SELECT * FROM '{path}' ORDER BY text").collect()
         assert connection.memory.host.available_bytes == connection.memory.host.limit_bytes
         assert connection.memory.space.used_bytes == 0
+
+
+def test_strings_that_no_row_needs_are_counted() -> None:
+    strings = string_array([b"%092d" % i for i in range(1000)])
+    size = strings.offsets.nbytes + strings.data.nbytes
+
+    def rows(start: int, stop: int) -> Batch:
+        return Batch(
+            {
+                1: Column(VARCHAR, np.arange(start, stop), None, strings),
+                2: Column(BIGINT, np.arange(start, stop)),
+            },
+            stop - start,
+        )
+
+    assert idle_string_bytes([rows(0, 250)]) == pytest.approx(0.75 * size, abs=1)
+    assert idle_string_bytes([rows(0, 250), rows(100, 600)]) == pytest.approx(0.25 * size, abs=1)
+    assert idle_string_bytes([rows(0, 500), rows(0, 1000)]) == 0
+    assert idle_string_bytes([Batch({2: Column(BIGINT, np.arange(3))}, 3)]) == 0
