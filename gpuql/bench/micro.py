@@ -78,6 +78,20 @@ CASES = (
     ),
     Case("top 100", ("f", "a"), "SELECT f, a FROM t ORDER BY f LIMIT 100"),
     Case("sort", ("f",), "SELECT count(*) FROM (SELECT f FROM t ORDER BY f LIMIT 1000000000 OFFSET 1)"),
+    *(
+        Case(
+            f"window, {name}",
+            ("k1000", "f", "a"),
+            f"SELECT count(*) FROM (SELECT {call} AS v FROM t) WHERE v IS NULL",
+        )
+        for name, call in (
+            ("row_number", "row_number() OVER (PARTITION BY k1000 ORDER BY f)"),
+            ("whole partition", "sum(a) OVER (PARTITION BY k1000)"),
+            ("running sum", "sum(f) OVER (PARTITION BY k1000 ORDER BY f)"),
+            ("sliding minimum", "min(a) OVER (ORDER BY f ROWS BETWEEN 100 PRECEDING AND CURRENT ROW)"),
+            ("range", "count(*) OVER (ORDER BY f RANGE BETWEEN 0.001 PRECEDING AND 0.001 FOLLOWING)"),
+        )
+    ),
     Case("LIKE over different strings", ("s",), "SELECT count(*) FROM t WHERE s LIKE '%7%3%'"),
     Case("LIKE over a dictionary", ("w",), "SELECT count(*) FROM t WHERE w LIKE '%7%3%'"),
 )

@@ -17,6 +17,7 @@ from gpuql.operators.accumulators import Average, Count, Rows, Sum
 from gpuql.operators.aggregate_slots import Slot, make_slots
 from gpuql.operators.collected_rows import distinct_rows, finished_slot, order_of
 from gpuql.operators.contract import RunContext
+from gpuql.operators.repeat import repeat_rows
 from gpuql.operators.window_folds import Fold
 from gpuql.operators.window_frames import Frames, frames_of
 from gpuql.operators.window_rows import SortedRows, sort_places
@@ -184,7 +185,7 @@ def _gathered(
     while start < num_frames:
         context.check_cancelled()
         before = int(ends[start - 1]) if start else 0
-        stop = int(xp.searchsorted(ends, xp.asarray(before + FRAME_PAIRS), side="right"))
+        stop = int(xp.searchsorted(ends, xp.asarray([before + FRAME_PAIRS]), side="right")[0])
         stop = max(stop, start + 1)
         some = Frames(tuple((begin[start:stop], end[start:stop]) for begin, end in frames.pieces))
         parts.append(_groups(call, slot, columns, order, some, context))
@@ -205,7 +206,7 @@ def _groups(
     sources, ids = [], []
     for begin, end in frames.pieces:
         size = end - begin
-        frame = xp.repeat(xp.arange(num_frames), size)
+        frame: Array = repeat_rows(xp, size)
         offset = xp.cumsum(size) - size
         ids.append(frame)
         sources.append(xp.arange(len(frame)) - (offset - begin)[frame])

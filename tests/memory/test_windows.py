@@ -16,8 +16,8 @@ import pytest
 
 import gpuql
 
-NUM_ROWS = 20_000
-LIMIT = "1300KB"
+NUM_ROWS = 24_000
+LIMIT = "1500KB"
 
 
 @pytest.fixture(scope="module")
