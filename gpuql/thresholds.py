@@ -187,6 +187,12 @@ UNIQUE_TEXT_ROWS: Annotated[
     "bound: hashing them takes a tenth of a second and 16 MB",
     "Text columns of more rows are not proved unique.",
 ] = 1 << 21
+KEPT_SERIES: Annotated[
+    int,
+    "tables",
+    "judgement: a few hundred bytes each",
+    "Long series of numbers that stay the same table, so that their plans are kept.",
+] = 64
 ROWS_PER_KEY_ENTRY: Annotated[
     int,
     "rows",

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from gpuql.catalog.definitions import Definitions
 from gpuql.catalog.file_tables import FileTables
 from gpuql.catalog.frame_tables import FrameTables
+from gpuql.catalog.series_table import series_table
 from gpuql.catalog.system_tables import system_function, system_relation
 from gpuql.catalog.transactions import Relation, Session, Transaction
 from gpuql.columnar.column import Column
@@ -195,7 +196,9 @@ class SessionCatalog:
     def table_function(
         self, name: str, arguments: Sequence[object], named: dict[str, object]
     ) -> ReadableTable | None:
-        """Table of a file-reading function; None if there is no such function."""
+        """Table of a series or of a file-reading function; None if there is no such function."""
+        if name in ("range", "generate_series"):
+            return series_table(name, range(*cast(Sequence[int], arguments)))
         table = self._files.by_function(name, arguments, named)
         return table if table is not None or named else system_function(self, name, arguments)
 

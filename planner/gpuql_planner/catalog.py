@@ -83,7 +83,10 @@ class Catalog(Protocol):
     def table_function(
         self, name: str, arguments: Sequence[object], named: dict[str, object]
     ) -> Table | None:
-        """Relation given by ``name(arguments...)`` such as ``read_parquet('*.parquet')``; None if no such function."""
+        """Relation given by ``name(arguments...)`` such as ``read_parquet('*.parquet')``; None if no such function.
+
+        ``range`` and ``generate_series`` have three arguments, as those of Python's ``range``, and at least one row.
+        """
 
     def relation_names(self) -> list[str]:
         """All names that :meth:`resolve` knows, for did-you-mean."""

@@ -190,9 +190,15 @@ EXISTENCE_RATIO: Annotated[
 MAX_SERIES_ROWS: Annotated[
     int,
     "rows",
-    "bound: rows of a series are constants of the plan",
-    "Rows that range() and generate_series() may give.",
+    "bound: moments of a series are constants of the plan",
+    "Dates and timestamps that range() and generate_series() may give.",
 ] = 1_000_000
+MAX_CONSTANT_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: each is a constant of the plan, which takes longer to handle than a number computed",
+    "Numbers of range() and generate_series() that stand in the plan; longer series are tables.",
+] = 1_000
 MAX_PIVOT_COLUMNS: Annotated[
     int,
     "columns",

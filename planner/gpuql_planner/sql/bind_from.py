@@ -276,6 +276,8 @@ def _bind_table_function(queries: QueryBinder, node: exp.Table) -> FromItem:
             raise context.error(BinderError, f"positional argument after a named one: {name}", argument)
         else:
             positional.append(_constant(queries, argument))
+    if name in ("range", "generate_series") and not named:
+        return aliased_query(queries, node, bind_series(queries, name, positional, node), name)
     with context.locating(node):
         table = context.catalog.table_function(name, positional, named)
     if table is not None:
@@ -283,8 +285,6 @@ def _bind_table_function(queries: QueryBinder, node: exp.Table) -> FromItem:
         return aliased_query(
             queries, node, BoundQuery(plan, tuple(field.name for field in table.fields)), name
         )
-    if name in ("range", "generate_series") and not named:
-        return aliased_query(queries, node, bind_series(queries, name, positional, node), name)
     raise context.error(CatalogError, f"table function does not exist: {name}", node)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError
+from gpuql_planner.errors import BinderError, OutOfRangeError
 from gpuql_planner.logical.expressions import Attribute, Interval, LiteralValue
-from gpuql_planner.logical.nodes import Values
-from gpuql_planner.thresholds import MAX_SERIES_ROWS
+from gpuql_planner.logical.nodes import Scan, Values
+from gpuql_planner.thresholds import MAX_CONSTANT_ROWS, MAX_SERIES_ROWS
 from gpuql_planner.types import BIGINT, TIMESTAMP
 
 if TYPE_CHECKING:
@@ -33,11 +33,16 @@ def bind_series(queries: QueryBinder, name: str, arguments: list[object], node: 
     moments = any(isinstance(argument, (datetime.date, Interval)) for argument in arguments)
     attribute = Attribute.fresh(name, TIMESTAMP if moments else BIGINT, nullable=False)
     rows: list[LiteralValue] = []
-    values: Iterator[int] | Iterator[datetime.datetime]
+    values: range | Iterator[datetime.datetime]
     if moments:
         values = _moments(queries, name, arguments, node, inclusive=inclusive)
     else:
         values = _numbers(queries, name, arguments, node, inclusive=inclusive)
+        if len(values) > MAX_CONSTANT_ROWS:
+            table = context.catalog.table_function(name, (values.start, values.stop, values.step), {})
+            assert table is not None, "a catalog has tables of long series"
+            column = Attribute.fresh(name, BIGINT, nullable=False)
+            return BoundQuery(Scan(table, ((column, name),)), (name,))
     for value in values:
         rows.append(value)
         if len(rows) > MAX_SERIES_ROWS:
@@ -47,19 +52,22 @@ def bind_series(queries: QueryBinder, name: str, arguments: list[object], node: 
 
 def _numbers(
     queries: QueryBinder, name: str, arguments: list[object], node: exp.Expr, *, inclusive: bool
-) -> Iterator[int]:
+) -> range:
     numbers = [argument for argument in arguments if isinstance(argument, int)]
     known = sum(argument is not None for argument in arguments)
     if len(numbers) != known or not 1 <= len(arguments) <= 3:
         raise queries.context.error(BinderError, f"{name} takes one to three whole numbers", node)
     if known < len(arguments):
-        return iter(())
+        return range(0)
     start, stop, step = (0, numbers[0], 1) if len(numbers) == 1 else (*numbers, 1)[:3]
     if step == 0:
         raise queries.context.error(BinderError, f"step must not be zero: {name}", node)
     if inclusive:
         stop += 1 if step > 0 else -1
-    return iter(range(start, stop, step))
+    series = range(start, stop, step)
+    if series and not all(-(2**63) <= end < 2**63 for end in (series[0], series[-1])):
+        raise queries.context.error(OutOfRangeError, f"numbers beyond BIGINT: {name}", node)
+    return series
 
 
 def _moments(
