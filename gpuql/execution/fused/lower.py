@@ -292,6 +292,7 @@ class PipelineLowering:
             null_code,
             translation,
             self._filter(build, position, table),
+            null_in_index=column.null_code >= 0,
         )
 
     def _filter(self, build: int, position: int, table: JoinTable) -> int | None:

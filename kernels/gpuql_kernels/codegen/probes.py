@@ -58,7 +58,7 @@ class ProbeEmitter(ExpressionEmitter):
             return
         tests, terms = [], []
         for part in (replace(part, filter=None) for part in probe.keys) if filtered else probe.keys:
-            code, test = self.key_code(part, checked=len(probe.keys) > 1)
+            code, test = self.key_code(part, checked=len(probe.keys) > 1 or part.null_in_index)
             if test:
                 tests.append(test)
             terms.append(code if len(probe.keys) == 1 else f"{code} * a{part.stride}")

@@ -182,6 +182,7 @@ class KeyPart:
     such key"), else ``value - minimum``; out of ``0 .. cardinality - 1`` means no match. NULL has code ``null_code``
     (a scalar argument) if ``null_safe``, else it matches nothing. The packed key is the sum of code * stride.
     ``filter`` is a bitmap (uint8) of the codes that the index holds.
+    ``null_in_index`` says that the index has a place for NULL after the codes, which no value may take for its own.
     All of ``minimum``, ``cardinality``, ``stride``, ``null_code`` are int64 scalar arguments.
     """
 
@@ -192,6 +193,7 @@ class KeyPart:
     null_code: int | None
     table: int | None = None
     filter: int | None = None
+    null_in_index: bool = False
 
 
 @dataclass(frozen=True, eq=False)
