@@ -44,7 +44,6 @@ FACTS = {
     "gpuql/operators/key_hash.py": {"_NULL_WORD", "_LEVEL_STEP", "_MASK"},
     "gpuql/operators/keys.py": {"PACKED_LIMIT"},
     "gpuql/operators/partitioned_groups.py": {"PLACE"},
-    "gpuql/operators/window_aggregates.py": {"_LIMB_BITS"},
     "planner/gpuql_planner/functions/lists.py": {"_NO_BOUND"},
     "planner/gpuql_planner/sql/bind_series.py": {"_MONTHS_OF_YEAR"},
     "gpuql/operators/row_partitions.py": {"_ROW_NUMBER_BYTES"},
