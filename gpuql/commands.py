@@ -16,7 +16,7 @@ from gpuql.device import Device
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.memory.table_builder import TableBuilder
 from gpuql_planner.catalog import View
-from gpuql_planner.definitions import Variable
+from gpuql_planner.definitions import NamedType, Variable
 from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.sql.change_statements import (
@@ -32,6 +32,7 @@ from gpuql_planner.sql.statements import (
     CreateTable,
     CreateView,
     Define,
+    DefineEnum,
     Drop,
     ExecutePrepared,
     Explain,
@@ -44,7 +45,7 @@ from gpuql_planner.sql.statements import (
     Statement,
     Undefine,
 )
-from gpuql_planner.types import BIGINT, VARCHAR, DataType
+from gpuql_planner.types import BIGINT, VARCHAR, DataType, enum_of
 
 
 class CommandHost(Protocol):
@@ -113,6 +114,9 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             return table_of_values([])
         case Define():
             host.catalog.define(statement)
+            return table_of_values([])
+        case DefineEnum():
+            _define_enum(statement, host)
             return table_of_values([])
         case Undefine():
             host.catalog.undefine(statement)
@@ -202,6 +206,18 @@ def _copy_to(statement: CopyTo, host: CommandHost) -> Result:
     with host.run_query(statement.query) as rows:
         reader = rows.to_arrow_reader()
         return _count(write_rows(reader, statement.path, statement.format, dict(statement.options)))
+
+
+def _define_enum(statement: DefineEnum, host: CommandHost) -> None:
+    labels = [row[0] for row in host.run_query(statement.query).fetchall()]
+    if None in labels:
+        raise BinderError(f"label must not be NULL: {statement.name}")
+    try:
+        named = NamedType(statement.name, enum_of(labels))
+    except ValueError as error:
+        raise BinderError(f"{error} (type {statement.name})") from None
+    flags = statement.or_replace, statement.if_not_exists
+    host.catalog.define(Define("type", statement.name, named, *flags))
 
 
 def _one_row(result: Result) -> list[Literal]:

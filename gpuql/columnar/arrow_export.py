@@ -38,6 +38,10 @@ def column_to_arrow(column: Column) -> Any:
 
         return nested_to_arrow(column)
     values = on_host(column.values)
+    if dtype.is_enum:
+        mask = None if validity is None else ~validity
+        places = pa.array(values.astype(np.int32, copy=False), mask=mask)
+        return pa.DictionaryArray.from_arrays(places, pa.array(dtype.labels, pa.string()))
     if dtype.id is TypeId.BOOLEAN:
         data = np.packbits(values.astype(np.bool_, copy=False), bitorder="little")
     elif dtype.is_decimal or dtype.id is TypeId.HUGEINT:

@@ -117,6 +117,8 @@ def type_to_arrow(dtype: DataType) -> Any:
     """
     if dtype.is_decimal:
         return pa.decimal128(dtype.width, dtype.scale)
+    if dtype.is_enum:
+        return pa.dictionary(pa.int32(), pa.string())
     if not dtype.is_nested:
         return _TO_ARROW[dtype.id]
     parts = [type_to_arrow(part) for _, part in dtype.fields]

@@ -39,6 +39,7 @@ NATURAL_DTYPE: dict[TypeId, type] = {
     TypeId.LIST: np.int32,
     TypeId.STRUCT: np.int32,
     TypeId.MAP: np.int32,
+    TypeId.ENUM: np.int32,
 }
 
 

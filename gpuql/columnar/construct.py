@@ -63,6 +63,8 @@ def _stored_value(value: Any, dtype: DataType) -> Any:
             if isinstance(value, datetime.timedelta):
                 return (0, value.days, value.seconds * 1_000_000 + value.microseconds)
             return (value.months, value.days, value.microseconds)
+        case TypeId.ENUM:
+            return value if isinstance(value, int) else dtype.labels.index(value)
         case TypeId.NULL:
             raise TypeError("a value of type NULL is always NULL")
         case _:
@@ -208,6 +210,9 @@ def _converted(stored: list[Any], column: Column) -> list[Any]:
     if column.dtype.is_decimal:
         exponent = -column.dtype.scale
         return [Decimal(value).scaleb(exponent, _EXACT) for value in stored]
+    if column.dtype.is_enum:
+        labels = column.dtype.labels
+        return [labels[place] for place in stored]
     if convert is None:
         return stored
     valid = [True] * len(stored) if column.validity is None else on_host(column.validity).tolist()

@@ -43,6 +43,10 @@ def evaluate_cast(
     xp = context.xp
     if source.id is TypeId.NULL:
         return null_column(dtype, len(column.values), xp=xp)
+    if source.is_enum or dtype.is_enum:
+        from gpuql.expressions.enum_cast import cast_enum
+
+        return cast_enum(column, dtype, context, try_=try_)
     if source.is_nested or dtype.is_nested:
         from gpuql.expressions.nested_cast import cast_nested
 

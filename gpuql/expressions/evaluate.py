@@ -125,6 +125,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             calendar_functions,
             comparison,
             encodings,
+            enum_cast,
             lambdas,
             lists,
             maps,
@@ -159,6 +160,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | string_functions.FUNCTIONS
             | temporal.FUNCTIONS
             | regular_expressions.FUNCTIONS
+            | enum_cast.FUNCTIONS
             | mathematics.FUNCTIONS
             | encodings.FUNCTIONS
             | text_measures.FUNCTIONS

@@ -40,6 +40,7 @@ class TypeId(enum.Enum):
     LIST = "LIST"
     STRUCT = "STRUCT"
     MAP = "MAP"
+    ENUM = "ENUM"
 
 
 #: Types whose values are lists, structs and maps of other values.
@@ -54,11 +55,11 @@ class DataType:
     """A logical type. ``width`` and ``scale`` (digits) are used by DECIMAL only.
 
     ``fields`` are names and types of what a nested type is made of: one nameless element of LIST, ``key`` and
-    ``value`` of MAP, the fields of STRUCT.
+    ``value`` of MAP, the fields of STRUCT. Of ENUM their names are its labels, in order.
 
     Stored form (before encoding): integers as themselves; DECIMAL as the integer ``value * 10**scale``; DATE as days
     and TIMESTAMP as microseconds since 1970-01-01; TIME as microseconds since midnight; INTERVAL as (months, days,
-    microseconds).
+    microseconds); ENUM as the place of the label, which is also the value of its constants.
     """
 
     id: TypeId
@@ -71,12 +72,24 @@ class DataType:
             return f"DECIMAL({self.width},{self.scale})"
         if self.id in NESTED_TYPES:
             return _nested_name(self)
+        if self.id is TypeId.ENUM:
+            return f"ENUM({', '.join(_quoted_label(label) for label in self.labels)})"
         return str(self.id.value)
 
     @property
     def is_nested(self) -> bool:
         """LIST, STRUCT or MAP."""
         return self.id in NESTED_TYPES
+
+    @property
+    def is_enum(self) -> bool:
+        """An ENUM."""
+        return self.id is TypeId.ENUM
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of an ENUM in their order."""
+        return tuple(label for label, _ in self.fields)
 
     @property
     def is_list(self) -> bool:
@@ -132,6 +145,8 @@ class DataType:
             return 1 - 10**self.width, 10**self.width - 1
         if self.id is TypeId.BOOLEAN:
             return 0, 1
+        if self.is_enum:
+            return 0, len(self.fields) - 1
         if self.id is TypeId.DATE:
             return INTEGER_LIMITS[TypeId.INTEGER]
         if self.id in (TypeId.TIME, TypeId.TIMESTAMP):
@@ -257,6 +272,21 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def enum_of(labels: Iterable[str]) -> DataType:
+    """ENUM of at least one label; ``ValueError`` if one appears twice."""
+    given = tuple(labels)
+    if not given:
+        raise ValueError("an ENUM has at least one label")
+    for place, label in enumerate(given):
+        if label in given[:place]:
+            raise ValueError(f"label appears twice: {label}")
+    return DataType(TypeId.ENUM, fields=tuple((label, NULL) for label in given))
+
+
+def _quoted_label(label: str) -> str:
+    return "'" + label.replace("'", "''") + "'"
+
+
 def list_of(element: DataType) -> DataType:
     """``element[]``."""
     return DataType(TypeId.LIST, fields=(("", _part(element)),))
@@ -273,6 +303,8 @@ def map_of(key: DataType, value: DataType) -> DataType:
 
 
 def _part(dtype: DataType) -> DataType:
+    if dtype.is_enum:
+        raise NotSupportedError("ENUM inside of lists, structs and maps is not supported")
     if dtype.id is TypeId.INTERVAL:
         # Intervals that are equal may differ (30 days, 1 month), so bytes cannot tell equal lists of them.
         raise NotSupportedError("INTERVAL inside of lists, structs and maps is not supported")
@@ -326,6 +358,8 @@ def common_type(left: DataType, right: DataType) -> DataType | None:
     if left.is_nested and right.is_nested:
         return _common_nested(left, right)
     pair = {left.id, right.id}
+    if pair == {TypeId.ENUM}:
+        return VARCHAR
     if pair == {TypeId.DATE, TypeId.TIMESTAMP}:
         return TIMESTAMP
     if TypeId.BOOLEAN in pair and (left.is_numeric or right.is_numeric):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gpuql_planner.errors import BinderError, CatalogError, NotSupportedError, did_you_mean
-from gpuql_planner.functions.coercion import coerce, is_null_literal, is_string_literal
+from gpuql_planner.functions.coercion import coerce, enum_as_text, is_null_literal, is_string_literal
 from gpuql_planner.functions.comparison import as_condition
 from gpuql_planner.functions.signatures import describe_types
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
@@ -326,6 +326,10 @@ def is_aggregate_function(name: str) -> bool:
     return known or folded in _APPROXIMATE or folded in DERIVED_NAMES
 
 
+#: Aggregates that see an ENUM itself; others see its label.
+_KNOW_ENUMS = frozenset({"count", "min", "max", "first", "last", "any_value"})
+
+
 def make_aggregate(
     name: str,
     arguments: Sequence[Expression],
@@ -354,6 +358,8 @@ def make_aggregate(
     if canonical == "count" and not arguments:
         canonical = "count_star"
     resolver = AGGREGATE_FUNCTIONS.get(canonical)
+    if canonical not in _KNOW_ENUMS:
+        arguments = [enum_as_text(argument) for argument in arguments]
     if resolver is None:
         hint = did_you_mean(folded, [*AGGREGATE_FUNCTIONS, *AGGREGATE_ALIASES])
         raise CatalogError(f"aggregate function does not exist: {name}", hint=hint)

@@ -151,10 +151,17 @@ def settled(expression: Expression) -> Expression:
     return Cast(expression, expression.dtype) if is_integer_literal(expression) else expression
 
 
+def enum_as_text(expression: Expression) -> Expression:
+    """An ENUM as its label, anything else as it is."""
+    return coerce(expression, VARCHAR) if expression.dtype.is_enum else expression
+
+
 def can_cast(source: DataType, target: DataType) -> bool:
     """Whether ``CAST(source AS target)`` exists; a value may still fail to convert."""
     if source == target or source.id is TypeId.NULL:
         return True
+    if source.is_enum and target.is_enum:
+        return False  # goes by way of the text
     if target.id is TypeId.NULL:
         return False
     if TypeId.VARCHAR in (source.id, target.id):
@@ -198,6 +205,8 @@ def coerce(expression: Expression, dtype: DataType) -> Expression:
     source = expression.dtype
     if source == dtype:
         return expression
+    if source.is_enum and dtype.is_enum:
+        return coerce(coerce(expression, VARCHAR), dtype)
     if isinstance(expression, Literal):
         converted = derive(lambda literal: _convert_literal(literal, dtype), expression)
         if converted is not None:
@@ -211,6 +220,8 @@ def explicit_cast(expression: Expression, dtype: DataType, *, try_: bool = False
     """``CAST`` or ``TRY_CAST`` as written in a query. Constant text converts now, other constants keep their Cast."""
     if expression.dtype == dtype:
         return settled(expression)
+    if expression.dtype.is_enum and dtype != VARCHAR:
+        expression = coerce(expression, VARCHAR)
     if isinstance(expression, Literal) and expression.type in (VARCHAR, NULL) and not dtype.is_nested:
         try:
             converted = coerce(expression, dtype)
@@ -233,6 +244,11 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
     value = literal.value
     if value is None:
         return Literal(None, dtype)
+    if literal.type.is_enum:
+        assert isinstance(value, int), "a constant of an ENUM is the place of its label"
+        return Literal(literal.type.labels[value], VARCHAR) if dtype == VARCHAR else None
+    if dtype.is_enum:
+        return _enum_literal(value, dtype) if isinstance(value, str) else None
     if dtype.is_nested:
         return None
     if dtype.id is TypeId.VARCHAR:
@@ -257,6 +273,12 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
             return Literal(datetime.datetime.combine(value, datetime.time()), dtype)
         case _:
             return None
+
+
+def _enum_literal(label: str, dtype: DataType) -> Literal:
+    if label not in dtype.labels:
+        raise ConversionError(f"text is no label of the type: {label!r} ({dtype})")
+    return Literal(dtype.labels.index(label), dtype)
 
 
 def _constant_text(value: LiteralValue) -> str | None:
@@ -310,6 +332,16 @@ def unified_type(expressions: Sequence[Expression], *, construct: str) -> DataTy
     typed = [e for e in expressions if e.dtype.id is not TypeId.NULL]
     if not typed:
         return NULL
+    if any(e.dtype.is_enum for e in typed):  # one type, or text where others are met
+        first = typed[0].dtype
+        if all(e.dtype == first for e in typed):
+            return first
+        if not all(e.dtype.is_enum or e.dtype == VARCHAR for e in typed):
+            other = next(e.dtype for e in typed if not e.dtype.is_enum and e.dtype != VARCHAR)
+            raise BinderError(
+                f"types do not mix in {construct}: ENUM and {other}", hint="add an explicit CAST to one side"
+            )
+        return VARCHAR
     if all(is_string_literal(e) for e in typed):
         return VARCHAR
     result, open_literal = NULL, None

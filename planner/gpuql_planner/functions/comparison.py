@@ -20,6 +20,8 @@ def comparison_type(left: Expression, right: Expression) -> DataType:
     A text column compared with a number is read as a number (DuckDB); with anything else it needs a cast.
     """
     types = (left.dtype, right.dtype)
+    if left.dtype.is_enum or right.dtype.is_enum:
+        return unified_type((left, right), construct="a comparison")
     if VARCHAR in types and not (is_string_literal(left) or is_string_literal(right)):
         other = types[1] if types[0] == VARCHAR else types[0]
         if other.is_numeric or other.id is TypeId.BOOLEAN:
@@ -53,7 +55,9 @@ def make_comparison(name: str, left: Expression, right: Expression) -> Expressio
 def make_in_list(argument: Expression, options: Sequence[Expression]) -> Expression:
     """``argument IN (options)``: all compared in one common type."""
     dtype = argument.dtype
-    if dtype == VARCHAR and not is_string_literal(argument):
+    if any(each.dtype.is_enum for each in (argument, *options)):
+        dtype = unified_type((argument, *options), construct="IN")
+    elif dtype == VARCHAR and not is_string_literal(argument):
         others = [option for option in options if option.dtype not in (VARCHAR, DataType(TypeId.NULL))]
         for option in others:
             dtype = comparison_type(argument, option)

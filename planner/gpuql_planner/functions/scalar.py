@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.functions import arithmetic, comparison, conditional
 from gpuql_planner.functions.calendar_functions import CALENDAR_FUNCTIONS
+from gpuql_planner.functions.coercion import enum_as_text
 from gpuql_planner.functions.encodings import ENCODINGS
+from gpuql_planner.functions.enums import ENUM_FUNCTIONS
 from gpuql_planner.functions.lists import LIST_FUNCTIONS, with_lists
 from gpuql_planner.functions.mathematics import MATHEMATICS
 from gpuql_planner.functions.numeric import NUMERIC_FUNCTIONS
@@ -100,6 +102,7 @@ SCALAR_FUNCTIONS: dict[str, Resolver] = {
     **NUMERIC_FUNCTIONS,
     **STRING_FUNCTIONS,
     **TEMPORAL_FUNCTIONS,
+    **ENUM_FUNCTIONS,
     **MATHEMATICS,
     **ENCODINGS,
     **TEXT_MEASURES,
@@ -162,6 +165,17 @@ ALIASES: dict[str, str] = {
 }
 
 
+#: Functions that see the ENUM itself; others see its label.
+_KNOW_ENUMS = frozenset(
+    {
+        *comparison.COMPARISONS,
+        *ENUM_FUNCTIONS,
+        *("is_null", "is_not_null", "coalesce", "ifnull", "nvl", "greatest", "least", "nullif", "if", "iff"),
+        *("typeof", "constant_or_null"),
+    }
+)
+
+
 def is_scalar_function(name: str) -> bool:
     """Whether a scalar function of that name or alias exists (case-insensitive)."""
     folded = name.lower()
@@ -183,4 +197,6 @@ def make_call(name: str, arguments: Sequence[Expression]) -> Expression:
     if resolver is None:
         hint = did_you_mean(folded, [*SCALAR_FUNCTIONS, *ALIASES])
         raise CatalogError(f"function does not exist: {name}", hint=hint)
+    if folded not in _KNOW_ENUMS:
+        arguments = [enum_as_text(argument) for argument in arguments]
     return resolver(arguments)

@@ -29,7 +29,8 @@ from gpuql_planner.errors import (
     ParserError,
     did_you_mean,
 )
-from gpuql_planner.logical.expressions import Attribute, Expression
+from gpuql_planner.functions import explicit_cast
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
 from gpuql_planner.logical.nodes import Project
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.command_syntax import (
@@ -56,6 +57,7 @@ from gpuql_planner.sql.names import find_name, joined_name, make_name, schema_na
 from gpuql_planner.sql.parse import ParsedStatement, position_of_offset
 from gpuql_planner.sql.statements import (
     Define,
+    DefineEnum,
     ExecutePrepared,
     NoOperation,
     Query,
@@ -63,7 +65,7 @@ from gpuql_planner.sql.statements import (
     Statement,
     Undefine,
 )
-from gpuql_planner.types import INTEGER_LIMITS, TypeId
+from gpuql_planner.types import INTEGER_LIMITS, VARCHAR, TypeId, enum_of
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import QueryBinder
@@ -268,13 +270,30 @@ def _bind_macro(context: BindContext, syntax: MacroSyntax) -> Define:
     return Define(kind, name, macro, syntax.or_replace, syntax.if_not_exists)
 
 
-def _bind_create_type(queries: QueryBinder, syntax: TypeSyntax) -> Define:
+def _bind_create_type(queries: QueryBinder, syntax: TypeSyntax) -> Define | DefineEnum:
+    from gpuql_planner.sql.expand_macros import expand_macros
+
     context = queries.context
     _exclusive(context, syntax.or_replace, syntax.if_not_exists, syntax.name.offset)
     name = _new_definition_name(context, syntax.name, temporary=False)
-    if syntax.alias is None:
-        raise error_at(context, BinderError, "type needs a definition", syntax.name.offset)
-    dtype = bind_type(context, syntax.alias)
+    if syntax.query is not None:
+        bound = queries.bind(expand_macros(context, syntax.query))
+        if len(bound.names) != 1:
+            raise error_at(
+                context, BinderError, "query of an ENUM's labels must have one column", syntax.name.offset
+            )
+        [output] = bound.plan.outputs
+        text = (Attribute.fresh(output.name, VARCHAR), explicit_cast(AttributeRef(output), VARCHAR))
+        query = Query(Project(bound.plan, (text,)), bound.names)
+        return DefineEnum(name, query, syntax.or_replace, syntax.if_not_exists)
+    if syntax.labels is not None:
+        try:
+            dtype = enum_of(syntax.labels)
+        except ValueError as error:
+            raise error_at(context, BinderError, str(error), syntax.name.offset) from None
+    else:
+        assert syntax.alias is not None, "a type is an alias if it is no ENUM"
+        dtype = bind_type(context, syntax.alias)
     return Define("type", name, NamedType(name, dtype), syntax.or_replace, syntax.if_not_exists)
 
 

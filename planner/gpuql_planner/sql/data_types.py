@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from gpuql_planner import types
@@ -63,9 +65,19 @@ def bind_type(context: BindContext, node: exp.Expr) -> DataType:
         return types.map_of(*(bind_type(context, part) for part in node.expressions))
     if kind is _D.STRUCT and node.expressions and all(isinstance(p, exp.ColumnDef) for p in node.expressions):
         return types.struct_of((part.name, bind_type(context, part.kind)) for part in node.expressions)
+    if kind is _D.ENUM:
+        return enum_type(context, [str(label.this) for label in node.expressions], node)
     if kind is _D.USERDEFINED:
         return _bind_named(context, node)
     raise context.unsupported(f"type {node.sql('duckdb')}", node)
+
+
+def enum_type(context: BindContext, labels: Sequence[str], node: exp.Expr | None) -> DataType:
+    """ENUM of these labels. BinderError if there is none, or one appears twice."""
+    try:
+        return types.enum_of(labels)
+    except ValueError as error:
+        raise context.error(BinderError, str(error), node) from None
 
 
 def _bind_named(context: BindContext, node: exp.Expr) -> DataType:

@@ -288,7 +288,14 @@ def _grammar(text: str) -> Grammar:
         return _parse_tokens(text, tuple(tokens))
 
     def data_type(tokens: Sequence[Token]) -> exp.Expr:
-        return _parse_tokens(text, tuple(tokens), into=exp.DataType)
+        try:
+            return _parse_tokens(text, tuple(tokens), into=exp.DataType)
+        except ParserError:
+            if not all(token.text.isidentifier() or token.token_type is TokenType.DOT for token in tokens):
+                raise
+            named = exp.DataType(this=exp.DType.USERDEFINED, kind="".join(token.text for token in tokens))
+            named.meta["start"] = tokens[0].start
+            return named
 
     def error(message: str, offset: int, hint: str | None) -> ParserError:
         return ParserError(message, position=position_of_offset(text, offset), statement=text, hint=hint)

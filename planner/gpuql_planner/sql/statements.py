@@ -91,6 +91,16 @@ class Define:
 
 
 @dataclass(frozen=True)
+class DefineEnum:
+    """CREATE TYPE name AS ENUM (query): the labels are the rows of the only column of ``query``."""
+
+    name: str
+    query: Query
+    or_replace: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
 class Undefine:
     """Take a definition away; ``name`` None means all of the kind. ``cascade`` also drops what is in a schema."""
 
@@ -157,6 +167,7 @@ Statement = (
     | SetSessionVariable
     | SetSearchPath
     | Define
+    | DefineEnum
     | Undefine
     | ExecutePrepared
     | NoOperation
