@@ -126,6 +126,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             comparison,
             encodings,
             enum_cast,
+            json_text,
             lambdas,
             lists,
             maps,
@@ -166,6 +167,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | text_measures.FUNCTIONS
             | calendar_functions.FUNCTIONS
             | lists.FUNCTIONS
+            | json_text.FUNCTIONS
             | maps.FUNCTIONS
             | text_lists.FUNCTIONS
         )

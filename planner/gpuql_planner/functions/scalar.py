@@ -10,6 +10,7 @@ from gpuql_planner.functions.calendar_functions import CALENDAR_FUNCTIONS
 from gpuql_planner.functions.coercion import enum_as_text
 from gpuql_planner.functions.encodings import ENCODINGS
 from gpuql_planner.functions.enums import ENUM_FUNCTIONS
+from gpuql_planner.functions.json_text import JSON_FUNCTIONS
 from gpuql_planner.functions.lists import LIST_FUNCTIONS, with_lists
 from gpuql_planner.functions.mathematics import MATHEMATICS
 from gpuql_planner.functions.numeric import NUMERIC_FUNCTIONS
@@ -110,6 +111,7 @@ SCALAR_FUNCTIONS: dict[str, Resolver] = {
     **SESSION_FUNCTIONS,
     **LIST_FUNCTIONS,
     **STRUCT_FUNCTIONS,
+    **JSON_FUNCTIONS,
 }
 SCALAR_FUNCTIONS.update(with_lists(SCALAR_FUNCTIONS))
 SCALAR_FUNCTIONS.update(with_maps(dict(SCALAR_FUNCTIONS)))

@@ -198,6 +198,15 @@ def field_of(binder: ExpressionBinder, value: Expression, name: str, node: exp.E
         return make_named_field(value, name)
 
 
+def bind_arrow(binder: ExpressionBinder, node: exp.Lambda) -> Expression:
+    """``document -> path`` as the argument of a call, which sqlglot takes for a lambda function."""
+    parameters = node.expressions
+    if len(parameters) != 1:
+        raise binder.context.unsupported("a lambda function here", node)
+    document = exp.Column(this=parameters[0].copy())
+    return make_call("json_extract", (binder.bind(document), binder.bind(node.this)))
+
+
 def bind_identifier(binder: ExpressionBinder, node: exp.Identifier) -> Expression:
     """A name inside of a lambda function: a parameter, or a column."""
     return binder.bind(exp.Column(this=node.copy()))

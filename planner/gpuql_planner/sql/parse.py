@@ -56,6 +56,11 @@ _MISSING_KEYWORD = re.compile(r"Required keyword: '(\w+)' missing.*")
 _NOT_NEWLINE = re.compile(r"[^\n]")
 
 
+def _arrow(name: str) -> Callable[[Any, exp.Expr, exp.Expr], exp.Expr]:
+    """``json -> path`` as a call, the path as it is written."""
+    return lambda self, this, path: self.expression(exp.Anonymous(this=name, expressions=[this, path]))
+
+
 def _positioned(kind: Callable[[Any], exp.Expr]) -> Callable[[Any, Token], exp.Expr]:
     return lambda self, token: self.expression(kind(token), token)
 
@@ -75,6 +80,10 @@ class _CallKeepingParser(ChangeGrammar):
         TokenType.NULL: _positioned(lambda _: exp.Null()),
         TokenType.TRUE: _positioned(lambda _: exp.Boolean(this=True)),
         TokenType.FALSE: _positioned(lambda _: exp.Boolean(this=False)),
+    }
+    JSON_OPERATORS: ClassVar[dict[Any, Any]] = {
+        TokenType.ARROW: _arrow("json_extract"),
+        TokenType.DARROW: _arrow("json_extract_string"),
     }
     PLACEHOLDER_PARSERS: ClassVar[dict[Any, Any]] = {
         TokenType.PLACEHOLDER: lambda self: self.expression(exp.Placeholder(), self._prev),
