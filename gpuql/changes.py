@@ -110,16 +110,18 @@ def _change(statement: ChangeRows, host: CommandHost) -> tuple[ResidentTable | N
     rewritten = [field.name for field in target.fields] if deletes else list(statement.rewritten)
     number, action = changes.fields[0].name, changes.fields[1].name
     order = SortedChanges(changes, number, action, statement.repeated)
-    memory = host.memory.open_query(lambda: None)
+    if not changes.num_rows:
+        deletes, rewritten = False, []
     effective = TableBuilder(host.memory.columns, "changes", _nullable(statement.columns))
-    try:
-        applied = apply_changes(
-            target, order, rewritten, host.memory.columns, memory, effective if wanted else None
-        )
+    with effective, host.interruptible() as check:
+        memory = host.memory.open_query(check)
+        try:
+            applied = apply_changes(
+                target, order, rewritten, host.memory.columns, memory, effective if wanted else None, check
+            )
+        finally:
+            memory.close()
         changed = _table(host, "changes", effective.fields, effective)
-    finally:
-        effective.close()
-        memory.close()
     columns: dict[str, ColumnHandle] = dict(applied.columns)
     if deletes:
         keeping = host.memory.columns.for_table

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from gpuql.alterations import alter_table
@@ -74,6 +75,9 @@ class CommandHost(Protocol):
 
     def explain_query(self, query: Query, mode: str) -> str:
         """Plan of a query as text."""
+
+    def interruptible(self) -> AbstractContextManager[Callable[[], None]]:
+        """Let :meth:`Connection.interrupt` and Ctrl-C stop what runs inside: it calls what it is given."""
 
     def change_transaction(self, kind: str) -> None:
         """Begin or end a transaction; see ``TransactionStatement``."""

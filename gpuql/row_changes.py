@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,12 +79,15 @@ def apply_changes(
     cache: ColumnCache,
     memory: QueryMemory,
     returned: TableBuilder | None = None,
+    check_cancelled: Callable[[], None] = lambda: None,
 ) -> Applied:
     """Store ``rewritten`` columns of ``target`` anew; all columns must be among them if rows are deleted.
 
     ``returned`` takes the rows that took effect: its fields, by name, from the changes.
     Errors: IntegrityError for a NULL in a column that is NOT NULL; as :meth:`SortedChanges.chosen`.
     """
+    if not rewritten:
+        return Applied({}, target.num_rows, 0, 0)
     fields = [field for field in target.fields if field.name in set(rewritten)]
     names = [field.name for field in fields]
     given = [field.name for field in changes.table.fields]
@@ -98,6 +101,7 @@ def apply_changes(
         TableBuilder(cache, target.name, fields) as builder,
     ):
         for sequence, start in enumerate(range(0, target.num_rows, step)):
+            check_cancelled()
             stop = min(start + step, target.num_rows)
             rows = target.rows(names, start, stop)
             index = np.arange(stop - start)
@@ -120,7 +124,7 @@ def apply_changes(
             builder.append(parts, len(index), sequence)
         num_rows = builder.num_rows
         columns: dict[str, ColumnHandle] = dict(builder.finish())
-    return Applied(columns, num_rows if names else target.num_rows, pending.updated, pending.deleted)
+    return Applied(columns, num_rows, pending.updated, pending.deleted)
 
 
 class _Pending:

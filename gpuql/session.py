@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from gpuql.commands import run_command, table_of_values
 from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
 from gpuql.errors import CatalogError, InterfaceError, TransactionStateError
-from gpuql.interrupts import RunningQueries
+from gpuql.interrupts import RunningQueries, cancelled_by_control_c
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
 from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, QueryTemplate
@@ -339,6 +339,12 @@ class Connection:
     def explain_query(self, query: Query, mode: str) -> str:
         """Plan of a bound query as text."""
         return self._prepare(query).explain(mode)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[Callable[[], None]]:
+        """Gives what raises InterruptError once :meth:`interrupt` was called, or KeyboardInterrupt after Ctrl-C."""
+        with self._running.token() as token, cancelled_by_control_c(token):
+            yield token.check
 
     # --- inside ---
 

@@ -31,6 +31,9 @@ from gpuql_planner.errors import (
 from gpuql_planner.sql.statements import Define, Undefine
 from gpuql_planner.table_rules import NO_RULES, TableRules
 
+#: Kinds of definitions that a read-only transaction may change.
+_OF_THE_SESSION = ("variable", "prepared")
+
 
 class SessionCatalog:
     """Implements ``gpuql_planner.catalog.Catalog``. Thread-safe.
@@ -154,13 +157,17 @@ class SessionCatalog:
         if transaction is not None:
             transaction.relied_on.add(name.lower())
 
+    def _check_writable(self, kind: str) -> None:
+        transaction = self.session.transaction
+        if transaction is not None and transaction.read_only and kind not in _OF_THE_SESSION:
+            raise TransactionStateError("transaction is read-only")
+
     @contextmanager
     def _writing(self) -> Iterator[dict[str, Relation]]:
         """The names, to be changed. Errors: TransactionError if the transaction is read-only."""
         transaction = self.session.transaction
         if transaction is not None:
-            if transaction.read_only:
-                raise TransactionStateError("transaction is read-only")
+            self._check_writable("table")
             with self._lock:
                 yield transaction.now
             return
@@ -226,6 +233,7 @@ class SessionCatalog:
     def define(self, statement: Define) -> bool:
         """Carry out CREATE of anything but a table or view; False if it was there and may be."""
         kind, name = statement.kind, statement.name
+        self._check_writable(kind)
         if kind == "schema":
             with self._lock:
                 if any(key.startswith(f"{name.lower()}.") for key in (*self._relations, *self._frames)):
@@ -244,6 +252,7 @@ class SessionCatalog:
     def undefine(self, statement: Undefine) -> list[str]:
         """Carry out DROP of anything but a table or view; names of the tables and views that went with a schema."""
         kind, name = statement.kind, statement.name
+        self._check_writable(kind)
         if kind != "schema" or name is None:
             self.definitions_made.remove(kind, name, if_exists=statement.if_exists)
             return []
