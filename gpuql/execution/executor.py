@@ -22,7 +22,7 @@ from gpuql.execution.morsels import Workers
 from gpuql.execution.pipeline_run import ExecutionSettings, PipelineRunner
 from gpuql.execution.recursion import LoopRun
 from gpuql.memory.connection_memory import ConnectionMemory, host_failure, unlimited_memory
-from gpuql.memory.device_errors import device_failure, is_device_memory_error
+from gpuql.memory.device_errors import device_failure, device_shortage
 from gpuql.memory.device_memory import DeviceQuery, device_memory
 from gpuql.memory.faults import passing_launch
 from gpuql.memory.query_memory import QueryMemory
@@ -127,11 +127,13 @@ class Executor:
             with self._device_memory.running_query(host, cancel.check) as device:
                 try:
                     return self._execute(plan, cancel, settings, memory, host, device, into)
-                except OutOfMemoryError as error:
+                except (MemoryError, OutOfMemoryError) as error:
                     # Rows are there but cannot be brought together, nor to the host as they are.
-                    if not is_device_memory_error(error) or settings.on_unsupported == "error" or table:
+                    shortage = device_shortage(error)
+                    if shortage is None or settings.on_unsupported == "error" or table:
                         raise
-                    failed = error.message
+                    failed = shortage.message
+                    del shortage
             return self._execute(plan, cancel, settings, memory, host, None, into, moved=failed)
         except Exception as error:
             failure = device_failure(error) if self._device_memory is not None else None
@@ -370,8 +372,8 @@ class _Run:
         try:
             context.results[index] = self.lane.runner.run(pipeline, context, self.settings, measured)
         except (MemoryError, OutOfMemoryError) as error:
-            failure = error if isinstance(error, OutOfMemoryError) else device_failure(error)
-            if not isinstance(failure, OutOfMemoryError) or not is_device_memory_error(failure):
+            failure = device_shortage(error)
+            if failure is None:
                 raise
         else:
             return None

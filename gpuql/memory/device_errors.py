@@ -28,6 +28,7 @@ def device_failure(error: BaseException) -> GpuqlError | None:
     return None
 
 
-def is_device_memory_error(error: GpuqlError | None) -> bool:
-    """Whether a device's memory ran out, so that the host may still have room."""
-    return isinstance(error, OutOfMemoryError) and error.tier == DEVICE_TIER
+def device_shortage(error: MemoryError | OutOfMemoryError) -> OutOfMemoryError | None:
+    """The error, with a type, if a device's memory ran out, so that the host may still have room; else None."""
+    failure = error if isinstance(error, OutOfMemoryError) else device_failure(error)
+    return failure if isinstance(failure, OutOfMemoryError) and failure.tier == DEVICE_TIER else None

@@ -30,12 +30,12 @@ QUERIES = [
     ("join", "left"),
     ("join", "full with residual"),
     ("join", "not in with NULLs"),
-    ("aggregation", "two distinct keys"),
     ("aggregation", "count distinct in groups"),
     ("aggregation", "first"),
     ("set operation", "except of text"),
     ("sort", "several keys"),
     ("sort", "joined rows"),
+    ("window", "running sum"),
 ]
 GPU_LIMIT, LIMIT = "40KB", "100KB"
 
