@@ -13,6 +13,7 @@ from gpuql.columnar.arrow_buffers import Host, validity_buffer
 from gpuql.columnar.arrow_strings import string_array_to_arrow
 from gpuql.columnar.arrow_types import schema_to_arrow, type_to_arrow
 from gpuql.columnar.column import NATURAL_DTYPE, Column
+from gpuql.columnar.construct import column_to_python
 from gpuql.columnar.strings import on_host
 from gpuql_planner.errors import OutOfRangeError
 from gpuql_planner.types import DataType, TypeId
@@ -30,6 +31,9 @@ def column_to_arrow(column: Column) -> Any:
     num_rows = len(column)
     if dtype.id is TypeId.NULL:
         return pa.nulls(num_rows)
+    if dtype.id is TypeId.UUID:
+        texts = [None if value is None else str(value) for value in column_to_python(column)]
+        return pa.array(texts, pa.string())
     validity = None if column.validity is None else on_host(column.validity)
     if column.strings is not None and dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
         return _strings(column, validity)

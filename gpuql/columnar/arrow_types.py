@@ -63,6 +63,10 @@ _TO_ARROW: dict[TypeId, Any] = {
     TypeId.DATE: pa.date32(),
     TypeId.TIME: pa.time64("us"),
     TypeId.TIMESTAMP: pa.timestamp("us"),
+    TypeId.TIMESTAMP_S: pa.timestamp("s"),
+    TypeId.TIMESTAMP_MS: pa.timestamp("ms"),
+    TypeId.TIMESTAMP_NS: pa.timestamp("ns"),
+    TypeId.UUID: pa.string(),
     TypeId.INTERVAL: pa.month_day_nano_interval(),
 }
 

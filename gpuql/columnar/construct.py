@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
 from typing import Any
@@ -14,10 +15,12 @@ from gpuql.columnar.column import NATURAL_DTYPE, Array, Column, StringArray
 from gpuql.columnar.strings import entry_bytes, narrow_positions, on_host, sorted_dictionary
 from gpuql_planner.errors import ConversionError, OutOfRangeError
 from gpuql_planner.logical.expressions import Interval
-from gpuql_planner.types import BYTE_TYPES, VARCHAR, DataType, TypeId
+from gpuql_planner.types import BYTE_TYPES, TICKS_PER_SECOND, VARCHAR, DataType, TypeId
 
 EPOCH_DATE = datetime.date(1970, 1, 1)
 EPOCH = datetime.datetime(1970, 1, 1)
+#: A UUID is stored as a 128-bit number less this, so that signed words order as its text does.
+UUID_SHIFT = 2**127
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _STRING_TYPES = BYTE_TYPES
 
@@ -59,6 +62,12 @@ def _stored_value(value: Any, dtype: DataType) -> Any:
             return seconds * 1_000_000 + value.microsecond
         case TypeId.TIMESTAMP:
             return value if isinstance(value, int) else _microseconds_since_epoch(value)
+        case TypeId.TIMESTAMP_S | TypeId.TIMESTAMP_MS | TypeId.TIMESTAMP_NS:
+            if isinstance(value, int):
+                return value
+            return _microseconds_since_epoch(value) * TICKS_PER_SECOND[dtype.id] // 1_000_000
+        case TypeId.UUID:
+            return value if isinstance(value, int) else uuid.UUID(str(value)).int - UUID_SHIFT
         case TypeId.INTERVAL:
             if isinstance(value, datetime.timedelta):
                 return (0, value.days, value.seconds * 1_000_000 + value.microseconds)
@@ -226,6 +235,10 @@ _EXACT = Context(prec=60)
 _CONVERTERS: dict[TypeId, Callable[[Any], Any]] = {
     TypeId.DATE: lambda days: EPOCH_DATE + datetime.timedelta(days=days),
     TypeId.TIMESTAMP: lambda micros: EPOCH + datetime.timedelta(microseconds=micros),
+    TypeId.TIMESTAMP_S: lambda seconds: EPOCH + datetime.timedelta(seconds=seconds),
+    TypeId.TIMESTAMP_MS: lambda millis: EPOCH + datetime.timedelta(milliseconds=millis),
+    TypeId.TIMESTAMP_NS: lambda nanos: EPOCH + datetime.timedelta(microseconds=nanos // 1000),
+    TypeId.UUID: lambda shifted: uuid.UUID(int=shifted + UUID_SHIFT),
     TypeId.TIME: lambda micros: (EPOCH + datetime.timedelta(microseconds=micros)).time(),
     TypeId.BOOLEAN: bool,
 }

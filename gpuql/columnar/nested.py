@@ -281,7 +281,7 @@ def _blob_key(data: Host) -> Host:
 
 def is_two_words(dtype: DataType) -> bool:
     """Fixed-width values that are stored in two words inside of nested values."""
-    return dtype.id is TypeId.HUGEINT or (dtype.is_decimal and dtype.width > 18)
+    return dtype.id in (TypeId.HUGEINT, TypeId.UUID) or (dtype.is_decimal and dtype.width > 18)
 
 
 def fixed_width(dtype: DataType) -> int:

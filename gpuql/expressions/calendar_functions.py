@@ -165,10 +165,18 @@ def from_epoch(dtype: DataType, arguments: list[Column], context: EvaluationCont
     return make_column(xp, dtype, values * unit, arguments[1].validity)
 
 
+def make_timestamp_ns(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
+    """TIMESTAMP_NS of nanoseconds since 1970."""
+    (column,) = arguments
+    return make_column(context.xp, dtype, column.values.astype(context.xp.int64), column.validity)
+
+
 def whole_epoch(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
     """Whole units since 1970, since midnight, or of an interval whose months have 30 days."""
     xp = context.xp
     unit, column = part_name(arguments[0]), arguments[1]
+    if column.dtype.id is TypeId.TIMESTAMP_NS:
+        return make_column(xp, dtype, column.values.astype(xp.int64), column.validity)
     if column.dtype.id is TypeId.INTERVAL:
         months, days, micros = (column.values[:, part] for part in range(3))
         total = (months * 30 + days) * MICROSECONDS_PER_DAY + micros
@@ -276,6 +284,7 @@ FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Colum
     "make_time": make_time,
     "make_timestamp": make_timestamp,
     "from_epoch": from_epoch,
+    "make_timestamp_ns": make_timestamp_ns,
     "whole_epoch": whole_epoch,
     "julian": julian,
     "nanosecond": nanosecond,

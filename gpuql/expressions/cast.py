@@ -27,7 +27,7 @@ from gpuql.expressions.vectors import (
 )
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ConversionError, NotSupportedError
-from gpuql_planner.types import BOOLEAN, DataType, TypeId
+from gpuql_planner.types import BOOLEAN, TICKS_PER_SECOND, TIMESTAMP, DataType, TypeId
 
 _TEXT = (TypeId.VARCHAR, TypeId.BLOB)
 _INT64 = (INT64_MIN, INT64_MAX)
@@ -69,7 +69,7 @@ def evaluate_cast(
     if source.is_numeric and dtype.is_numeric:
         return _exact_to_exact(xp, column, dtype, try_=try_)
     if source.is_temporal and dtype.is_temporal:
-        return _temporal(xp, column, dtype)
+        return _temporal(xp, column, dtype, try_=try_)
     if source.id is TypeId.TIME and dtype.id is TypeId.INTERVAL:
         zero = xp.zeros(len(column.values), xp.int64)
         return Column(dtype, xp.stack((zero, zero, column.values.astype(xp.int64)), axis=-1), column.validity)
@@ -225,7 +225,32 @@ def _describer(column: Column) -> Any:
     return lambda row: column_to_python(column.slice(row, row + 1))[0]
 
 
-def _temporal(xp: Any, column: Column, dtype: DataType) -> Column:
+def _to_ticks(xp: Any, column: Column, dtype: DataType, *, try_: bool) -> Column:
+    """A timestamp in another unit, to the nearest one, half away from zero."""
+    source, target = TICKS_PER_SECOND[column.dtype.id], TICKS_PER_SECOND[dtype.id]
+    values = column.values.astype(xp.int64)
+    if target >= source:
+        factor = target // source
+        limit = (2**63 - 2) // factor
+        wrong = (values > limit) | (values < -limit)
+        validity = _keep_valid(
+            xp, wrong, column.validity, dtype, column.dtype, lambda row: int(values[row]), try_=try_
+        )
+        return make_column(xp, dtype, xp.where(wrong, 0, values) * factor, validity)
+    unit = source // target
+    size = xp.abs(values)
+    whole = size // unit
+    whole = whole + (size - whole * unit >= unit // 2)
+    return make_column(xp, dtype, xp.where(values < 0, -whole, whole), column.validity)
+
+
+def _temporal(xp: Any, column: Column, dtype: DataType, *, try_: bool = False) -> Column:
+    if column.dtype.is_timestamp and dtype.is_timestamp:
+        return _to_ticks(xp, column, dtype, try_=try_)
+    if column.dtype.is_timestamp and column.dtype.id is not TypeId.TIMESTAMP:
+        return _temporal(xp, _to_ticks(xp, column, TIMESTAMP, try_=try_), dtype, try_=try_)
+    if dtype.is_timestamp and dtype.id is not TypeId.TIMESTAMP:
+        return _to_ticks(xp, _temporal(xp, column, TIMESTAMP, try_=try_), dtype, try_=try_)
     values = column.values.astype(xp.int64)
     match column.dtype.id, dtype.id:
         case TypeId.DATE, TypeId.TIMESTAMP:

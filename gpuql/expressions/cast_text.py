@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import uuid
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpuql.columnar.column import Column
+from gpuql.columnar.construct import UUID_SHIFT
 from gpuql.expressions.calendar import MICROSECONDS_PER_DAY, civil_from_days, days_from_civil
 from gpuql.expressions.distinct_values import (
     string_column,
@@ -18,10 +20,11 @@ from gpuql.expressions.distinct_values import (
     text_of_entries,
     values_of_entries,
 )
+from gpuql.expressions.host_calls import call_on_host
 from gpuql.expressions.vectors import EvaluationContext
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ConversionError, NotSupportedError
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.types import TICKS_PER_SECOND, DataType, TypeId
 
 _TRUE = {"true", "t", "yes", "y", "1"}
 _FALSE = {"false", "f", "no", "n", "0"}
@@ -40,6 +43,8 @@ def cast(column: Column, dtype: DataType, context: EvaluationContext, *, try_: b
         return values_of_entries(
             xp, dtype, column, texts, parse, f"could not cast text to {dtype}", try_=try_
         )
+    if dtype.id is TypeId.BLOB and source.id is TypeId.UUID:
+        return call_on_host(lambda value: (value + UUID_SHIFT).to_bytes(16, "big"), dtype, [column], context)
     if dtype.id is TypeId.BLOB:
         raise NotSupportedError(f"cast is not supported: {source} to BLOB")
     return strings_of_distinct(xp, dtype, column, formatter(column))
@@ -106,6 +111,14 @@ def formatter(column: Column) -> Callable[[Any], str]:
             return time_text
         case TypeId.TIMESTAMP:
             return timestamp_text
+        case TypeId.TIMESTAMP_S:
+            return lambda value: timestamp_text(value * 1_000_000)
+        case TypeId.TIMESTAMP_MS:
+            return lambda value: timestamp_text(value * 1_000)
+        case TypeId.TIMESTAMP_NS:
+            return nanosecond_text
+        case TypeId.UUID:
+            return lambda value: str(uuid.UUID(int=_as_integer(value) + UUID_SHIFT))
         case TypeId.INTERVAL:
             return interval_text
         case TypeId.DECIMAL:
@@ -164,6 +177,15 @@ def timestamp_text(microseconds: int) -> str:
     return f"{date_text(days)} {time_text(clock)}"
 
 
+def nanosecond_text(nanoseconds: int) -> str:
+    """Date and time of day with up to nine digits of the second."""
+    micros, rest = divmod(nanoseconds, 1_000)
+    if not rest:
+        return timestamp_text(micros)
+    whole = timestamp_text(micros - micros % 1_000_000)
+    return f"{whole}.{nanoseconds % 1_000_000_000:09d}".rstrip("0")
+
+
 def interval_text(parts: list[int]) -> str:
     """``1 year 2 months 3 days 04:05:06``."""
     months, days, microseconds = parts
@@ -194,6 +216,13 @@ def parser(dtype: DataType) -> Callable[[str], Any]:
             return parse_time
         case TypeId.TIMESTAMP:
             return parse_timestamp
+        case TypeId.TIMESTAMP_S | TypeId.TIMESTAMP_MS:
+            ticks = TICKS_PER_SECOND[dtype.id]
+            return lambda text: _rounded(parse_timestamp(text), 1_000_000 // ticks)
+        case TypeId.TIMESTAMP_NS:
+            return parse_nanoseconds
+        case TypeId.UUID:
+            return parse_uuid
         case TypeId.INTERVAL:
             return parse_interval
         case _:
@@ -310,6 +339,33 @@ def parse_timestamp(text: str) -> int | None:
         clock = timed[0]
     value = days * MICROSECONDS_PER_DAY + clock
     return value if -(2**63) < value < 2**63 else None
+
+
+def _rounded(micros: int | None, unit: int) -> int | None:
+    """Whole units, half away from zero."""
+    if micros is None:
+        return None
+    size = (abs(micros) + unit // 2) // unit
+    return -size if micros < 0 else size
+
+
+def parse_nanoseconds(text: str) -> int | None:
+    """Nanoseconds since 1970."""
+    micros = parse_timestamp(text)
+    if micros is None:
+        return None
+    found = re.search(r":\d{1,2}\.\d{6}(\d{1,3})", text)
+    value = micros * 1_000 + (int(found[1].ljust(3, "0")) if found else 0)
+    return value if -(2**63) < value < 2**63 - 1 else None
+
+
+def parse_uuid(text: str) -> int | None:
+    """Stored form of 32 hexadecimal digits, hyphens between any of them, in braces or not."""
+    plain = text[1:-1] if text.startswith("{") and text.endswith("}") else text
+    if not re.fullmatch(r"[0-9a-fA-F]+(-[0-9a-fA-F]+)*", plain):
+        return None
+    digits = plain.replace("-", "")
+    return int(digits, 16) - UUID_SHIFT if len(digits) == 32 else None
 
 
 _UNITS: dict[str, tuple[int, int, int]] = {

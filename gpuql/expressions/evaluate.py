@@ -163,6 +163,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | regular_expressions.FUNCTIONS
             | enum_cast.FUNCTIONS
             | mathematics.FUNCTIONS
+            | session_functions.FUNCTIONS
             | encodings.FUNCTIONS
             | text_measures.FUNCTIONS
             | calendar_functions.FUNCTIONS

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
-from gpuql.columnar.construct import literal_column
+from gpuql.columnar.construct import UUID_SHIFT, literal_column
 from gpuql.expressions import evaluate as evaluation
+from gpuql.expressions.host_calls import host_function
 from gpuql.expressions.vectors import (
     EvaluationContext,
     expand,
@@ -52,6 +54,27 @@ RANDOM = RandomSource()
 
 def _random(call: Call, batch: Batch, context: EvaluationContext) -> Column:
     return Column(call.type, context.xp.asarray(RANDOM.doubles(batch.num_rows)))
+
+
+def _uuids(call: Call, batch: Batch, context: EvaluationContext) -> Column:
+    """Version 4: random; version 7: milliseconds since 1970, then random (RFC 9562)."""
+    xp = context.xp
+    data = RANDOM.bytes(16 * batch.num_rows).reshape(-1, 16).copy()
+    version = 4
+    if call.function == "uuidv7":
+        version = 7
+        millis = np.full(batch.num_rows, time.time_ns() // 1_000_000, np.int64)
+        data[:, :6] = millis.astype(">i8").view(np.uint8).reshape(-1, 8)[:, 2:]
+    data[:, 6] = data[:, 6] & 0x0F | version << 4
+    data[:, 8] = data[:, 8] & 0x3F | 0x80
+    halves = data.view(">u8").astype(np.uint64)
+    high = (halves[:, 0] ^ np.uint64(1 << 63)).view(np.int64)
+    values = np.stack((halves[:, 1].view(np.int64), high), axis=-1)
+    return Column(call.type, xp.asarray(values))
+
+
+def _version_of_uuid(shifted: int) -> int:
+    return ((shifted + UUID_SHIFT) >> 76) & 0xF
 
 
 def _set_seed(call: Call, batch: Batch, context: EvaluationContext) -> Column:
@@ -120,10 +143,16 @@ def _sequence(call: Call) -> Sequence:
 SPECIAL: dict[str, Callable[[Call, Batch, EvaluationContext], Column]] = {
     "random": _random,
     "setseed": _set_seed,
+    "uuid": _uuids,
+    "uuidv7": _uuids,
     "version": _version,
     "error": _error,
     "nextval": _next_value,
     "currval": _current_value,
+}
+
+FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Column]] = {
+    "uuid_extract_version": host_function(_version_of_uuid),
 }
 
 #: Functions that see NULL arguments.

@@ -37,6 +37,10 @@ class TypeId(enum.Enum):
     TIME = "TIME"
     TIMESTAMP = "TIMESTAMP"
     INTERVAL = "INTERVAL"
+    TIMESTAMP_S = "TIMESTAMP_S"
+    TIMESTAMP_MS = "TIMESTAMP_MS"
+    TIMESTAMP_NS = "TIMESTAMP_NS"
+    UUID = "UUID"
     LIST = "LIST"
     STRUCT = "STRUCT"
     MAP = "MAP"
@@ -58,8 +62,9 @@ class DataType:
     ``value`` of MAP, the fields of STRUCT. Of ENUM their names are its labels, in order.
 
     Stored form (before encoding): integers as themselves; DECIMAL as the integer ``value * 10**scale``; DATE as days
-    and TIMESTAMP as microseconds since 1970-01-01; TIME as microseconds since midnight; INTERVAL as (months, days,
-    microseconds); ENUM as the place of the label, which is also the value of its constants.
+    and TIMESTAMP as microseconds since 1970-01-01, its kin in their own units; TIME as microseconds since midnight;
+    INTERVAL as (months, days, microseconds); UUID as its 128-bit number less 2**127;
+    ENUM as the place of the label, which is also the value of its constants.
     """
 
     id: TypeId
@@ -133,8 +138,13 @@ class DataType:
 
     @property
     def is_temporal(self) -> bool:
-        """DATE, TIME or TIMESTAMP."""
-        return self.id in (TypeId.DATE, TypeId.TIME, TypeId.TIMESTAMP)
+        """DATE, TIME or a TIMESTAMP of any precision."""
+        return self.id in (TypeId.DATE, TypeId.TIME) or self.is_timestamp
+
+    @property
+    def is_timestamp(self) -> bool:
+        """TIMESTAMP of any precision."""
+        return self.id in TICKS_PER_SECOND
 
     @property
     def limits(self) -> tuple[int, int] | None:
@@ -149,8 +159,10 @@ class DataType:
             return 0, len(self.fields) - 1
         if self.id is TypeId.DATE:
             return INTEGER_LIMITS[TypeId.INTEGER]
-        if self.id in (TypeId.TIME, TypeId.TIMESTAMP):
+        if self.id is TypeId.TIME or self.is_timestamp:
             return INTEGER_LIMITS[TypeId.BIGINT]
+        if self.id is TypeId.UUID:
+            return INTEGER_LIMITS[TypeId.HUGEINT]
         return None
 
 
@@ -189,6 +201,18 @@ DATE = DataType(TypeId.DATE)
 TIME = DataType(TypeId.TIME)
 TIMESTAMP = DataType(TypeId.TIMESTAMP)
 INTERVAL = DataType(TypeId.INTERVAL)
+TIMESTAMP_S = DataType(TypeId.TIMESTAMP_S)
+TIMESTAMP_MS = DataType(TypeId.TIMESTAMP_MS)
+TIMESTAMP_NS = DataType(TypeId.TIMESTAMP_NS)
+UUID = DataType(TypeId.UUID)
+
+#: What timestamps count in.
+TICKS_PER_SECOND: dict[TypeId, int] = {
+    TypeId.TIMESTAMP_S: 1,
+    TypeId.TIMESTAMP_MS: 1_000,
+    TypeId.TIMESTAMP: 1_000_000,
+    TypeId.TIMESTAMP_NS: 1_000_000_000,
+}
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -360,8 +384,10 @@ def common_type(left: DataType, right: DataType) -> DataType | None:
     pair = {left.id, right.id}
     if pair == {TypeId.ENUM}:
         return VARCHAR
-    if pair == {TypeId.DATE, TypeId.TIMESTAMP}:
-        return TIMESTAMP
+    if left.is_timestamp and right.is_timestamp:
+        return max(left, right, key=lambda dtype: TICKS_PER_SECOND[dtype.id])
+    if TypeId.DATE in pair and (left.is_timestamp or right.is_timestamp):
+        return left if left.is_timestamp else right
     if TypeId.BOOLEAN in pair and (left.is_numeric or right.is_numeric):
         return left if left.is_numeric else right
     if TypeId.VARCHAR in pair:

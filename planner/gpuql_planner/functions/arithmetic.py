@@ -45,7 +45,7 @@ _SYMBOLS = {
 
 def make_add(left: Expression, right: Expression) -> Expression:
     """``left + right``."""
-    left, right = _adapt_text(left, right, "add")
+    left, right = _adapt_text(_as_timestamp(left), _as_timestamp(right), "add")
     temporal = _add_temporal(left, right) or _add_temporal(right, left)
     if temporal is not None:
         return temporal
@@ -54,11 +54,16 @@ def make_add(left: Expression, right: Expression) -> Expression:
 
 def make_subtract(left: Expression, right: Expression) -> Expression:
     """``left - right``."""
-    left, right = _adapt_text(left, right, "subtract")
+    left, right = _adapt_text(_as_timestamp(left), _as_timestamp(right), "subtract")
     temporal = _subtract_temporal(left, right)
     if temporal is not None:
         return temporal
     return _sum("subtract", left, right)
+
+
+def _as_timestamp(expression: Expression) -> Expression:
+    """Timestamps of other precisions are added and subtracted as TIMESTAMP."""
+    return coerce(expression, TIMESTAMP) if expression.dtype.is_timestamp else expression
 
 
 def make_multiply(left: Expression, right: Expression) -> Expression:

@@ -18,6 +18,7 @@ from gpuql_planner.types import (
     INTERVAL,
     TIME,
     TIMESTAMP,
+    TIMESTAMP_NS,
     VARCHAR,
     DataType,
     TypeId,
@@ -67,6 +68,11 @@ def _make_timestamp_ms(arguments: Sequence[Expression]) -> Expression:
     return from_epoch("millisecond", arguments[0])
 
 
+def _make_timestamp_ns(arguments: Sequence[Expression]) -> Expression:
+    choose_overload("make_timestamp_ns", arguments, (Overload((BIGINT,), TIMESTAMP_NS),))
+    return Call("make_timestamp_ns", (coerce(arguments[0], BIGINT),), TIMESTAMP_NS)
+
+
 def _time_bucket(arguments: Sequence[Expression]) -> Expression:
     """``time_bucket(width, moment [, offset or origin])``: the start of the bucket, of the moment's type."""
     overloads = [
@@ -109,6 +115,7 @@ CALENDAR_FUNCTIONS: dict[str, Resolver] = {
     "make_time": simple("make_time", Overload((BIGINT, BIGINT, DOUBLE), TIME)),
     "make_timestamp": _make_timestamp,
     "make_timestamp_ms": _make_timestamp_ms,
+    "make_timestamp_ns": _make_timestamp_ns,
     "time_bucket": _time_bucket,
     "normalized_interval": _normalized_interval,
     "try_strptime": simple("try_strptime", Overload((VARCHAR, VARCHAR), TIMESTAMP)),

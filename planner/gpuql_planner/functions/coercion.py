@@ -33,6 +33,9 @@ from gpuql_planner.types import (
     is_row,
 )
 
+#: Types whose values Python's own do not hold exactly, or that constants are not kept in.
+_READ_WHEN_RUN = frozenset({TypeId.TIMESTAMP_S, TypeId.TIMESTAMP_MS, TypeId.TIMESTAMP_NS, TypeId.UUID})
+
 
 def is_null_literal(expression: Expression) -> bool:
     """A NULL constant of any type."""
@@ -173,10 +176,13 @@ def can_cast(source: DataType, target: DataType) -> bool:
     )
     if number_like:
         return True
+    if source.id is TypeId.TIMESTAMP_NS and target.id in (TypeId.TIMESTAMP_S, TypeId.TIMESTAMP_MS):
+        return False
+    if source.is_timestamp or target.is_timestamp:
+        other = target if source.is_timestamp else source
+        return other.is_timestamp or other.id is TypeId.DATE or target.id is TypeId.TIME
     return (source.id, target.id) in {
-        (TypeId.DATE, TypeId.TIMESTAMP),
-        (TypeId.TIMESTAMP, TypeId.DATE),
-        (TypeId.TIMESTAMP, TypeId.TIME),
+        (TypeId.UUID, TypeId.BLOB),
     }
 
 
@@ -257,7 +263,7 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
     match value:
         case bool():
             return None
-        case str() if is_beyond_python(value, dtype):
+        case str() if dtype.id in _READ_WHEN_RUN or is_beyond_python(value, dtype):
             return None
         case str():
             return Literal(parse_text(value, dtype), dtype)

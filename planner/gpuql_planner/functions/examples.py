@@ -223,6 +223,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "make_time(10, 20, 30.5)",
         "make_timestamp(2020, 5, 17, 10, 20, 30.5)",
         "make_timestamp_ms(1589710830000)",
+        "make_timestamp_ns(1589710830000000001)",
         "microsecond(TIMESTAMP '2020-05-17 10:20:30.5')",
         "millennium(DATE '2020-05-17')",
         "millisecond(TIMESTAMP '2020-05-17 10:20:30.5')",
@@ -268,6 +269,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "random()",
         "setseed(0.5)",
         "typeof(1.5)",
+        "uuid()",
+        "uuid_extract_version('0190163d-8694-739b-aea5-966c26f8ad91'::UUID)",
+        "uuidv7()",
         "version()",
     ),
     "Aggregates": (
@@ -328,7 +332,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 #: Functions whose value differs from run to run, or is that of gpuql alone.
-UNREPEATABLE = frozenset({"current_date", "now", "random", "setseed", "version"})
+UNREPEATABLE = frozenset({"current_date", "now", "random", "setseed", "uuid", "uuidv7", "version"})
 
 
 def function_of(example: str) -> str:

@@ -151,6 +151,8 @@ ALIASES: dict[str, str] = {
     "datesub": "date_sub",
     "current_catalog": "current_database",
     "user": "current_user",
+    "gen_random_uuid": "uuid",
+    "uuidv4": "uuid",
     "session_user": "current_user",
     "datediff": "date_diff",
     "datetrunc": "date_trunc",

@@ -9,7 +9,7 @@ from gpuql_planner.functions.coercion import can_cast
 from gpuql_planner.functions.mathematics import simple
 from gpuql_planner.functions.signatures import Overload, implicit_distance, no_overload
 from gpuql_planner.logical.expressions import Call, Expression, Literal
-from gpuql_planner.types import BIGINT, BOOLEAN, DOUBLE, NULL, VARCHAR, common_type
+from gpuql_planner.types import BIGINT, BOOLEAN, DOUBLE, NULL, UINTEGER, UUID, VARCHAR, common_type
 
 Resolver = Callable[[Sequence[Expression]], Expression]
 
@@ -40,6 +40,15 @@ def _random(arguments: Sequence[Expression]) -> Expression:
     if arguments:
         raise no_overload("random", arguments, (Overload((), DOUBLE),))
     return Call("random", (number_of_call(),), DOUBLE)
+
+
+def _uuid(name: str) -> Resolver:
+    def resolve(arguments: Sequence[Expression]) -> Expression:
+        if arguments:
+            raise no_overload(name, arguments, (Overload((), UUID),))
+        return Call(name, (number_of_call(),), UUID)
+
+    return resolve
 
 
 def _set_seed(arguments: Sequence[Expression]) -> Expression:
@@ -78,6 +87,9 @@ SESSION_FUNCTIONS: dict[str, Resolver] = {
     "current_user": _constant("current_user", "duckdb"),
     "random": _random,
     "setseed": _set_seed,
+    "uuid": _uuid("uuid"),
+    "uuidv7": _uuid("uuidv7"),
+    "uuid_extract_version": simple("uuid_extract_version", Overload((UUID,), UINTEGER)),
     "error": _error,
     "constant_or_null": _constant_or_null,
     "can_cast_implicitly": _can_cast_implicitly,

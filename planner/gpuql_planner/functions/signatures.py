@@ -42,6 +42,8 @@ def implicit_distance(expression: Expression, target: DataType) -> int | None:
         return 1
     if source.id is TypeId.DATE and target.id is TypeId.TIMESTAMP:
         return 2
+    if source.is_timestamp and target.id is TypeId.TIMESTAMP:
+        return 1
     return None
 
 

@@ -23,6 +23,7 @@ from gpuql_planner.types import (
     TIMESTAMP,
     VARCHAR,
     DataType,
+    TypeId,
 )
 
 Resolver = Callable[[Sequence[Expression]], Expression]
@@ -250,6 +251,8 @@ def _since_epoch(name: str, unit: str) -> Resolver:
         overloads.append(Overload((BIGINT,), TIMESTAMP))
 
     def resolve(arguments: Sequence[Expression]) -> Expression:
+        if unit == "nanosecond" and len(arguments) == 1 and arguments[0].dtype.id is TypeId.TIMESTAMP_NS:
+            return Call("whole_epoch", (Literal(unit, VARCHAR), arguments[0]), BIGINT)
         overload = choose_overload(name, arguments, overloads)
         if overload.parameters == (BIGINT,):
             return from_epoch(unit, arguments[0])

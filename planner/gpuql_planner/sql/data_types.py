@@ -41,9 +41,10 @@ _SIMPLE_TYPES: dict[exp.DType, DataType] = {
     _D.TIMESTAMP: types.TIMESTAMP,
     _D.TIMESTAMPNTZ: types.TIMESTAMP,
     _D.DATETIME: types.TIMESTAMP,
-    _D.TIMESTAMP_S: types.TIMESTAMP,
-    _D.TIMESTAMP_MS: types.TIMESTAMP,
-    _D.TIMESTAMP_NS: types.TIMESTAMP,
+    _D.TIMESTAMP_S: types.TIMESTAMP_S,
+    _D.TIMESTAMP_MS: types.TIMESTAMP_MS,
+    _D.TIMESTAMP_NS: types.TIMESTAMP_NS,
+    _D.UUID: types.UUID,
     _D.INTERVAL: types.INTERVAL,
 }
 
