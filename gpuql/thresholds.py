@@ -247,6 +247,12 @@ WINDOW_ROW_BYTES: Annotated[
     "judgement: positions, bounds of partitions, peers and frames, a running total and a result",
     "Memory of window functions for each row, besides two copies of it.",
 ] = 160
+WINDOW_LIMIT_ROWS: Annotated[
+    int,
+    "rows",
+    "judgement: a few batches",
+    "Rows from which those beyond the limit of their partition are left out before they are sorted with the others.",
+] = 1 << 18
 WINDOW_SHARE: Annotated[
     float,
     "share of the budget",

@@ -109,6 +109,10 @@ class SortOperator:
                 state, rows.slice(0, 0), sequence, context
             )  # of no rows, the types are still asked for
 
+    def order(self, rows: Batch, context: RunContext) -> Array:
+        """Positions in order of ``rows`` (at least one) with all keys as columns; equal rows stay as they are."""
+        return self._order.order(rows, context)
+
     def _keep(self, state: SortState, rows: Batch, sequence: int, context: RunContext) -> None:
         state.rows.append(rows, sequence)
         state.num_rows += rows.num_rows

@@ -6,7 +6,7 @@ partition that is larger than that, block by block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuql.columnar.batch import Batch
 from gpuql.memory.budget import Reservation
@@ -19,7 +19,14 @@ from gpuql.operators.window_blocks import BlockBuilder
 from gpuql.operators.window_calls import call_column
 from gpuql.operators.window_large import LargePartition
 from gpuql.operators.window_rows import SortedRows
-from gpuql.thresholds import FEWEST_WINDOW_BYTES, WINDOW_BLOCKS_IN_HAND, WINDOW_ROW_BYTES, WINDOW_SHARE
+from gpuql.thresholds import (
+    FEWEST_WINDOW_BYTES,
+    WINDOW_BLOCKS_IN_HAND,
+    WINDOW_LIMIT_ROWS,
+    WINDOW_ROW_BYTES,
+    WINDOW_SHARE,
+)
+from gpuql_kernels.tasks import serially
 from gpuql_planner.logical.expressions import Attribute, Expression
 from gpuql_planner.logical.visit import references
 from gpuql_planner.logical.window_calls import WindowCall
@@ -30,10 +37,14 @@ OWNER = "window"
 
 @dataclass(eq=False)
 class WindowState:
-    """Rows of one worker: in a sort, or as they come if there is nothing to sort by."""
+    """Rows of one worker: in a sort, or as they come if there is nothing to sort by.
+
+    Once it holds more than ``cut_above`` rows, those beyond the node's limit are left out.
+    """
 
     rows: RowStore | None
     sort: SortState | None
+    cut_above: int
 
 
 class WindowOperator:
@@ -52,15 +63,44 @@ class WindowOperator:
     def new_state(self, context: RunContext) -> WindowState:
         """No rows."""
         if self._sort is None:
-            return WindowState(context.memory.new_store(OWNER), None)
-        return WindowState(None, self._sort.new_state(context))
+            return WindowState(context.memory.new_store(OWNER), None, WINDOW_LIMIT_ROWS)
+        return WindowState(None, self._sort.new_state(context), WINDOW_LIMIT_ROWS)
 
     def consume(self, state: WindowState, batch: Batch, sequence: int, context: RunContext) -> None:
         """Keep the rows."""
         if state.sort is not None and self._sort is not None:
             self._sort.consume(state.sort, batch, sequence, context)
+            if self._node.limit is not None and state.sort.num_rows > state.cut_above:
+                self._cut_back(state, state.sort, self._node.limit, replace(context, run_tasks=serially))
         elif state.rows is not None:
             state.rows.append(batch.select(self._read), sequence)
+
+    def _cut_back(
+        self, state: WindowState, sort: SortState, limit: tuple[Attribute, int], context: RunContext
+    ) -> None:
+        """Keep the rows whose rank among those seen is within the limit, in their order."""
+        assert self._sort is not None, "only sorted rows have a limit"
+        wanted = int(work_bytes(self._node, sort.rows.total_bytes, sort.num_rows))
+        reservation = None if sort.rows.is_spilled else context.memory.try_reserve(wanted, OWNER)
+        state.cut_above = 2 * sort.num_rows
+        if reservation is None:
+            return
+        with reservation:
+            numbered = list(sort.rows.drain_numbered(reservation))
+            rows = joined([batch for _, batch in numbered], context)
+            order = self._sort.order(rows, context)
+            operands = {attribute for _, call in self._node.calls for attribute in references(call)}
+            keys = Batch({a.id: rows.columns[a.id] for a in operands}, rows.num_rows)
+            ranks = call_column(dict(self._node.calls)[limit[0]], SortedRows(keys.take(order), context))
+            kept = context.xp.sort(order[ranks.values <= limit[1]])
+            sort.forget(context)
+            start = 0
+            for sequence, batch in numbered:
+                inside = kept[(kept >= start) & (kept < start + batch.num_rows)] - start
+                start += batch.num_rows
+                if len(inside) or start == rows.num_rows:
+                    self._sort.consume(sort, batch.take(inside), sequence, context)
+        state.cut_above = max(WINDOW_LIMIT_ROWS, 2 * sort.num_rows)
 
     def end_part(self, states: list[WindowState], context: RunContext) -> None:
         """See ``PartwiseSink``."""

@@ -305,8 +305,9 @@ class _Formatter:
                 if aggregates:
                     parts.append(format_items(aggregates, name))
                 return f"Aggregate {': '.join(parts)}"
-            case Window(_, window_calls):
-                return f"Window {format_items(window_calls, name)}"
+            case Window(_, window_calls, window_limit):
+                text = f"Window {format_items(window_calls, name)}"
+                return text if window_limit is None else f"{text} limit {window_limit[1]}"
             case Sort(_, keys, limit, offset):
                 return f"Sort {format_sort_keys(keys, name)}{_limit_text(limit, offset)}"
             case Limit(_, limit, offset):

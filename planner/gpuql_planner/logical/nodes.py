@@ -205,11 +205,13 @@ class Aggregate(LogicalNode):
 class Window(LogicalNode):
     """All rows of the input, each with the values of window functions; in no promised order.
 
-    Operands of ``calls`` are columns of the input or constants.
+    Operands of ``calls`` are columns of the input or constants. Rows for which the call of ``limit`` is above its
+    number may be left out: then all calls are ranks in the same order of the same partitions.
     """
 
     input: LogicalNode
     calls: tuple[tuple[Attribute, WindowCall], ...]
+    limit: tuple[Attribute, int] | None = None
 
     @property
     def inputs(self) -> tuple[LogicalNode, ...]:

@@ -341,7 +341,8 @@ def map_expressions(node: LogicalNode, function: ExpressionFunction) -> LogicalN
         return Repeat(node.input, after[0])
     if isinstance(node, Window):
         window_calls = tuple(map(_expect_window_call, after))
-        return Window(node.input, tuple((a, c) for (a, _), c in zip(node.calls, window_calls, strict=True)))
+        named = tuple((a, c) for (a, _), c in zip(node.calls, window_calls, strict=True))
+        return replace(node, calls=named)
     if isinstance(node, Running):
         origins = [_expect_attribute(e) for e in after]
         marker = None if node.marker is None else origins.pop(0)
@@ -488,7 +489,8 @@ def _refresh(plan: LogicalNode, mapping: dict[Attribute, Attribute]) -> LogicalN
         keys = tuple((_fresh(a, mapping), e) for a, e in node.keys)
         return Aggregate(node.input, keys, tuple((_fresh(a, mapping), c) for a, c in node.aggregates))
     if isinstance(node, Window):
-        return Window(node.input, tuple((_fresh(a, mapping), call) for a, call in node.calls))
+        limit = None if node.limit is None else (_fresh(node.limit[0], mapping), node.limit[1])
+        return Window(node.input, tuple((_fresh(a, mapping), call) for a, call in node.calls), limit)
     if isinstance(node, Running):
         number = None if node.number is None else _fresh(node.number, mapping)
         return replace(

@@ -14,6 +14,7 @@ from gpuql_planner.optimizer.aggregate_before_join import aggregate_before_join
 from gpuql_planner.optimizer.count_rows import count_rows
 from gpuql_planner.optimizer.fold_constants import fold_constants
 from gpuql_planner.optimizer.join_order import order_joins
+from gpuql_planner.optimizer.limit_windows import limit_windows
 from gpuql_planner.optimizer.prune_columns import prune_columns
 from gpuql_planner.optimizer.push_filters import push_filters
 from gpuql_planner.optimizer.push_limits import push_limits
@@ -42,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     split_distinct,
     count_rows,
     push_limits,
+    limit_windows,
     share_subplans,
     prune_columns,
 )

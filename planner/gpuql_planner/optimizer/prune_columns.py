@@ -143,8 +143,10 @@ class _Pruner:
         below = self.prune(node.input, used)
         if not calls:
             return below
-        kept = node if len(calls) == len(node.calls) else replace(node, calls=calls)
-        return with_inputs(kept, (below,))
+        if len(calls) < len(node.calls):
+            limit = node.limit if node.limit is not None and node.limit[0] in required else None
+            node = replace(node, calls=calls, limit=limit)
+        return with_inputs(node, (below,))
 
     def prune_union(self, node: UnionAll, required: Required) -> LogicalNode:
         positions = [i for i, attribute in enumerate(node.attributes) if attribute in required]

@@ -145,7 +145,8 @@ def _sink(sink: Sink, name: AttributeNamer) -> str:
             return f"Sort {format_sort_keys(keys, name)}{_limit(limit, offset)}"
         case WindowSink(keys, calls):
             order = f" sorted by {format_sort_keys(keys, name)}" if keys else ""
-            return f"Window {format_items(calls, name)}{order}"
+            best = "" if sink.limit is None else f" limit {sink.limit[1]}"
+            return f"Window {format_items(calls, name)}{order}{best}"
         case LimitSink(_, limit, offset):
             return f"Limit{_limit(limit, offset)}"
         case RunningSink(_, number, marker, carried):

@@ -247,7 +247,8 @@ class _Lowering:
         available = node.input.outputs
         for step, wanted in zip(steps, reversed(later), strict=True):
             kept = _ordered(available, wanted)
-            sink = WindowSink(step.keys, tuple(step.calls), kept)
+            limit = node.limit if len(steps) == 1 else None
+            sink = WindowSink(step.keys, tuple(step.calls), kept, limit)
             available = (*kept, *(a for a, _ in step.calls))
             draft = self.read(self.finish(draft, sink), available, rows)
         return draft

@@ -190,12 +190,14 @@ class SortSink:
 class WindowSink:
     """Keep ``attributes`` and the values of ``calls``, as ``logical.nodes.Window``; rows in order of ``keys``.
 
-    ``keys`` bring the rows of each partition of each call together, and put them into the call's order.
+    ``keys`` bring the rows of each partition of each call together, and put them into the call's order. ``limit`` as
+    there.
     """
 
     keys: tuple[SortKey, ...]
     calls: tuple[tuple[Attribute, WindowCall], ...]
     attributes: tuple[Attribute, ...]
+    limit: tuple[Attribute, int] | None = None
 
 
 @dataclass(frozen=True)
