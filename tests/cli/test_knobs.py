@@ -48,6 +48,7 @@ FACTS = {
     "planner/gpuql_planner/sql/bind_series.py": {"_MONTHS_OF_YEAR"},
     "gpuql/operators/row_partitions.py": {"_ROW_NUMBER_BYTES"},
     "gpuql/operators/sort_keys.py": {"_FIRST_WORDS"},
+    "gpuql/operators/window_aggregates.py": {"_LIMB_BITS"},
     "planner/gpuql_planner/physical/device_costs.py": {"_MEASURED_SORT_BITS"},
     "planner/gpuql_planner/errors.py": {"_SHOWN_BEFORE", "_SHOWN_AFTER"},
     "planner/gpuql_planner/sql/bind_limit.py": {"_NO_LIMIT"},
