@@ -12,6 +12,7 @@ from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.expressions import INT64, ExpressionLowering
 from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
+from gpuql.execution.fused.variances import VARIANCES, exact_argument, finish, square
 from gpuql.expressions import bounds as ranges
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.int128 import words
@@ -86,6 +87,8 @@ class AggregateLowering:
             return self._count(self._row_count(keep))
         if len(call.arguments) != 1:
             raise NotFusible(f"no generated form of aggregate {call.function}")
+        if call.function in VARIANCES:
+            return self._variance(call, keep)
         operand = self.expressions.lower(call.arguments[0])
         match call.function:
             case "count":
@@ -179,6 +182,23 @@ class AggregateLowering:
             validity = counts > 0
             values = total / xp.maximum(counts, 1) / scale
             return Column(dtype, values, None if bool(validity.all()) else validity)
+
+        return assemble
+
+    def _variance(self, call: AggregateCall, keep: ir.Value | None) -> Assembler:
+        operand = self.expressions.lower(exact_argument(call.arguments[0]))
+        squared = square(operand, self.max_rows)
+        counted = operand.value if operand.value.nullable else None
+        count = self._accumulator("count", counted, keep, self._count_dtype())
+        total = self._accumulator("sum", operand.value, keep, "int64")
+        squares = self._halves(squared, keep)
+        scale = operand.dtype.scale if operand.dtype.is_decimal else 0
+
+        def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
+            of_squares = states[squares[0]] if len(squares) == 1 else _joined(states, squares, xp)
+            counts = states[count].astype("int64")
+            values, enough = finish(call.function, counts, states[total], of_squares, scale, xp)
+            return Column(call.dtype, values, None if bool(enough.all()) else enough)
 
         return assemble
 
