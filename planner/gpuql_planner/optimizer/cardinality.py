@@ -52,6 +52,7 @@ from gpuql_planner.logical.visit import (
     trace_of,
     with_values,
 )
+from gpuql_planner.optimizer.statistics import is_unique
 from gpuql_planner.thresholds import (
     DEFAULT_DISTINCT_SHARE,
     DEFAULT_ROWS,
@@ -182,14 +183,39 @@ def join_selectivity(node: Join) -> float:
             rest.append(condition)
             continue
         keys.append(pair)
-        left = expression_estimate(pair[0], (node.left,)).distinct
-        result /= max(left, expression_estimate(pair[1], (node.right,)).distinct, 1.0)
+        left = expression_estimate(pair[0], (node.left,))
+        right = expression_estimate(pair[1], (node.right,))
+        result /= max(
+            left.distinct,
+            right.distinct,
+            key_values(node.right, pair[1], left),
+            key_values(node.left, pair[0], right),
+            1.0,
+        )
     if len(keys) > 1:
         left_keys, right_keys = [left for left, _ in keys], [right for _, right in keys]
         result *= max(_combination_factor(node.left, left_keys), _combination_factor(node.right, right_keys))
     if rest:
         result *= selectivity(rest, (node.left, node.right))
     return min(result, 1.0)
+
+
+def key_values(node: LogicalNode, expression: Expression, partner: ColumnEstimate) -> float:
+    """Values of a key column in its table, filtered or not, that lie in the range of what refers to it; else 0.
+
+    Rows refer to keys that exist, filtered out or not: of the keys between the smallest and largest one referred to,
+    a filter of the table keeps its share. (Filters are taken to keep keys that are referred to: of dates those of which
+    there are sales.)
+    """
+    found = _base_column(node, expression.attribute) if isinstance(expression, AttributeRef) else None
+    if found is None or not isinstance(found[0], Scan) or not is_unique(found[0], (found[1],)):
+        return 0.0
+    column = column_estimate(*found)
+    if column.minimum is None or column.maximum is None or partner.minimum is None or partner.maximum is None:
+        return 0.0
+    overlap = min(column.maximum, partner.maximum) - max(column.minimum, partner.minimum) + 1
+    share = overlap / max(column.maximum - column.minimum + 1, 1.0)
+    return column.distinct * min(max(share, 0.0), 1.0)
 
 
 def _combination_factor(node: LogicalNode, keys: Sequence[Expression]) -> float:

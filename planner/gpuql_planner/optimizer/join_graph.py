@@ -17,6 +17,7 @@ from gpuql_planner.optimizer.cardinality import (
     column_estimate,
     estimate_rows,
     expression_estimate,
+    key_values,
     match_share,
     selectivity,
     sides_of_equality,
@@ -48,11 +49,15 @@ class Relation:
 
 @dataclass
 class Member:
-    """A column of an equality class: its relation and how many distinct values it has there."""
+    """A column of an equality class: its relation and how many distinct values it has there.
+
+    ``domain`` is how many values it may be equal to elsewhere: of a key whose table is filtered, those left out too.
+    """
 
     attribute: Attribute
     relation: int
     distinct: float
+    domain: float
 
 
 @dataclass
@@ -215,7 +220,7 @@ class _Builder:
                 for other in _members(relation.required or free):
                     self.connect(1 << index | 1 << other)
         graph.equality_masks = [mask for p, mask, _ in graph.predicates if _is_equality(p)]
-        graph._class_terms = [[(1 << m.relation, m.distinct) for m in members] for members in graph.classes]
+        graph._class_terms = [[(1 << m.relation, m.domain) for m in members] for members in graph.classes]
         graph._corrections = _corrections(graph)
         return graph
 
@@ -241,12 +246,27 @@ class _Builder:
                 graph.predicates.append((predicate, mask, selectivity((predicate,), inputs)))
             else:
                 parent[find(pair[0])] = find(pair[1])
-        classes: dict[Attribute, list[Member]] = {}
+        classes: dict[Attribute, list[Attribute]] = {}
         for attribute in parent:
-            index = self.provider[attribute]
-            distinct = column_estimate(graph.relations[index].node, attribute).distinct
-            classes.setdefault(find(attribute), []).append(Member(attribute, index, max(distinct, 1.0)))
-        graph.classes = [self.one_of_each_relation(members) for members in classes.values()]
+            classes.setdefault(find(attribute), []).append(attribute)
+        graph.classes = [
+            self.one_of_each_relation([self.member(attribute, attributes) for attribute in attributes])
+            for attributes in classes.values()
+        ]
+
+    def member(self, attribute: Attribute, equal: Sequence[Attribute]) -> Member:
+        """A column of the class ``equal``."""
+        relations = self.graph.relations
+        index = self.provider[attribute]
+        node = relations[index].node
+        distinct = max(column_estimate(node, attribute).distinct, 1.0)
+        partners = (
+            column_estimate(relations[self.provider[other]].node, other)
+            for other in equal
+            if self.provider[other] != index
+        )
+        keys = (key_values(node, AttributeRef(attribute), partner) for partner in partners)
+        return Member(attribute, index, distinct, max([distinct, *keys]))
 
     def one_of_each_relation(self, members: list[Member]) -> list[Member]:
         """The class with one column a relation; that a relation's other columns equal it becomes a predicate there."""
