@@ -320,31 +320,118 @@ def _fixed_bytes(column: Column) -> Host:
 # --- reading -------------------------------------------------------------------------------------------------
 
 
-def _decoded(column: Column) -> Lists | Structs:
-    column = host_column(column)
+@dataclass(frozen=True, eq=False)
+class _Entries:
+    """Where the bytes of the rows that are there begin and end; ``present`` says which rows these are, None for all."""
+
+    data: Host
+    starts: Host
+    stops: Host
+    present: Host | None
+
+    @property
+    def tails(self) -> Host:
+        """Where what stands behind the keys begins."""
+        return self.starts + _get_words(self.data, self.stops - _LENGTH_BYTES)
+
+    def reader(self, dtype: DataType) -> _Reader:
+        """A reader of the rows' keys."""
+        owners = np.arange(len(self.starts) + 1, dtype=np.int64)
+        tail = _Tail(self.data, self.tails) if _has_tail(dtype) else None
+        return _reader(dtype, len(self.starts), owners, tail)
+
+    def spread(self, found: Column) -> Column:
+        """A column over the rows that are there as one over all rows."""
+        if self.present is None:
+            return found
+        place = np.maximum(np.cumsum(self.present) - 1, 0)
+        return _without(found.take(place), self.present)
+
+
+def _entries(column: Column) -> _Entries | None:
+    """The bytes of a host column's rows; None if no row is there."""
     strings = column.strings
     assert strings is not None, "a nested column has strings"
-    num_rows = len(column)
-    if len(strings) == 0 or num_rows == 0 or (column.validity is not None and not column.validity.any()):
-        return _nulls(column.dtype, num_rows)
+    if len(strings) == 0 or len(column) == 0:
+        return None
     positions = column.values.astype(np.int64)
     starts, stops = strings.offsets[positions], strings.offsets[positions + 1]
     # The empty string, which is no value's, stands under rows that are NULL.
     present = stops > starts if column.validity is None else column.validity & (stops > starts)
     if bool(present.all()):
-        present = None
-    elif not bool(present.any()):
-        return _nulls(column.dtype, num_rows)
-    else:
-        starts, stops = starts[present], stops[present]
-    owners = np.arange(len(starts) + 1, dtype=np.int64)
-    tail = None
-    if _has_tail(column.dtype):
-        tail = _Tail(strings.data, starts + _get_words(strings.data, stops - _LENGTH_BYTES))
-    reader = _reader(column.dtype, len(starts), owners, tail)
-    rows = reader.read(strings.data, starts)
+        return _Entries(strings.data, starts, stops, None)
+    if not bool(present.any()):
+        return None
+    return _Entries(strings.data, starts[present], stops[present], present)
+
+
+def _decoded(column: Column) -> Lists | Structs:
+    column = host_column(column)
+    entries = _entries(column)
+    if entries is None:
+        return _nulls(column.dtype, len(column))
+    rows = entries.reader(column.dtype).read(entries.data, entries.starts)
     assert not isinstance(rows, Column), "a nested type has rows of parts"
-    return rows if present is None else _spread(rows, present)
+    return rows if entries.present is None else _spread(rows, entries.present)
+
+
+def list_lengths(column: Column) -> Host:
+    """Number of elements of each row of a LIST or MAP column, without reading them; NULL has none."""
+    column = host_column(column)
+    entries = _entries(column)
+    if entries is None:
+        return np.zeros(len(column), np.int64)
+    found = _get_words(entries.data, entries.tails)
+    if entries.present is None:
+        return found
+    lengths = np.zeros(len(column), np.int64)
+    lengths[entries.present] = found
+    return lengths
+
+
+def read_field(column: Column, place: int) -> Column:
+    """One field of a STRUCT column, on the host, without reading the others."""
+    column = host_column(column)
+    part = column.dtype.fields[place][1]
+    entries = _entries(column)
+    if entries is None:
+        from gpuql.columnar.construct import null_column
+
+        return null_column(part, len(column))
+    reader = entries.reader(column.dtype)
+    assert isinstance(reader, _StructReader), "the column holds structs"
+    return entries.spread(reader.read_one(entries.data, entries.starts, place))
+
+
+def fixed_elements_at(column: Column, index: Host) -> Column | None:
+    """Element ``index`` (from 1, or from the end if negative) of each list; NULL where there is none.
+
+    None if the elements are not of a fixed width: then all have to be read.
+    """
+    element = column.dtype.element
+    if element.id in BYTE_TYPES or element.id is TypeId.STRUCT:
+        return None
+    column = host_column(column)
+    entries = _entries(column)
+    if entries is None:
+        from gpuql.columnar.construct import null_column
+
+        return null_column(element, len(column))
+    lengths = _get_words(entries.data, entries.tails)
+    own = index if entries.present is None else index[entries.present]
+    place = np.where(own > 0, own - 1, own + lengths)
+    there = (own != 0) & (place >= 0) & (place < lengths)
+    width = fixed_width(element)
+    # Where there is no such element any bytes will do: the first that are there.
+    starts = np.where(there, entries.starts + place * (width + 1), 0)
+    valid = there & (entries.data[starts] == _VALUE)
+    starts = np.where(there, starts, int(starts[int(np.argmax(there))]))
+    if not bool(there.any()):
+        from gpuql.columnar.construct import null_column
+
+        return null_column(element, len(column))
+    found = _FixedReader(element, len(starts)).read(entries.data, starts + 1)
+    return entries.spread(Column(found.dtype, found.values, valid, found.strings, found.bounds))
 
 
 def _nulls(dtype: DataType, num_rows: int) -> Lists | Structs:
@@ -465,6 +552,13 @@ class _StructReader(_Reader):
             columns.append(_item_column(reader, part, data, starts + 1))
             starts = np.asarray(starts + 1 + reader.sizes)
         return Structs(tuple(columns))
+
+    def read_one(self, data: Host, starts: Host, place: int) -> Column:
+        """One of the fields."""
+        for _, reader in self._fields[:place]:
+            starts = np.asarray(starts + 1 + reader.sizes)
+        part, reader = self._fields[place]
+        return _item_column(reader, part, data, starts + 1)
 
 
 class _ListReader(_Reader):

@@ -9,7 +9,15 @@ import numpy as np
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.construct import null_column
-from gpuql.columnar.nested import Lists, lists_column, offsets_of, read_lists, structs_column
+from gpuql.columnar.nested import (
+    Lists,
+    fixed_elements_at,
+    list_lengths,
+    lists_column,
+    offsets_of,
+    read_lists,
+    structs_column,
+)
 from gpuql.expressions.list_rows import (
     blanked,
     kept_lists,
@@ -39,7 +47,7 @@ def _list_value(dtype: DataType, rows: list[Column], context: Any) -> Column:
 
 
 def _length(dtype: DataType, rows: list[Column], context: Any) -> Column:
-    lengths = read_lists(rows[0]).lengths
+    lengths = list_lengths(rows[0])
     return Column(dtype, lengths, rows[0].validity, None, (0, int(lengths.max(initial=0))))
 
 
@@ -50,7 +58,11 @@ def _integers(column: Column) -> Array:
 
 
 def _extract(dtype: DataType, rows: list[Column], context: Any) -> Column:
-    lists, index = read_lists(rows[0]), _integers(rows[1])
+    index = _integers(rows[1])
+    direct = fixed_elements_at(rows[0], index)
+    if direct is not None:
+        return direct
+    lists = read_lists(rows[0])
     place = np.where(index > 0, index - 1, index + lists.lengths)
     there = (index != 0) & (place >= 0) & (place < lists.lengths)
     return _picked(dtype, lists, np.where(there, lists.offsets[:-1] + place, 0), there)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.concat import concat_columns
-from gpuql.columnar.nested import Lists, lists_column, read_lists, read_structs, structs_column
+from gpuql.columnar.nested import Lists, lists_column, read_field, read_lists, read_structs, structs_column
 from gpuql.expressions.list_rows import (
     kept_lists,
     lists_of,
@@ -29,7 +29,7 @@ def _struct_pack(dtype: DataType, rows: list[Column], context: Any) -> Column:
 def _struct_extract(dtype: DataType, rows: list[Column], context: Any) -> Column:
     place = constant_integer(rows[1].slice(0, 1))
     assert place is not None, "the place of a field is a constant"
-    return read_structs(rows[0]).fields[place]
+    return read_field(rows[0], place)
 
 
 def _map(dtype: DataType, rows: list[Column], context: Any) -> Column:
