@@ -186,7 +186,12 @@ def whole_epoch(dtype: DataType, arguments: list[Column], context: EvaluationCon
         limit = (2**63 - 1) // 1000
         _refuse(xp.abs(total) > limit, column.validity, "epoch_ns", "value")
         return make_column(xp, dtype, total * 1000, column.validity)
-    return make_column(xp, dtype, total // _FIXED_UNITS[unit], column.validity)
+    ticks = _FIXED_UNITS[unit]
+    if column.dtype.is_timestamp:  # to the nearest, half away from zero
+        whole = xp.sign(total) * ((xp.abs(total) + ticks // 2) // ticks)
+    else:
+        whole = _truncated_quotient(xp, total, ticks)
+    return make_column(xp, dtype, whole, column.validity)
 
 
 def julian(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
