@@ -18,6 +18,7 @@ from gpuql_planner.logical.expressions import (
     SortKey,
 )
 from gpuql_planner.logical.nodes import Aggregate, Filter, LogicalNode, Project, Sort, Unnest
+from gpuql_planner.logical.visit import map_children, references
 from gpuql_planner.sql.bind_expressions import ExpressionBinder
 from gpuql_planner.sql.bind_from import bind_from
 from gpuql_planner.sql.bind_grouping import Grouping, contains_aggregate
@@ -229,17 +230,30 @@ class SelectBinder:
         if on is not None:
             plan, keys = self._first_of_each(plan, on, keys)
         elif self.select.args.get("distinct") is not None:
-            if hidden:
-                raise self.context.error(
-                    BinderError,
-                    "ORDER BY expressions of SELECT DISTINCT must be in the select list",
-                    self.select.args["order"],
-                )
-            plan = distinct(plan)
+            plan = self._distinct_rows(plan, outputs, hidden)
         if keys:
             plan = Sort(plan, keys)
         plan = apply_limit(self.queries, self.select, plan)
         return BoundQuery(keep_outputs(plan, visible), tuple(output.name for output in outputs))
+
+    def _distinct_rows(self, plan: LogicalNode, outputs: list[_Output], hidden: list[_Output]) -> LogicalNode:
+        """Each different row of the outputs once, with sort keys that are computed from outputs."""
+        visible = tuple(output.attribute for output in outputs)
+        known = {output.expression: output.attribute for output in reversed(outputs)}
+
+        def over_outputs(expression: Expression) -> Expression:
+            attribute = known.get(expression)
+            return AttributeRef(attribute) if attribute else map_children(expression, over_outputs)
+
+        keys = tuple((key.attribute, over_outputs(key.expression)) for key in hidden)
+        if any(not references(key) <= set(visible) for _, key in keys):
+            raise self.context.error(
+                BinderError,
+                "ORDER BY expressions of SELECT DISTINCT must be in the select list",
+                self.select.args["order"],
+            )
+        rows = distinct(keep_outputs(plan, visible))
+        return Project(rows, (*((a, AttributeRef(a)) for a in visible), *keys)) if keys else rows
 
     def _project(self, plan: LogicalNode, outputs: list[_Output]) -> LogicalNode:
         expressions = tuple((output.attribute, output.expression) for output in outputs)
