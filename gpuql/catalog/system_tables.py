@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gpuql.columnar.construct import column_from_python
 from gpuql.columnar.table import ReadableTable, ResidentTable, resident_table
 from gpuql.config import SETTINGS
-from gpuql_planner.catalog import Field, View
+from gpuql_planner.catalog import Field, Table, View
 from gpuql_planner.definitions import (
     DATABASE,
     MAIN_SCHEMA,
@@ -231,9 +231,6 @@ def _tables(catalog: SessionCatalog) -> Iterator[Row]:
         if isinstance(one.relation, View):
             continue
         fields = one.relation.fields
-        columns = ", ".join(
-            f"{_quoted(field.name)} {field.dtype}{'' if field.nullable else ' NOT NULL'}" for field in fields
-        )
         qualified = one.name if one.schema == MAIN_SCHEMA else f"{_quoted(one.schema)}.{_quoted(one.name)}"
         word = "CREATE TEMP TABLE" if one.temporary else "CREATE TABLE"
         yield (
@@ -245,8 +242,99 @@ def _tables(catalog: SessionCatalog) -> Iterator[Row]:
             one.temporary,
             one.relation.num_rows,
             len(fields),
-            f"{word} {qualified}({columns});",
+            f"{word} {qualified}({', '.join(_definition(one.relation))});",
         )
+
+
+def _definition(table: Table) -> Iterator[str]:
+    """Columns and constraints of a table as CREATE TABLE writes them."""
+    rules = rules_of(table)
+    generated = {one.column: one.text for one in rules.generated}
+    for field in table.fields:
+        words = f"{_quoted(field.name)} {field.dtype}"
+        default = rules.default(field.name)
+        if field.name in generated:
+            words += f" GENERATED ALWAYS AS ({generated[field.name]})"
+        elif default is not None:
+            words += f" DEFAULT({default})"
+        key = rules.primary_key
+        if not field.nullable and (key is None or field.name not in key.columns):
+            words += " NOT NULL"
+        yield words
+    for one in _constraints(table):
+        if one.kind != "NOT NULL":
+            yield one.text
+
+
+@dataclass(frozen=True)
+class _Constraint:
+    """A rule of a table. ``columns`` are those it is about; ``referenced`` a table and its columns."""
+
+    kind: str
+    text: str
+    columns: tuple[str, ...]
+    name: str
+    expression: str | None = None
+    referenced: tuple[str, tuple[str, ...]] | None = None
+
+
+def _constraints(table: Table) -> Iterator[_Constraint]:
+    rules, plain = rules_of(table), table.name.rpartition(".")[2]
+
+    def named(columns: Sequence[str], ending: str, given: str | None) -> str:
+        return given or "_".join((plain, *columns, ending))
+
+    for key in rules.keys:
+        listed = ", ".join(map(_quoted, key.columns))
+        name = named(key.columns, "pkey" if key.primary else "key", key.name)
+        yield _Constraint(key.kind, f"{key.kind}({listed})", key.columns, name)
+    for check in rules.checks:
+        name = named(check.columns, "check", check.name)
+        yield _Constraint("CHECK", f"CHECK({check.text})", check.columns, name, check.text)
+    for foreign in rules.foreign_keys:
+        text = (
+            f"FOREIGN KEY ({', '.join(map(_quoted, foreign.columns))}) REFERENCES {foreign.table}"
+            f"({', '.join(map(_quoted, foreign.referenced))})"
+        )
+        name = named((*foreign.columns, *foreign.referenced), "fkey", foreign.name)
+        yield _Constraint(
+            "FOREIGN KEY", text, foreign.columns, name, referenced=(foreign.table, foreign.referenced)
+        )
+    for field in table.fields:
+        if not field.nullable:
+            yield _Constraint("NOT NULL", "NOT NULL", (field.name,), named((field.name,), "not_null", None))
+
+
+def _all_constraints(catalog: SessionCatalog) -> Iterator[tuple[_Shown, int, _Constraint]]:
+    for one in _shown(catalog):
+        if not isinstance(one.relation, View):
+            for index, constraint in enumerate(_constraints(one.relation)):
+                yield one, index, constraint
+
+
+def _constraint_rows(catalog: SessionCatalog) -> Iterator[Row]:
+    for one, index, constraint in _all_constraints(catalog):
+        table, columns = constraint.referenced or (None, ())
+        yield (
+            *(one.database, one.schema, one.name, index, constraint.kind, constraint.text),
+            *(constraint.expression, list(constraint.columns), constraint.name, table, list(columns)),
+        )
+
+
+def _table_constraints(catalog: SessionCatalog) -> Iterator[Row]:
+    for one, _, constraint in _all_constraints(catalog):
+        kind = "CHECK" if constraint.kind == "NOT NULL" else constraint.kind
+        place = one.database, one.schema
+        yield *place, constraint.name, *place, one.name, kind, "NO", "NO", "YES", "YES"
+
+
+def _key_column_usage(catalog: SessionCatalog) -> Iterator[Row]:
+    for one, _, constraint in _all_constraints(catalog):
+        if constraint.kind in ("PRIMARY KEY", "UNIQUE", "FOREIGN KEY"):
+            for position, column in enumerate(constraint.columns, start=1):
+                place = one.database, one.schema
+                unique = position if constraint.referenced else None
+                yield *place, constraint.name, *place, one.name, column, position, unique
 
 
 def _quoted(name: str) -> str:
@@ -495,6 +583,18 @@ _FUNCTIONS: dict[str, SystemTable] = {
         ),
         _columns,
     ),
+    "gpuql_constraints": SystemTable(
+        (
+            *_PLACE,
+            ("table_name", VARCHAR),
+            ("constraint_index", BIGINT),
+            *_texts("constraint_type", "constraint_text", "expression"),
+            ("constraint_column_names", list_of(VARCHAR)),
+            *_texts("constraint_name", "referenced_table"),
+            ("referenced_column_names", list_of(VARCHAR)),
+        ),
+        _constraint_rows,
+    ),
     "gpuql_views": SystemTable(
         (
             *_PLACE,
@@ -604,6 +704,31 @@ _RELATIONS: dict[str, SystemTable] = {
             ("COLUMN_COMMENT", VARCHAR),
         ),
         _information_columns,
+    ),
+    "information_schema.table_constraints": SystemTable(
+        _texts(
+            "constraint_catalog",
+            "constraint_schema",
+            "constraint_name",
+            "table_catalog",
+            "table_schema",
+            "table_name",
+            "constraint_type",
+            "is_deferrable",
+            "initially_deferred",
+            "enforced",
+            "nulls_distinct",
+        ),
+        _table_constraints,
+    ),
+    "information_schema.key_column_usage": SystemTable(
+        (
+            *_texts("constraint_catalog", "constraint_schema", "constraint_name"),
+            *_texts("table_catalog", "table_schema", "table_name", "column_name"),
+            ("ordinal_position", INTEGER),
+            ("position_in_unique_constraint", INTEGER),
+        ),
+        _key_column_usage,
     ),
     "information_schema.views": SystemTable(
         _texts(
