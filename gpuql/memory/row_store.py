@@ -263,9 +263,9 @@ class RowStore:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes that all rows would take in memory at once."""
-        strings = sum(string_bytes(used.strings) for used in self._strings.values())
-        return strings + sum(piece.row_bytes + piece.string_bytes for piece in self._pieces)
+        """Bytes that all rows would take in memory at once; about, while another thread moves some of them."""
+        strings = sum(string_bytes(used.strings) for used in tuple(self._strings.values()))
+        return strings + sum(piece.row_bytes + piece.string_bytes for piece in tuple(self._pieces))
 
     @property
     def is_spilled(self) -> bool:

@@ -12,6 +12,7 @@ import os
 import random
 import threading
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -104,7 +105,7 @@ class Soak:
             self.wrong.append(f"{name}: {error}")
         except BaseException as error:
             outcome = type(error).__name__
-            self.wrong.append(f"{name}: {outcome}: {error}")
+            self.wrong.append(f"{name}: {''.join(traceback.format_exception(error))}")
         else:
             outcome = "rows, spilled" if spilled_bytes else "rows"
             found = difference(rows, self.answers[name])
@@ -130,7 +131,7 @@ def test_soak(tmp_path: Path) -> None:
         warm_bytes, warm_threads = resident_bytes(), threading.active_count()
         soak.run(NUM_QUERIES)
         gc.collect()
-        assert not soak.wrong
+        assert not soak.wrong, "\n".join(soak.wrong)
         with_rows = soak.outcomes["rows"] + soak.outcomes["rows, spilled"]
         assert with_rows > 0.3 * soak.outcomes.total(), soak.outcomes
         assert soak.outcomes["rows, spilled"] > 0, soak.outcomes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -407,3 +408,35 @@ def test_views_of_stored_columns_are_measured_as_they_are() -> None:
         arrays = stored_arrays(column)
         assert batch_size(Batch({1: column}, 100)).row_bytes == sum(array.nbytes for array in arrays), form
         assert isinstance(column.strings, StringArray | None)
+
+
+def test_sizes_are_asked_for_while_rows_move(space: SpillSpace) -> None:
+    """Another query that is short of memory may move rows at any time."""
+    memory = _memory(space, 1 << 30)
+    store = memory.new_store("test")
+    rng = np.random.default_rng(1)
+    failures: list[BaseException] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        try:
+            while not ended.is_set():
+                assert store.total_bytes >= 0
+        except BaseException as error:
+            failures.append(error)
+
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(10):
+            for number in range(40):
+                store.append(Batch({1: _own_strings_column(2000, rng)}, 2000), number)
+            store.reclaim(1 << 30)
+    finally:
+        sys.setswitchinterval(usual_s)
+        ended.set()
+        thread.join()
+    memory.close()
+    assert failures == []
