@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from gpuql.columnar.read_ahead import TryReserve, read_ahead
 from gpuql.columnar.statistics import column_statistics, pieced_statistics
 from gpuql.thresholds import BACKGROUND_STATISTICS_ROWS
 from gpuql_planner.catalog import ColumnStatistics, Field, Table
-from gpuql_planner.errors import InternalError, NotNullViolation
+from gpuql_planner.errors import GpuqlError, InternalError, NotNullViolation
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.table_rules import NO_RULES, TableRules
 from gpuql_planner.types import BIGINT
@@ -439,12 +440,16 @@ class _Joined:
 
 
 def _gather(table: weakref.ref[ResidentTable], names: Sequence[str]) -> None:
-    """Gather the statistics of columns ``names`` as long as anyone else has the table."""
+    """Gather the statistics of columns ``names`` as long as anyone else has the table.
+
+    Where a column cannot be read they stay unknown: the query that needs the column says why.
+    """
     for name in names:
         known = table()
         if known is None:
             return
-        known.statistics(name)
+        with suppress(GpuqlError, MemoryError):
+            known.statistics(name)
         del known
 
 

@@ -20,6 +20,7 @@ COMPILED = ("cpu_loops.py", "gpu_kernels.py", "gpu.py")
 #: Facts that nobody chose: of the calendar, of types, of formats, of hashing, of the hardware; and codes and marks.
 FACTS = {
     "gpuql/columnar/arrow_export.py": {"_CHUNK_BYTES"},
+    "gpuql/columnar/construct.py": {"UUID_SHIFT"},
     "gpuql/columnar/two_words.py": {"INT64_MIN", "INT64_MAX", "_WORD"},
     "gpuql/device/calibration.py": {"FILE_FORMAT"},
     "gpuql/execution/fused/keys.py": {"PACKED_LIMIT"},

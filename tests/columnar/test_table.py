@@ -12,7 +12,7 @@ from gpuql.columnar.strings import string_array
 from gpuql.columnar.table import STATISTICS_THREAD, ResidentTable, resident_table
 from gpuql_planner import types
 from gpuql_planner.catalog import Field
-from gpuql_planner.errors import IntegrityError
+from gpuql_planner.errors import InputError, IntegrityError
 
 FIELDS = (Field("k", types.BIGINT, nullable=False), Field("s", types.VARCHAR))
 
@@ -102,3 +102,23 @@ def test_statistics_are_gathered_in_the_background(num_rows: int, gathered: bool
             thread.join()
     assert ("a" in made._statistics) == gathered
     assert made.statistics("a").unique
+
+
+def test_a_column_that_cannot_be_read_has_no_statistics_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    num_rows = 20_000
+    failures = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+
+    def broken() -> Column:
+        raise InputError("file cannot be read: gone")
+
+    fields = [Field("a", types.BIGINT), Field("b", types.BIGINT)]
+    made = ResidentTable("t", fields, num_rows, {"a": broken, "b": Column(types.BIGINT, np.arange(num_rows))})
+    made.gather_in_background()
+    for thread in threading.enumerate():
+        if thread.name == STATISTICS_THREAD:
+            thread.join()
+    assert list(made._statistics) == ["b"]
+    assert not failures
+    with pytest.raises(InputError, match="gone"):
+        made.statistics("a")
