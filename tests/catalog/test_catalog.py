@@ -167,7 +167,11 @@ def test_table_functions(tmp_path: Path) -> None:
     assert [field.name for field in table.fields] == ["a", "b"]
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n')
     assert table_of(catalog, str(tmp_path / "x.jsonl")).num_rows == 1
-    assert catalog.table_function("range", [1], {}) is None
+    assert catalog.table_function("nothing", [1], {}) is None
+    series = catalog.table_function("range", [0, 10**12, 7], {})
+    assert series is not None
+    assert series is catalog.table_function("range", [0, 10**12, 7], {})
+    assert series.num_rows == len(range(0, 10**12, 7))
     with pytest.raises(BinderError, match="unknown named argument") as caught:
         catalog.table_function("read_csv", ["x"], {"headers": True})
     assert "header" in str(caught.value.hint)
