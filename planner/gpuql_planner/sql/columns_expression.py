@@ -54,11 +54,8 @@ def has_columns(node: exp.Expr) -> bool:
 
 
 def _calls(node: exp.Expr) -> Iterator[exp.Expr]:
-    if is_columns(node):
-        yield node
-    elif not isinstance(node, exp.Query):
-        for child in node.iter_expressions():
-            yield from _calls(child)
+    walked = node.walk(bfs=False, prune=lambda part: is_columns(part) or isinstance(part, exp.Query))
+    return filter(is_columns, walked)
 
 
 def is_star_filter(node: exp.Expr) -> bool:
