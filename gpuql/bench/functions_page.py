@@ -20,11 +20,14 @@ from gpuql_planner.functions.examples import (
     UNREPEATABLE,
     function_of,
 )
+from gpuql_planner.functions.lists import LIST_FUNCTIONS
+from gpuql_planner.functions.nested_examples import NESTED_EXAMPLES, twin_of
 from gpuql_planner.functions.scalar import ALIASES, SCALAR_FUNCTIONS
 from gpuql_planner.functions.signatures import Overload
 
 PAGE = Path(__file__).parents[2] / "docs" / "functions.md"
 AGGREGATES = "Aggregates"
+TOPICS = {**EXAMPLES, **NESTED_EXAMPLES}
 
 _INTRODUCTION = f"""\
 # Functions
@@ -36,13 +39,12 @@ Where a function runs:
 
 - **generated**: has a form of its own in generated code, on the CPU and on the GPU;
 - **arrays**: runs interpreted over whole columns, on the CPU or on the GPU;
-- **host**: runs on the CPU once for each distinct value, or combination of values, also in a query on the GPU.
+- **host**: runs on the CPU, also in a query on the GPU; of text once for each distinct value, or combination of values.
 
 Generated code contains every strict function of one column that has few possible values (dictionary entries, dates,
 small integers): the function is computed once for each of them and looked up.
 
-{{count}} names of functions on flat types; functions of lists, structs and maps are not on this page. The examples of
-aggregates are about these rows:
+{{count}} names of functions, those beside an example among them. The examples of aggregates are about these rows:
 
 ```sql
 FROM {EXAMPLE_ROWS}
@@ -114,6 +116,13 @@ def _place(name: str) -> str:
     return "host" if is_host else "arrays"
 
 
+def _list_twin(name: str) -> str:
+    """``array_sum`` for ``list_sum`` and the contrary, if there is such a function and it has no example of its own."""
+    twin = twin_of(name)
+    examples = {function_of(example) for topic in TOPICS.values() for example in topic}
+    return twin if twin in LIST_FUNCTIONS and twin not in examples else ""
+
+
 def _aggregate_place(name: str) -> str:
     if name in _GENERATED_AGGREGATES:
         return "generated"
@@ -132,8 +141,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def documented_names() -> set[str]:
     """Names on the page, aliases among them."""
-    names = {function_of(example) for examples in EXAMPLES.values() for example in examples}
+    names = {function_of(example) for examples in TOPICS.values() for example in examples}
     aliases = {**ALIASES, **AGGREGATE_ALIASES}
+    names |= {_list_twin(name) for name in names} - {""}
     return names | {alias for alias, target in aliases.items() if target in names}
 
 
@@ -148,7 +158,7 @@ def page() -> str:
                 for name, example in OPERATORS.items()
             ),
         )
-        for topic, examples in EXAMPLES.items():
+        for topic, examples in TOPICS.items():
             lines += [f"## {topic}", ""]
             lines += _table(
                 ("function", "example", "result", "runs", "also called"),
@@ -163,6 +173,9 @@ def _line(connection: gpuql.Connection, topic: str, example: str) -> tuple[str, 
     if topic == AGGREGATES:
         others = _others(name, AGGREGATE_ALIASES)
         return _code(f"{name}(…)"), _code(example), result, _aggregate_place(name), others
+    if topic in NESTED_EXAMPLES:
+        twin = _list_twin(name)
+        return _code(f"{name}(…)"), _code(example), result, "host", _code(twin) if twin else ""
     canonical = ALIASES.get(name, name)
     resolver_of = SCALAR_FUNCTIONS[canonical]
     return (
