@@ -1,9 +1,9 @@
 """Predicates move to where they drop rows first.
 
-Through projections, sorts, unions, keys of aggregates and joins; an outer join whose padded rows a predicate drops
-becomes an inner one, a MARK join whose mark is a predicate becomes SEMI or ANTI. Conjuncts common to all branches of an
-OR are taken out, and from an OR over several inputs each input gets the part that speaks of it alone. Constants equated
-with one side of a join key hold for the other side too.
+Through projections, sorts, unions, keys of aggregates and joins; an outer join whose padded rows a predicate or a
+condition of an inner join above drops becomes an inner one, a MARK join whose mark is a predicate becomes SEMI or ANTI.
+Conjuncts common to all branches of an OR are taken out, and from an OR over several inputs each input gets the part that
+speaks of it alone. Constants equated with one side of a join key hold for the other side too.
 
 Before: ``Filter a = 1 <- Join inner on a = b <- (Scan t, Scan u)``; after: the join of ``Filter a = 1 <- Scan t`` with
 ``Filter b = 1 <- Scan u``.
@@ -219,7 +219,9 @@ class _Pusher:
                 if part is not None:
                     target[part] = None
         kind = JoinKind.INNER if both else JoinKind.CROSS
-        return Join(self.push(node.left, left), self.push(node.right, right), kind, tuple(both))
+        pushed_left = self.push(_without_padding(node.left, both), left)
+        pushed_right = self.push(_without_padding(node.right, both), right)
+        return Join(pushed_left, pushed_right, kind, tuple(both))
 
     def left(self, node: Join, predicates: Predicates) -> LogicalNode:
         """LEFT and SINGLE: predicates over the left side go down; those over padded rows stay above."""
@@ -277,6 +279,23 @@ def _divide(
         used = references(predicate)
         parts[0 if used <= left else 1 if used <= right else 2][predicate] = None
     return parts
+
+
+def _without_padding(node: LogicalNode, predicates: Predicates) -> LogicalNode:
+    """Outer joins below whose padded rows the conditions of an inner join above drop keep fewer rows."""
+    if isinstance(node, Filter):
+        return replace(node, input=_without_padding(node.input, predicates))
+    if not isinstance(node, Join):
+        return node
+    if node.kind in (JoinKind.LEFT, JoinKind.RIGHT, JoinKind.FULL):
+        node, _ = _simpler_kind(node, predicates)
+    keeps_left = node.kind in (JoinKind.INNER, JoinKind.CROSS, JoinKind.LEFT)
+    keeps_right = node.kind in (JoinKind.INNER, JoinKind.CROSS, JoinKind.RIGHT)
+    return replace(
+        node,
+        left=_without_padding(node.left, predicates) if keeps_left else node.left,
+        right=_without_padding(node.right, predicates) if keeps_right else node.right,
+    )
 
 
 def _simpler_kind(node: Join, predicates: Predicates) -> tuple[Join, Predicates]:
