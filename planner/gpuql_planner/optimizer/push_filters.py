@@ -2,8 +2,8 @@
 
 Through projections, sorts, unions, keys of aggregates and joins; an outer join whose padded rows a predicate or a
 condition of an inner join above drops becomes an inner one, a MARK join whose mark is a predicate becomes SEMI or ANTI.
-Conjuncts common to all branches of an OR are taken out, and from an OR over several inputs each input gets the part that
-speaks of it alone. Constants equated with one side of a join key hold for the other side too.
+Conjuncts common to all branches of an OR are taken out, and from an OR over several inputs each input gets the part
+that speaks of it alone. Constants equated with one side of a join key hold for the other side too.
 
 Before: ``Filter a = 1 <- Join inner on a = b <- (Scan t, Scan u)``; after: the join of ``Filter a = 1 <- Scan t`` with
 ``Filter b = 1 <- Scan u``.
