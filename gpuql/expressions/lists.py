@@ -380,7 +380,7 @@ def _distance(name: str) -> Any:
         row, one, other, num_rows, validity = _pairs(rows)
 
         def total(values: Array) -> Array:
-            return np.bincount(row, values.astype(np.float64), num_rows)
+            return np.bincount(row, values.astype(np.float64), num_rows).astype(np.float64, copy=False)
 
         if name == "list_distance":
             found = np.sqrt(total((one - other) ** 2))

@@ -108,7 +108,8 @@ def sum_float64(values: Array, groups: Array, num_groups: int, /) -> Array:
     """Floating sums."""
     if num_groups == 1:
         return np.array([values.sum(dtype=np.float64)])
-    return np.bincount(groups, weights=values, minlength=num_groups)
+    # Of no rows at all bincount gives integers.
+    return np.bincount(groups, weights=values, minlength=num_groups).astype(np.float64, copy=False)
 
 
 def minimum(values: Array, groups: Array, num_groups: int, /) -> Array:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gpuql_planner.errors import InternalError
-from gpuql_planner.logical.expressions import Attribute, AttributeRef, Call, Expression, Literal
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Call, Expression, Lambda, Literal
 from gpuql_planner.logical.nodes import (
     Aggregate,
     Filter,
@@ -486,11 +486,13 @@ def _project(draft: _Draft, items: tuple[tuple[Attribute, Expression], ...]) -> 
         uses: dict[Attribute, int] = {}
         for _, expression in items:
             for part in walk(expression):
-                if isinstance(part, AttributeRef):
-                    uses[part.attribute] = uses.get(part.attribute, 0) + 1
+                # What stands in a lambda function would be computed for each element; its parameters come from nowhere.
+                inside = references(part) if isinstance(part, Lambda) else ()
+                for attribute in (part.attribute,) if isinstance(part, AttributeRef) else inside:
+                    uses[attribute] = uses.get(attribute, 0) + 1
         below = dict(last.expressions)
         trivial = (AttributeRef, Literal)
-        if all(count == 1 or isinstance(below[a], trivial) for a, count in uses.items()):
+        if all(count == 1 or isinstance(below[a], trivial) for a, count in uses.items() if a in below):
             merged = tuple((a, substitute(e, below)) for a, e in items)
             return replace(draft, transforms=(*draft.transforms[:-1], ProjectExec(merged)))
     return draft.then(ProjectExec(items), draft.rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +158,8 @@ class ExpressionBinder:
     unnests: list[tuple[Attribute, Expression]] | None = None
     #: Parameters of the lambda functions around what is bound, outermost first, by folded name.
     parameters: list[dict[str, Attribute]] = field(default_factory=list)
+    #: Nodes of select items that are bound already, as keys of GROUP BY.
+    bound_items: Sequence[tuple[exp.Expr, Expression]] = ()
     _expanding: set[str] = field(default_factory=set)
 
     def bind(self, node: exp.Expr) -> Expression:
@@ -272,11 +274,26 @@ class ExpressionBinder:
     def expand_alias(self, name: str) -> Expression:
         """Expression of the select item called ``name``, bound here."""
         folded = name.lower()
+        known = self.bound_before(self.aliases[folded])
+        if known is not None:
+            return known
         self._expanding.add(folded)
         try:
             return self.bind(self.aliases[folded])
         finally:
             self._expanding.discard(folded)
+
+    def alias_of(self, node: exp.Expr) -> exp.Expr | None:
+        """Select item that ``node`` names by its alias alone."""
+        if not isinstance(node, exp.Column) or node.table or node.name.lower() not in self.aliases:
+            return None
+        if self.attribute(node) is not None:
+            return None
+        return self.aliases[node.name.lower()]
+
+    def bound_before(self, node: exp.Expr) -> Expression | None:
+        """What a select item is bound to that is a key of GROUP BY."""
+        return next((expression for known, expression in self.bound_items if known is node), None)
 
 
 def _culprit(node: exp.Expr, error: GpuqlError) -> exp.Expr:

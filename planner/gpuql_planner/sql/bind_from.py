@@ -146,7 +146,7 @@ def _holds_source(node: exp.Expr) -> bool:
     inner = node.this
     if not isinstance(inner, exp.Subquery):
         return isinstance(inner, exp.Table)
-    return bool(inner.args.get("joins") or inner.args.get("alias")) or _holds_source(inner)
+    return any(inner.args.get(part) for part in ("joins", "alias", "pivots")) or _holds_source(inner)
 
 
 def _bind_subquery(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:

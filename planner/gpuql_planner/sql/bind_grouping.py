@@ -69,6 +69,8 @@ class Grouping:
         #: Of GROUPING SETS, ROLLUP and CUBE: the keys of each set. The rows of one lack the keys of others.
         self.sets: list[KeySet] | None = None
         self.groupings: dict[KeySet, Attribute] = {}
+        #: Nodes of select items that are keys, and what they are bound to: bound again, their subqueries would differ.
+        self.bound_items: list[tuple[exp.Expr, Expression]] = []
         self._local = {*scope.attributes(), *scope.merged.values(), *scope.replaced.values()}
 
     def add_keys(self, group: exp.Group, items: Sequence[SelectItem], binder: ExpressionBinder) -> None:
@@ -90,14 +92,20 @@ class Grouping:
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
             name = "key" if self.context.has_slots(node) else column_name(node)
-            return self._add(binder.bind(node), name)
+            key = self._add(binder.bind(node), name)
+            item = binder.alias_of(node)
+            if item is not None:
+                self.bound_items.append((item, key))
+            return key
         return self._add_item(items[position], binder)
 
     def _add_item(self, item: SelectItem, binder: ExpressionBinder) -> Expression:
         if item.attribute is not None:
             return self._add(AttributeRef(item.attribute), item.name)
         assert item.node is not None, "a select item is a column of * or an expression"
-        return self._add(binder.bind(item.node), item.name)
+        key = self._add(binder.bind(item.node), item.name)
+        self.bound_items.append((item.node, key))
+        return key
 
     def _add(self, key: Expression, name: str) -> Expression:
         if isinstance(key, AttributeRef) and self.sets is None:

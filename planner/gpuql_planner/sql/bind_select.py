@@ -92,6 +92,7 @@ class SelectBinder:
         self.aliases = self._aliases()
         self.windows = WindowStep()
         self.unnests: list[tuple[Attribute, Expression]] = []
+        self.grouping: Grouping | None = None
         self._bind_where()
         self.grouping = self._bind_grouping()
         # Correlated references of subqueries in the clauses below must be to group keys, if there are groups.
@@ -117,6 +118,7 @@ class SelectBinder:
             aliases=self.aliases,
             aggregates=aggregates,
             windows=windows,
+            bound_items=() if self.grouping is None else self.grouping.bound_items,
         )
 
     def _bind_where(self) -> None:
@@ -154,6 +156,9 @@ class SelectBinder:
             return [(item.name, AttributeRef(item.attribute))]
         assert item.node is not None, "a select item is a column of * or an expression"
         binder = self._output_binder("SELECT")
+        key = binder.bound_before(item.node)
+        if key is not None:
+            return [(item.name, self._above_groups(key, item.node))]
         binder.unnests = []
         if isinstance(item.node, exp.Anonymous) and is_unnest(item.node):
             with self.context.locating(item.node):

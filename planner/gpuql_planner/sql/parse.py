@@ -42,6 +42,9 @@ class _Tokenizer(DuckDB.Tokenizer):
 #: Function calls with syntax of their own; every other call keeps its spelled name and argument order.
 _SYNTAX_FUNCTIONS = ("CAST", "TRY_CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM")
 
+#: Names of a column from the last to the first.
+_COLUMN_PARTS = ("this", "table", "db", "catalog")
+
 _EXPLAIN_OPTIONS = re.compile(r"\s*(?:\(\s*(\w+)\s*\)|(analyze)\b)", re.IGNORECASE)
 #: The dollar sign of a parameter; or a comment, name or text in which a dollar sign is none. sqlglot knows @name too,
 #: and takes $1,$2 for the beginning of a text quoted with dollar signs.
@@ -63,6 +66,28 @@ def _arrow(name: str) -> Callable[[Any, exp.Expr, exp.Expr], exp.Expr]:
 
 def _positioned(kind: Callable[[Any], exp.Expr]) -> Callable[[Any, Token], exp.Expr]:
     return lambda self, token: self.expression(kind(token), token)
+
+
+def _column_of_names(node: exp.Expr) -> exp.Expr:
+    """``table.column`` of bare names, or one bare name as an argument, as a column."""
+    parent = node.parent
+    if isinstance(node, exp.Identifier):
+        named = isinstance(parent, (exp.PropertyEQ, exp.Kwarg)) and node.arg_key == "this"
+        is_value = isinstance(parent, (exp.Func, exp.Binary, exp.Unary, exp.Bracket)) and not named
+        if isinstance(parent, exp.Dot):
+            is_value = node.arg_key == "this" and isinstance(parent.expression, exp.Anonymous)
+        return exp.Column(this=node) if is_value else node
+    if not isinstance(node, exp.Dot) or isinstance(parent, exp.Table):
+        return node
+    names: list[exp.Expr] = []
+    part: exp.Expr = node
+    while isinstance(part, exp.Dot):
+        names.append(part.expression)
+        part = part.this
+    names.append(part)
+    if len(names) > len(_COLUMN_PARTS) or not all(isinstance(name, exp.Identifier) for name in names):
+        return node
+    return exp.Column(**dict(zip(_COLUMN_PARTS, names, strict=False)))
 
 
 class _CallKeepingParser(ChangeGrammar):
@@ -100,6 +125,13 @@ class _CallKeepingParser(ChangeGrammar):
         if isinstance(parsed, exp.Anonymous):
             parsed.meta[UNPACKED] = True
         return parsed
+
+    def _parse_column_ops(self, this: exp.Expr | None) -> exp.Expr | None:
+        """``value.function()`` with the columns inside of ``value`` as columns; sqlglot makes bare names of them."""
+        parsed: exp.Expr | None = super()._parse_column_ops(this)
+        if parsed is None or isinstance(parsed, exp.Column):
+            return parsed
+        return parsed.transform(_column_of_names, copy=False)
 
     def _parse_in(self, this: exp.Expr | None, alias: bool = False) -> exp.In:  # noqa: FBT001, FBT002
         """``x IN [a, b]`` asks a list, which other than ``x IN (a, b)`` is never NULL for its NULLs."""
