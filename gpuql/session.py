@@ -21,7 +21,7 @@ from gpuql.changes import looks_before_it_changes
 from gpuql.commands import run_command, table_of_values
 from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
-from gpuql.errors import CatalogError, InterfaceError, TransactionStateError
+from gpuql.errors import CatalogError, InterfaceError, NotSupportedError, TransactionStateError
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
@@ -58,6 +58,11 @@ def connect(device: str = "auto", threads: int | None = None, **settings: Settin
     Errors: DeviceError if ``gpu`` is asked for and not usable, naming what is missing; CatalogError for an unknown
     setting.
     """
+    if device == ":memory:" or "." in device or "/" in device:
+        raise NotSupportedError(
+            f"database files are not supported: {device}",
+            hint="tables live in memory: gpuql.connect(). Its first argument is the device",
+        )
     return Connection(Settings(), {"device": device, "threads": threads, **settings})
 
 

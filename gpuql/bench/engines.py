@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 from gpuql import __version__
 from gpuql.bench.rows import Row
 from gpuql.config import parse_bytes
-from gpuql.errors import BinderError
+from gpuql.errors import BinderError, InputError
 from gpuql.session import Connection
 
 
@@ -76,7 +77,7 @@ class DuckDbEngine:
     name = "duckdb"
 
     def __init__(self, threads: int, memory_limit: str | None = None, folder: str | None = None) -> None:
-        duckdb = importlib.import_module("duckdb")
+        duckdb = _module("duckdb")
         self.version = str(duckdb.__version__)
         if memory_limit is None:
             self._connection = duckdb.connect(config={"threads": threads})
@@ -117,7 +118,7 @@ class PolarsEngine:
     def __init__(self, threads: int) -> None:
         # Polars sizes its thread pool once, when it is imported.
         os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
-        self._polars = importlib.import_module("polars")
+        self._polars = _module("polars")
         self.version = str(self._polars.__version__)
         if self._polars.thread_pool_size() != threads:
             raise BinderError(
@@ -149,19 +150,45 @@ def open_peers(
     Errors: BinderError for an engine that is not known, or that cannot keep to ``memory_limit``.
     """
     peers: list[Engine] = []
-    for name in filter(None, (name.strip().lower() for name in names.split(","))):
-        match name:
-            case "duckdb":
-                peers.append(DuckDbEngine(threads, memory_limit, folder))
-            case "polars" if memory_limit is not None:
-                raise BinderError("polars has no memory limit", hint="compare with duckdb")
-            case "polars":
-                peers.append(PolarsEngine(threads))
-            case "none":
-                continue
-            case _:
-                raise BinderError(f"unknown engine: {name}", hint="duckdb, polars or none")
+    for name in peer_names(names, memory_limit):
+        if name == "duckdb":
+            peers.append(DuckDbEngine(threads, memory_limit, folder))
+        else:
+            peers.append(PolarsEngine(threads))
     return peers
+
+
+def peer_names(names: str, memory_limit: str | None = None) -> list[str]:
+    """The engines that a list names, without opening them, so that a bad list fails before data are made.
+
+    Errors: BinderError for an engine that is not known, or that cannot keep to ``memory_limit``; InputError for one
+    that is not installed.
+    """
+    chosen = [
+        name for name in (name.strip().lower() for name in names.split(",")) if name not in ("", "none")
+    ]
+    for name in chosen:
+        if name not in ("duckdb", "polars"):
+            raise BinderError(f"unknown engine: {name}", hint="duckdb, polars or none")
+        if name == "polars" and memory_limit is not None:
+            raise BinderError("polars has no memory limit", hint="compare with duckdb")
+        if importlib.util.find_spec(name) is None:
+            raise _missing(name)
+    return chosen
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise _missing(name) from error
+
+
+def _missing(name: str) -> InputError:
+    return InputError(
+        f"engine not installed: {name}",
+        hint="pip install 'gpuql[bench]', or --compare none to measure gpuql alone",
+    )
 
 
 def _definition(table: str, path: Path, *, resident: bool) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuql.bench.data import cache_folder, suite_files
-from gpuql.bench.engines import Engine, GpuqlEngine, open_peers
+from gpuql.bench.engines import Engine, GpuqlEngine, open_peers, peer_names
 from gpuql.bench.machine import describe_machine, peak_resident_bytes
 from gpuql.bench.queries import load_queries
 from gpuql.bench.rows import difference
@@ -51,8 +51,9 @@ def run_suite(options: argparse.Namespace, settings: dict[str, str]) -> int:
     """Run the suite ``options.suite``; 1 if some query failed or gave other rows than the first peer."""
     suite = SUITES[options.suite]
     queries = load_queries(suite.name, options.queries)
-    files = suite_files(suite, options.sf, options.data)
     limit: str | None = options.memory_limit
+    peer_names(options.compare, limit)
+    files = suite_files(suite, options.sf, options.data)
     if limit is not None:
         settings = {**settings, "memory_limit": limit}
     with connect(

@@ -10,11 +10,13 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from gpuql import __version__
 from gpuql.cli.formats import FORMATS
 from gpuql.config import SETTINGS, parse_bytes
 from gpuql.errors import GpuqlError, InterruptError
+from gpuql_planner.errors import did_you_mean
 
 _EPILOG = """\
 Without -c and -f, statements are read from standard input; on a terminal that is an interactive shell.
@@ -26,6 +28,34 @@ examples:
 
 settings (SET name = value, or --set name=value):
 """
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what a word that is no command may have been meant as."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it; keeps the words for messages."""
+        self._words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if not isinstance(action, argparse._SubParsersAction) or value in action.choices:
+            super()._check_value(action, value)
+            return
+        # The value of an option that is misspelt would otherwise be reported rather than the option.
+        known = list(self._option_string_actions)
+        for word in self._words[: self._words.index(value)]:
+            option = word.partition("=")[0]
+            if option.startswith("--") and not any(name.startswith(option) for name in known):
+                hint = did_you_mean(option, known)
+                raise argparse.ArgumentError(
+                    None, f"no option of gpuql: {option}" + (f"; {hint}" if hint else "")
+                )
+        hint = did_you_mean(value, list(action.choices))
+        if hint is None and os.path.exists(value):
+            hint = f"to run a file: gpuql -f {value}"
+        hint = hint or 'statements are given with -c "...", files with -f; gpuql --help lists the commands'
+        raise argparse.ArgumentError(None, f"no command of gpuql: {value}; {hint}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     epilog = _EPILOG + "\n".join(
         f"  {setting.name:<18} {setting.description}" for setting in SETTINGS.values()
     )
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="gpuql",
         description="Run analytical SQL on files and frames, on a GPU or a CPU.",
         epilog=epilog,
@@ -84,7 +114,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_connection_arguments(parser)
     parser.set_defaults(run=_run_statements)
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", parser_class=argparse.ArgumentParser
+    )
     _add_bench(commands)
     doctor = commands.add_parser(
         "doctor", help="show versions, devices and caches, and check that queries run"

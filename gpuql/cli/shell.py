@@ -87,6 +87,8 @@ def run_dot_command(words: list[str], connection: Connection, state: ShellState)
             state.form = form
         case [".timer", "on" | "off" as switch]:
             state.timer = switch == "on"
-        case _:
+        case [".help"]:
             print(_HELP)
+        case _:
+            print(f"not a command: {' '.join(words)}\n{_HELP}")
     return True

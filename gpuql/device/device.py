@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from dataclasses import dataclass
@@ -101,6 +102,10 @@ def _open_simulator() -> Device:
         raise DeviceError(
             "the CUDA simulator must be chosen before Numba is loaded",
             hint="set NUMBA_ENABLE_CUDASIM=1 in the environment, or use cudasim in a process of its own",
+        )
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise DeviceError(
+            "the CUDA simulator is not installed: it is a part of numba-cuda", hint="pip install numba-cuda"
         )
     os.environ["NUMBA_ENABLE_CUDASIM"] = "1"
     return Device("cudasim", "device = cudasim: Numba's CUDA simulator on NumPy arrays, for tests")

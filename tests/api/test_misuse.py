@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import gpuql
-from gpuql.errors import CatalogError, InterfaceError, OutOfRangeError
+from gpuql.errors import CatalogError, InterfaceError, NotSupportedError, OutOfRangeError
 
 MISUSES: dict[str, tuple[Callable[[Any], object], str]] = {
     "text that is none": (lambda c: c.sql(None), "statements must be text"),
@@ -104,3 +104,11 @@ def test_a_reader_can_be_asked_twice(connection: gpuql.Connection) -> None:
     assert connection.sql("SELECT count(*) FROM reader").fetchall() == [(2,)]
     assert connection.sql("SELECT sum(a) FROM other_name").fetchall() == [(3,)]
     assert other_name is reader
+
+
+@pytest.mark.parametrize("path", [":memory:", "my.db", "folder/sales"])
+def test_database_files_are_refused_by_name(path: str) -> None:
+    with pytest.raises(NotSupportedError, match="database files are not supported") as caught:
+        gpuql.connect(path)
+    assert caught.value.hint is not None
+    assert "the device" in caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -17,7 +18,9 @@ import pytest
 
 from gpuql.cli.formats import FORMATS
 from gpuql.cli.main import main
+from gpuql.cli.shell import ShellState, run_dot_command
 from gpuql.config import SETTINGS
+from gpuql.session import connect
 
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -102,6 +105,25 @@ def test_wrong_arguments() -> None:
     assert finished.returncode == 1
     assert "did you mean tier?" in finished.stderr
     assert run("--set", "tier", "-c", "SELECT 1").returncode == 2
+
+
+def test_engines_that_are_not_installed_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "duckdb" else found(name, *rest)
+    )
+    assert main(["bench", "tpch", "--sf", "0.01"]) == 1
+    error = capsys.readouterr().err
+    assert "engine not installed: duckdb" in error
+    assert "pip install 'gpuql[bench]'" in error
+
+
+def test_dot_commands_that_do_not_exist_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with connect(device="cpu") as connection:
+        assert run_dot_command([".schema", "t"], connection, ShellState("table", timer=False))
+    assert capsys.readouterr().out.startswith("not a command: .schema t\n.help")
 
 
 def test_missing_file() -> None:
@@ -218,6 +240,13 @@ def test_numbers_in_json_keep_their_digits_and_json_stays_json() -> None:
         (["--threads", "0", "-c", "SELECT 1"], 2, "a whole number, 1 or more, is needed"),
         (["bench", "micro", "--rows", "-5"], 2, "a whole number, 1 or more, is needed"),
         (["bench", "tpch", "--sf", "nan"], 2, "a number above 0 is needed"),
+        (["bench", "tpch", "--compare", "sqlite"], 1, "unknown engine: sqlite"),
+        (["bench", "tpch", "--compare", "polars", "--memory-limit", "1GB"], 1, "polars has no memory limit"),
+        (["dcotor"], 2, "no command of gpuql: dcotor; did you mean doctor?"),
+        (["."], 2, "no command of gpuql: .; to run a file: gpuql -f ."),
+        (["1+1"], 2, 'no command of gpuql: 1+1; statements are given with -c "..."'),
+        (["--devcie", "cpu"], 2, "no option of gpuql: --devcie; did you mean --device?"),
+        (["--quiet", "doctor"], 2, "unrecognized arguments: --quiet"),
     ],
 )
 def test_wrong_arguments_are_named(

@@ -1,7 +1,7 @@
 import pytest
 from sqlglot import exp
 
-from gpuql_planner.errors import ParserError, Position
+from gpuql_planner.errors import NotSupportedError, ParserError, Position
 from gpuql_planner.sql.parse import is_volatile, parse_statements
 
 
@@ -110,3 +110,24 @@ def test_keywords_as_names_ask_for_quotes() -> None:
 
 def test_a_comma_after_the_last_item_is_allowed() -> None:
     assert len(parse_statements("SELECT 1, FROM t")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "column", "hint"),
+    [
+        ("SELEC 1", "SELEC", 1, "did you mean SELECT?"),
+        ("SELECT 1; UPDTE t SET a = 1", "UPDTE", 11, "did you mean UPDATE?"),
+        ("EXPLAIN hello dear table", "hello", 9, None),
+    ],
+)
+def test_misspelt_first_words(text: str, word: str, column: int, hint: str | None) -> None:
+    with pytest.raises(ParserError, match=f"no statement begins with '{word}'") as caught:
+        parse_statements(text)
+    assert (caught.value.position, caught.value.hint) == (Position(1, column), hint)
+
+
+@pytest.mark.parametrize("word", ["ATTACH", "DETACH", "INSTALL", "LOAD", "EXPORT", "IMPORT", "GRANT", "LOCK"])
+def test_statements_of_other_databases_are_named(word: str) -> None:
+    with pytest.raises(NotSupportedError, match=f"statement not supported: {word}") as caught:
+        parse_statements(f"SELECT 1; {word} something 'x'")
+    assert caught.value.position == Position(1, 11)

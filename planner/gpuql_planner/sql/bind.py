@@ -21,16 +21,15 @@ from gpuql_planner.sql.bind_show import bind_describe, bind_summarize
 from gpuql_planner.sql.change_statements import TransactionStatement
 from gpuql_planner.sql.context import BindContext, Parameters
 from gpuql_planner.sql.expand_macros import expand_macros
-from gpuql_planner.sql.parse import ParsedStatement, parse_statements
+from gpuql_planner.sql.parse import ParsedStatement, parse_statements, position_of_offset
 from gpuql_planner.sql.statement_shape import StatementShape, mark_slots
+from gpuql_planner.sql.statement_words import statement_hint
 from gpuql_planner.sql.statements import Explain, Query, Statement
 
 _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
     exp.Transaction: "this form of BEGIN",
     exp.Commit: "this form of COMMIT",
     exp.Rollback: "this form of ROLLBACK",
-    exp.Attach: "ATTACH",
-    exp.Detach: "DETACH",
 }
 
 
@@ -182,5 +181,11 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
     if name is None and isinstance(tree, exp.Command):
         name = str(tree.this).upper()
     if name is not None:
-        raise NotSupportedError(f"statement not supported: {name}", statement=context.text)
-    raise ParserError("not a statement", position=context.position(tree), statement=context.text)
+        first = position_of_offset(parsed.text, parsed.tokens[0].start)
+        raise NotSupportedError(f"statement not supported: {name}", position=first, statement=context.text)
+    raise ParserError(
+        "not a statement",
+        position=position_of_offset(parsed.text, parsed.tokens[0].start),
+        statement=context.text,
+        hint=statement_hint(parsed.tokens[0].text),
+    )

@@ -237,9 +237,20 @@ def _resolve(queries: QueryBinder, node: exp.Table) -> Table | View:
     if found is None:
         known = [*catalog.relation_names(), *(table.name for table in queries.environment.values())]
         raise queries.context.error(
-            CatalogError, f"table does not exist: {name}", node, hint=did_you_mean(name, known)
+            CatalogError,
+            f"table does not exist: {name}",
+            node,
+            hint=did_you_mean(name, known) or _file_hint(node),
         )
     return found
+
+
+def _file_hint(node: exp.Table) -> str | None:
+    """What to write where a name looks like that of a file, whose extension says nothing about its format."""
+    stem, _, extension = node.name.rpartition(".")
+    if node.db or not (stem and extension.isalnum()):
+        return None
+    return "if it is a file: read_parquet('...'), read_csv('...') or read_json('...')"
 
 
 def _bind_view(queries: QueryBinder, view: View, node: exp.Expr) -> BoundQuery:

@@ -23,7 +23,7 @@ from gpuql_planner.functions import python_literal
 from gpuql_planner.logical.expressions import Attribute, Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.traced import Trace
-from gpuql_planner.sql.parse import position_of_offset
+from gpuql_planner.sql.parse import TYPE_START, position_of_offset
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.types import DataType
 
@@ -92,6 +92,8 @@ class BindContext:
             offset = part.meta.get("start") if part._meta else None
             if isinstance(offset, int) and (start is None or offset < start):
                 start = offset
+        if start is None and node._meta:
+            start = node.meta.get(TYPE_START)
         return None if start is None else position_of_offset(self.text, start)
 
     def error(

@@ -24,9 +24,12 @@ from gpuql_planner.sql.change_grammar import (
 )
 from gpuql_planner.sql.command_syntax import CommandSyntax, Name, PrepareSyntax
 from gpuql_planner.sql.parse_commands import Grammar, parse_command
+from gpuql_planner.sql.statement_words import is_refused, may_be_misspelt, statement_hint
 
 #: Meta entry of a COLUMNS call with a star before it: its columns are so many arguments.
 UNPACKED = "unpacked"
+#: Meta entry of a type: offset of its first token.
+TYPE_START = "type_start"
 
 _DIALECT = DuckDB()
 #: Subscripts as written: sqlglot would count those that are constants from 0.
@@ -162,6 +165,14 @@ class _CallKeepingParser(ChangeGrammar):
     def _parse_pivoted(self) -> exp.Expr | None:
         parsed = self._parse_disjunction()
         return self._parse_alias(parsed) if self._match(TokenType.ALIAS, advance=False) else parsed
+
+    def _parse_types(self, *options: Any, **named: Any) -> exp.Expr | None:
+        """Note where a type begins, which sqlglot does not, for errors about the type itself."""
+        first = self._curr
+        parsed: exp.Expr | None = super()._parse_types(*options, **named)
+        if first is not None and isinstance(parsed, exp.DataType):
+            parsed.meta[TYPE_START] = first.start
+        return parsed
 
     def _warn_unsupported(self) -> None:
         """Say nothing: the binder refuses such statements with an error."""
@@ -310,13 +321,23 @@ def _parse_chunk(text: str, tokens: tuple[Token, ...]) -> ParsedStatement:
     syntax = parse_command(tokens, _grammar(text))
     if syntax is not None:
         return ParsedStatement(text, tokens, command="command", syntax=syntax)
-    if first.token_type is TokenType.COMMAND:
+    if first.token_type is TokenType.COMMAND or is_refused(word):
         raise NotSupportedError(
             f"statement not supported: {word.upper()}",
             position=position_of_offset(text, first.start),
             statement=text,
         )
-    return ParsedStatement(text, tokens, tree=_parse_tokens(text, without_by_position(tokens)))
+    try:
+        return ParsedStatement(text, tokens, tree=_parse_tokens(text, without_by_position(tokens)))
+    except ParserError:
+        if not may_be_misspelt(word):
+            raise
+        raise ParserError(
+            f"syntax error: no statement begins with {first.text!r}",
+            position=position_of_offset(text, first.start),
+            statement=text,
+            hint=statement_hint(word),
+        ) from None
 
 
 def _grammar(text: str) -> Grammar:
