@@ -1,9 +1,10 @@
 """Predicates move to where they drop rows first.
 
-Through projections, sorts, unions, keys of aggregates and joins; an outer join whose padded rows a predicate or a
-condition of an inner join above drops becomes an inner one, a MARK join whose mark is a predicate becomes SEMI or ANTI.
-Conjuncts common to all branches of an OR are taken out, and from an OR over several inputs each input gets the part
-that speaks of it alone. Constants equated with one side of a join key hold for the other side too.
+Through projections, sorts, unions, keys of aggregates and joins. An outer join whose padded rows a predicate or a
+condition of an inner join above drops becomes an inner one; a LEFT join of which only padded rows are kept, ANTI; a
+MARK join whose mark is a predicate, SEMI or ANTI. Conjuncts common to all branches of an OR are taken out, and from an
+OR over several inputs each input gets the part that speaks of it alone. Constants equated with one side of a join key
+hold for the other side too.
 
 Before: ``Filter a = 1 <- Join inner on a = b <- (Scan t, Scan u)``; after: the join of ``Filter a = 1 <- Scan t`` with
 ``Filter b = 1 <- Scan u``.
@@ -191,6 +192,9 @@ class _Pusher:
 
     def through_join(self, node: Join, predicates: Predicates) -> LogicalNode:
         mark = node.mark
+        without = _without_partner(node, predicates)
+        if without is not None:
+            return self.push(*without)
         node, predicates = _simpler_kind(node, predicates)
         match node.kind:
             case JoinKind.INNER | JoinKind.CROSS:
@@ -279,6 +283,25 @@ def _divide(
         used = references(predicate)
         parts[0 if used <= left else 1 if used <= right else 2][predicate] = None
     return parts
+
+
+def _without_partner(node: Join, predicates: Predicates) -> tuple[LogicalNode, Predicates] | None:
+    """``LEFT JOIN … WHERE right key IS NULL`` as an ANTI join under NULLs, and the other predicates."""
+    if node.kind is not JoinKind.LEFT:
+        return None
+    right_set = output_set(node.right)
+    for predicate in predicates:
+        if not isinstance(predicate, Call) or predicate.function != "is_null":
+            continue
+        (argument,) = predicate.arguments
+        if not isinstance(argument, AttributeRef) or argument.attribute not in right_set:
+            continue
+        if any(rejects_null(condition, (argument.attribute,)) for condition in node.conditions):
+            anti = Join(node.left, node.right, JoinKind.ANTI, node.conditions)
+            columns = [(a, AttributeRef(a)) for a in node.left.outputs]
+            nulls = [(a, Literal(None, a.dtype)) for a in node.right.outputs]
+            return Project(anti, (*columns, *nulls)), {p: None for p in predicates if p is not predicate}
+    return None
 
 
 def _without_padding(node: LogicalNode, predicates: Predicates) -> LogicalNode:
