@@ -31,6 +31,9 @@ _shared_keys = itertools.count(1)
 
 ErrorType = TypeVar("ErrorType", bound=GpuqlError)
 
+#: Clauses that sqlglot calls otherwise than they are written.
+_CLAUSES = {"key_expressions": "USING KEY"}
+
 Parameters = Sequence[object] | Mapping[str, object] | None
 
 
@@ -132,7 +135,8 @@ class BindContext:
         for key, value in node.args.items():
             if value and key not in understood:
                 part = value if isinstance(value, exp.Expr) else node
-                raise self.unsupported(f"{key.strip('_').replace('_', ' ').upper()} here", part)
+                spelled = _CLAUSES.get(key, key.strip("_").replace("_", " ").upper())
+                raise self.unsupported(f"{spelled} here", part)
 
     def slot_literal(self, node: exp.Literal) -> Literal | None:
         """The literal for a constant of the text whose value the plan may leave open; None for any other."""

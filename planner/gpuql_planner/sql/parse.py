@@ -166,6 +166,13 @@ class _CallKeepingParser(ChangeGrammar):
         parsed = self._parse_disjunction()
         return self._parse_alias(parsed) if self._match(TokenType.ALIAS, advance=False) else parsed
 
+    def _parse_lambda_arg(self) -> exp.Expr | None:
+        """A text before ``->`` is JSON, not the parameter of a lambda function."""
+        if self._curr and self._curr.token_type is TokenType.STRING:
+            return None
+        parsed: exp.Expr | None = super()._parse_lambda_arg()
+        return parsed
+
     def _parse_types(self, *options: Any, **named: Any) -> exp.Expr | None:
         """Note where a type begins, which sqlglot does not, for errors about the type itself."""
         first = self._curr
