@@ -41,7 +41,7 @@ def slot_of(call: WindowCall) -> Slot:
 def rows_that_count(slot: Slot, rows: SortedRows) -> tuple[list[Column], Array | None]:
     """Arguments, and the mask of rows that FILTER keeps and NULL does not hide; None if all count."""
     columns, chosen = slot.arguments(rows.rows, rows.context)
-    if slot.accumulator is None or slot.accumulator.skips_nulls:
+    if slot.skips_nulls:
         for column in columns:
             if column.validity is not None:
                 chosen = column.validity if chosen is None else chosen & column.validity
@@ -51,7 +51,7 @@ def rows_that_count(slot: Slot, rows: SortedRows) -> tuple[list[Column], Array |
 def chosen_columns(slot: Slot, columns: list[Column], kept: Array) -> list[Column]:
     """Rows ``kept`` of the arguments, without a mask if no NULL can be left."""
     columns = [column.take(kept) for column in columns]
-    if slot.accumulator is None or slot.accumulator.skips_nulls:
+    if slot.skips_nulls:
         return [Column(c.dtype, c.values, None, c.strings, c.bounds) for c in columns]
     return columns
 

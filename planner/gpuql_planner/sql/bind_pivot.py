@@ -120,7 +120,7 @@ def _label(node: exp.Expr) -> str:
 
 
 def _found(queries: QueryBinder, over: exp.Expr, source: exp.Expr) -> list[_Value]:
-    """The values that the rows have, in their order, NULL left out."""
+    """The texts of the values that the rows have, in the order of the texts, NULL left out."""
     context = queries.context
     runner = context.catalog
     if not isinstance(runner, PlanRunner):
@@ -130,8 +130,8 @@ def _found(queries: QueryBinder, over: exp.Expr, source: exp.Expr) -> list[_Valu
         expressions=[text],
         from_=exp.From(this=source.copy()),
         where=exp.Where(this=exp.Not(this=exp.Is(this=over.copy(), expression=exp.Null()))),
-        group=exp.Group(expressions=[over.copy()]),
-        order=exp.Order(expressions=[exp.Ordered(this=over.copy(), nulls_first=False)]),
+        group=exp.Group(expressions=[text.copy()]),
+        order=exp.Order(expressions=[exp.Ordered(this=text.copy(), nulls_first=False)]),
         limit=exp.Limit(expression=exp.Literal.number(MAX_PIVOT_COLUMNS + 1)),
     )
     query = replace(queries, parent=None).bind(select)  # what runs now can see no outer query
