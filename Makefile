@@ -31,6 +31,7 @@ $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 demo: $(VENV)/.installed-bench ## TPC-H beside DuckDB on generated data: same rows, both times
+	$(RUN)/gpuql warmup --device $(DEVICE)
 	$(RUN)/gpuql bench tpch --sf $(SF) --device $(DEVICE) --compare duckdb
 
 test: $(VENV)/.installed-test ## all tests that need no GPU

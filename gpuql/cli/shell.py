@@ -21,6 +21,9 @@ _HELP = """\
 .quit              leave (or Ctrl-D)
 Statements end with a semicolon. Ctrl-C stops a running statement."""
 
+#: Commands that are understood without their dot: no statement begins so, and who does not know the dot needs them.
+_WORDS = ("help", "quit", "exit")
+
 
 @dataclass
 class ShellState:
@@ -48,8 +51,9 @@ def run_shell(connection: Connection, form: str, *, timer: bool) -> int:
             print()
             pending = ""
             continue
-        if not pending and line.strip().startswith("."):
-            if not run_dot_command(line.split(), connection, state):
+        word = line.strip().rstrip(";").lower()
+        if not pending and (word in _WORDS or word.startswith(".")):
+            if not run_dot_command([f".{word}"] if word in _WORDS else line.split(), connection, state):
                 return 0
             continue
         pending += line + "\n"

@@ -18,7 +18,7 @@ import pytest
 
 from gpuql.cli.formats import FORMATS
 from gpuql.cli.main import main
-from gpuql.cli.shell import ShellState, run_dot_command
+from gpuql.cli.shell import ShellState, run_dot_command, run_shell
 from gpuql.config import SETTINGS
 from gpuql.session import connect
 
@@ -124,6 +124,20 @@ def test_dot_commands_that_do_not_exist_are_named(capsys: pytest.CaptureFixture[
     with connect(device="cpu") as connection:
         assert run_dot_command([".schema", "t"], connection, ShellState("table", timer=False))
     assert capsys.readouterr().out.startswith("not a command: .schema t\n.help")
+
+
+@pytest.mark.parametrize("word", ["exit", "QUIT;", ".quit"])
+def test_shell_is_left_by_every_usual_word(
+    word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = iter(["help", "SELECT 41 +", "1 AS", "quit;", word, "SELECT 'not reached';"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    with connect(device="cpu") as connection:
+        assert run_shell(connection, "csv", timer=False) == 0
+    printed = capsys.readouterr().out
+    assert ".tables " in printed
+    assert printed.endswith("quit\n42\n")  # a name within a statement, not a command
+    assert next(lines).startswith("SELECT")
 
 
 def test_missing_file() -> None:
