@@ -252,6 +252,8 @@ class _LargeGroups:
             BestOccurrences(self._num_groups, self._context),
             EntropySums(self._num_groups, self._context),
         )
+        if slot.call.order_by and rows.num_rows:
+            rows = self._renumbered(slot, rows)
         target: BestOccurrences | EntropySums = best if slot.call.function == "mode" else sums
         for batch, _ in self._sorted(slot, rows, by_value=True):
             for step in self._in_steps(batch, beside_sort=True):
@@ -263,6 +265,14 @@ class _LargeGroups:
         if last is not None:
             target.add(last)
         return best.finished(like) if slot.call.function == "mode" else sums.finished(slot.call)
+
+    def _renumbered(self, slot: Slot, rows: RowStore) -> RowStore:
+        """The rows with their places in the order that the aggregate asks for."""
+        store = self._memory.new_store(OWNER)
+        for sequence, (batch, start) in enumerate(self._sorted(slot, rows, by_value=False)):
+            place = Column(BIGINT, start + self._context.xp.arange(batch.num_rows))
+            store.append(Batch({**batch.columns, PLACE: place}, batch.num_rows), sequence)
+        return store
 
     def _median_deviation(self, slot: Slot, rows: RowStore, counts: Array) -> Column:
         """mad: the median, then the median of the distances from it, which takes the rows twice."""

@@ -311,6 +311,7 @@ _ORDER_SENSITIVE = frozenset(
         "any_value",
         "string_agg",
         "list",
+        "mode",  # of values that occur equally often the first
         "arg_min",
         "arg_max",
         "arg_min_null",
