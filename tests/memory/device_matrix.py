@@ -32,7 +32,9 @@ def main(folder: str, names: list[str]) -> list[dict[str, Any]]:
     data = tables()
     queries = {name: sql for group in CASES.values() for name, sql in group.items()}
     right = answers(data, queries)
-    connection = filled(gpuql.connect(device="cudasim", temp_directory=folder, batch_rows=512), data)
+    connection = filled(
+        gpuql.connect(device="cudasim", temp_directory=folder, batch_rows=512, threads=1), data
+    )
     memory = device_memory(connection.device)
     runs = []
     for shortage, (gpu_limit, limit) in LIMITS.items():
