@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from gpuql.operators.aggregate_slots import Slot
 from gpuql.operators.contract import RunContext
 from gpuql.operators.ordering import value_words
 from gpuql.operators.window_frames import Frames
-from gpuql_kernels.window.doubling import State, fold_spans
+from gpuql_kernels.window.doubling import State, fold_function, fold_spans
 from gpuql_planner.types import BIGINT, DOUBLE
 
 _BITS = frozenset(("bit_and", "bit_or", "bit_xor"))
@@ -88,7 +87,7 @@ class Fold:
         return Column(call.type, first.values, first.validity, first.strings, first.bounds)
 
     def _values(self, name: str, values: Array, frames: Frames) -> Array:
-        merged = _merges(self._context.xp)[name]
+        merged = fold_function(self._context.xp, name)
         total = None
         for start, stop in frames.pieces:
             part = self._context.kernels.window.fold(name, values, start, stop)
@@ -143,15 +142,3 @@ class Fold:
         step = xp.where((count == 0) | (other_count == 0), 0.0, other_mean - mean)
         merged = xp.where(count == 0, other_mean, mean + step * share)
         return merged, squares + other_squares + step * step * count * share, total
-
-
-def _merges(xp: Any) -> dict[str, Any]:
-    return {
-        "sum": xp.add,
-        "product": xp.multiply,
-        "minimum": xp.minimum,
-        "maximum": xp.maximum,
-        "bit_and": xp.bitwise_and,
-        "bit_or": xp.bitwise_or,
-        "bit_xor": xp.bitwise_xor,
-    }

@@ -72,9 +72,9 @@ def neutral_element(xp: Any, name: str, dtype: Any) -> Any:
     return 0
 
 
-def merge_function(xp: Any, name: str) -> Callable[[State, State], State]:
-    """The fold of two spans."""
-    functions = {
+def fold_function(xp: Any, name: str) -> Callable[[Array, Array], Array]:
+    """The array function that folds two values."""
+    functions: dict[str, Callable[[Array, Array], Array]] = {
         "sum": xp.add,
         "product": xp.multiply,
         "minimum": xp.minimum,
@@ -83,5 +83,10 @@ def merge_function(xp: Any, name: str) -> Callable[[State, State], State]:
         "bit_or": xp.bitwise_or,
         "bit_xor": xp.bitwise_xor,
     }
-    function = functions[name]
+    return functions[name]
+
+
+def merge_function(xp: Any, name: str) -> Callable[[State, State], State]:
+    """The fold of two spans."""
+    function = fold_function(xp, name)
     return lambda left, right: (function(left[0], right[0]),)
