@@ -14,7 +14,7 @@ from typing import Any
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
-from gpuql.operators.accumulators import Average
+from gpuql.operators.accumulators.sums import Average
 from gpuql.operators.aggregate import collects_rows
 from gpuql.operators.aggregate_slots import Slot, make_slots
 from gpuql_planner.logical.expressions import AggregateCall, Attribute

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions.evaluate import evaluate
-from gpuql.operators.accumulators import Accumulator, Rows, make_accumulator, without_nulls
+from gpuql.operators.accumulators.by_function import make_accumulator
+from gpuql.operators.accumulators.moments import MOMENT_PARTS
+from gpuql.operators.accumulators.rows import Accumulator, Rows, without_nulls
 from gpuql.operators.contract import RunContext
 from gpuql.operators.grouping import Groups
 from gpuql.operators.holistic import HOLISTIC, KEEPS_NULLS
-from gpuql.operators.moments import MOMENT_PARTS
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import AggregateCall, Attribute, Literal
 from gpuql_planner.physical.nodes import AggregateSink

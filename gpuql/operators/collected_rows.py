@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions.evaluate import evaluate
-from gpuql.operators.accumulators import Rows
+from gpuql.operators.accumulators.rows import Rows
 from gpuql.operators.aggregate_slots import Slot, make_slots
 from gpuql.operators.contract import RunContext
 from gpuql.operators.grouping import group_rows

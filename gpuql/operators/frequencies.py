@@ -7,7 +7,7 @@ from typing import Any
 
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.concat import concat_columns
-from gpuql.operators.accumulators import Rows, pick
+from gpuql.operators.accumulators.rows import Rows, pick
 from gpuql.operators.contract import RunContext
 from gpuql.operators.grouping import group_rows
 from gpuql_planner.logical.expressions import AggregateCall

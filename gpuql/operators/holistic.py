@@ -19,7 +19,7 @@ from gpuql.expressions.cast import evaluate_cast, exact_to_float
 from gpuql.expressions.distinct_values import stored_column, string_column, text_of_entries
 from gpuql.expressions.list_rows import ranks
 from gpuql.expressions.vectors import as_wide, is_wide
-from gpuql.operators.accumulators import Rows, pick
+from gpuql.operators.accumulators.rows import Rows, pick
 from gpuql.operators.contract import RunContext
 from gpuql.operators.frequencies import entropy, mode
 from gpuql.operators.ordering import value_words

@@ -17,7 +17,7 @@ from gpuql.columnar.parts import batch_size, string_bytes
 from gpuql.columnar.strings import on_host
 from gpuql.memory.budget import Reservation
 from gpuql.memory.row_store import RowStore
-from gpuql.operators.accumulators import Accumulator, Rows, pick
+from gpuql.operators.accumulators.rows import Accumulator, Rows, pick
 from gpuql.operators.aggregate_slots import Slot
 from gpuql.operators.collected_rows import CollectedRows
 from gpuql.operators.contract import RunContext

@@ -13,7 +13,8 @@ from typing import Any
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.expressions.vectors import as_wide, from_wide, is_wide, measured_bounds
-from gpuql.operators.accumulators import Average, Count, Rows, Sum
+from gpuql.operators.accumulators.rows import Rows
+from gpuql.operators.accumulators.sums import Average, Count, Sum
 from gpuql.operators.aggregate_slots import Slot, make_slots
 from gpuql.operators.collected_rows import distinct_rows, finished_slot, order_of
 from gpuql.operators.contract import RunContext

@@ -14,7 +14,7 @@ from gpuql.columnar.column import Array, Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.expressions.evaluate import evaluate
 from gpuql.memory.row_store import RowStore
-from gpuql.operators.accumulators import pick
+from gpuql.operators.accumulators.rows import pick
 from gpuql.operators.contract import RunContext
 from gpuql.operators.window_rows import KeySearch, SortedRows, Spans, differences
 from gpuql.thresholds import WINDOW_BLOCKS_IN_HAND

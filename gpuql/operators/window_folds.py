@@ -9,7 +9,8 @@ import numpy as np
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions.cast import exact_to_float
 from gpuql.expressions.vectors import is_wide
-from gpuql.operators.accumulators import Variance, pick
+from gpuql.operators.accumulators.rows import pick
+from gpuql.operators.accumulators.sums import Variance
 from gpuql.operators.aggregate_slots import Slot
 from gpuql.operators.contract import RunContext
 from gpuql.operators.ordering import value_words

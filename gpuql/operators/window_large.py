@@ -17,7 +17,8 @@ from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.construct import null_column
 from gpuql.expressions.vectors import expand, from_wide
 from gpuql.memory.row_store import RowStore
-from gpuql.operators.accumulators import Average, Count, Sum, pick
+from gpuql.operators.accumulators.rows import pick
+from gpuql.operators.accumulators.sums import Average, Count, Sum
 from gpuql.operators.aggregate import AggregateOperator
 from gpuql.operators.aggregate_slots import Slot
 from gpuql.operators.row_copies import bytes_per_row

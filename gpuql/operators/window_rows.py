@@ -10,7 +10,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.expressions.evaluate import evaluate
-from gpuql.operators.accumulators import pick
+from gpuql.operators.accumulators.rows import pick
 from gpuql.operators.contract import RunContext
 from gpuql.operators.grouping import group_rows
 from gpuql.operators.keys import integer_keys, word_keys

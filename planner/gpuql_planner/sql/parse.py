@@ -23,7 +23,8 @@ from gpuql_planner.sql.change_grammar import (
     without_by_position,
 )
 from gpuql_planner.sql.command_syntax import CommandSyntax, Name, PrepareSyntax
-from gpuql_planner.sql.parse_commands import Grammar, parse_command
+from gpuql_planner.sql.command_words import Grammar
+from gpuql_planner.sql.parse_commands import parse_command
 from gpuql_planner.sql.statement_words import is_refused, may_be_misspelt, statement_hint
 
 #: Meta entry of a COLUMNS call with a star before it: its columns are so many arguments.

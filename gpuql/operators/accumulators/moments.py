@@ -10,7 +10,7 @@ from typing import Any
 
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions.cast import exact_to_float
-from gpuql.operators.accumulators import Rows, without_nulls
+from gpuql.operators.accumulators.rows import Rows, without_nulls
 from gpuql.operators.contract import RunContext
 from gpuql_planner.errors import OutOfRangeError
 from gpuql_planner.types import BIGINT, DOUBLE, DataType
