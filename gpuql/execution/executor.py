@@ -213,7 +213,11 @@ class Executor:
                 if step not in inner:
                     self._run_step(run, step, cancel)
 
-        LoopRun(run.plan, loop, lambda: run.context).run(run_body)
+        def run_as(step: int, pipeline: Pipeline) -> None:
+            run.replaced[step] = pipeline
+            self._run_pipeline(run, step, cancel)
+
+        run.replaced.update(LoopRun(run.plan, loop, lambda: run.context).run(run_body, run_as))
         measured = PipelineMetrics(run.lane.device.name, moved=run.moved, reason="runs in rounds")
         measured.elapsed_ns = time.perf_counter_ns() - started
         measured.num_rows = run.context.results[index].num_rows
@@ -223,7 +227,7 @@ class Executor:
 
     def _run_pipeline(self, run: _Run, index: int, cancel: CancelToken) -> None:
         """Run one pipeline; where a device has no room for it, in smaller parts, and on the host if that is no help."""
-        pipeline = run.plan.pipelines[index]
+        pipeline = run.replaced.get(index, run.plan.pipelines[index])
         for halvings in (*_HALVINGS, None):
             measured = PipelineMetrics(run.lane.device.name, moved=run.moved)
             started = time.perf_counter_ns()
@@ -350,6 +354,7 @@ class _Run:
     metrics: QueryMetrics = field(default_factory=QueryMetrics)
     moved: str = ""
     measured: dict[int, PipelineMetrics] = field(default_factory=dict)
+    replaced: dict[int, Pipeline] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.loops = {loop.result: loop for loop in self.plan.loops}

@@ -31,6 +31,12 @@ LIST_ELEMENTS: Annotated[
     "guess: nothing is known",
     "Elements of a list: rows that UNNEST makes of one.",
 ] = 5.0
+RECURSION_ROUNDS: Annotated[
+    float,
+    "rounds",
+    "guess: nothing is known",
+    "Rounds of a recursion, each of as many rows as the first: which side of a join is built.",
+] = 100.0
 DEFAULT_DISTINCT_SHARE: Annotated[
     float,
     "share of rows",

@@ -64,6 +64,7 @@ from gpuql_planner.thresholds import (
     OTHER_SELECTIVITY,
     PART_OF_TEXT_DISTINCT,
     RANGE_SELECTIVITY,
+    RECURSION_ROUNDS,
     ROWS_WORTH_PLANNING,
 )
 from gpuql_planner.types import DataType, TypeId
@@ -126,6 +127,8 @@ def _rows(node: LogicalNode) -> float:
         return estimate_rows(node.definition)
     if isinstance(node, Join):
         return _join_rows(node)
+    if isinstance(node, Recursive):
+        return estimate_rows(node.anchor) * RECURSION_ROUNDS
     return estimate_rows(node.inputs[0]) if node.inputs else DEFAULT_ROWS
 
 

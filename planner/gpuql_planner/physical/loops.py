@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuql_planner.logical.nodes import JoinKind
-from gpuql_planner.physical.nodes import BuildScan, HashJoinProbe, Loop, Pipeline, ResultScan
+from gpuql_planner.physical.nodes import (
+    BuildScan,
+    HashJoinProbe,
+    LimitSink,
+    Loop,
+    Pipeline,
+    ResultScan,
+)
 
 #: Joins whose probe leaves marks in the table of the build side.
 _MARKING = (JoinKind.RIGHT, JoinKind.FULL)
@@ -40,6 +47,21 @@ def repeated(pipelines: Sequence[Pipeline], first: int, changing: frozenset[int]
                     if isinstance(step, HashJoinProbe) and step.kind in _MARKING
                 )
     return tuple(sorted(index for index in found if index >= first))
+
+
+def limited_reader(pipelines: Sequence[Pipeline], loop: Loop) -> int | None:
+    """The pipeline that may end a loop: nothing else reads the loop's rows, and it wants only the first of them.
+
+    It must need nothing that comes after the loop, so that it can run on the rows of each round.
+    """
+    readers = [index for index, pipeline in enumerate(pipelines) if loop.result in pipelines_read(pipeline)]
+    if len(readers) != 1 or readers[0] in loop.body:
+        return None
+    reader = pipelines[readers[0]]
+    if not isinstance(reader.sink, LimitSink) or reader.sink.limit is None:
+        return None
+    reads = pipelines_read(reader)
+    return readers[0] if reads.count(loop.result) == 1 and max(reads) == loop.result else None
 
 
 def last_readers(pipelines: Sequence[Pipeline], loops: Sequence[Loop]) -> dict[int, list[int]]:

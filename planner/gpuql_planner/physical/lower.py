@@ -178,11 +178,7 @@ class _Lowering:
             case Limit(below, limit, offset):
                 kept_attributes = _ordered(node.outputs, required)
                 limited = LimitSink(kept_attributes, limit, offset)
-                num_loops = len(self.loops)
-                index = self.finish(self.lower(below, required), limited)
-                if limit is not None and _is_recursion(below) and len(self.loops) > num_loops:
-                    self.loops[-1] = replace(self.loops[-1], limit=limit + offset)
-                return self.read(index, kept_attributes, rows)
+                return self.read(self.finish(self.lower(below, required), limited), kept_attributes, rows)
             case UnionAll():
                 return self.lower_union(node, required, rows)
             case Repeat(below, count):
@@ -416,13 +412,6 @@ class _Lowering:
         self.finish(draft.then(probe, draft.rows), CollectSink(()))
         kept = _ordered(node.left.outputs, required)
         return _Draft(BuildScan(build_index, kept, (), matched=node.kind is JoinKind.SEMI), (), rows)
-
-
-def _is_recursion(node: LogicalNode) -> bool:
-    """A recursion whose rows only get other columns."""
-    while isinstance(node, Project):
-        node = node.input
-    return isinstance(node, Recursive)
 
 
 def _left_is_smaller(node: Join) -> bool:

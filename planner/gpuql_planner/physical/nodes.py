@@ -264,7 +264,7 @@ class Loop:
     Pipeline ``anchor`` gives the first round, ``step`` every other one, each under its ``outputs``. Pipelines of
     ``body`` (``step`` is one of them) run in every round. ``working`` and ``total`` are pipelines of no rows whose
     results are the rows of the last round and those of all rounds. ``result`` stands where the loop runs; as a pipeline
-    it is one round of the loop. Once ``limit`` rows are there no more are needed.
+    it is one round of the loop.
     """
 
     result: int
@@ -275,7 +275,6 @@ class Loop:
     working: int
     total: int
     body: tuple[int, ...]
-    limit: int | None = None
 
 
 @dataclass(frozen=True)
