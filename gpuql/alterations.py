@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from gpuql.changes import checker_of, collected
 from gpuql.columnar.table import ColumnHandle, ResidentTable
 from gpuql.table_checks import quoted, referring_tables, text_query
-from gpuql_planner.errors import CatalogError, NotNullViolation
+from gpuql_planner.errors import NotNullViolation
+from gpuql_planner.statement_errors import DependentObjects
 
 if TYPE_CHECKING:
     from gpuql.commands import CommandHost
@@ -50,6 +51,6 @@ def _check_referrers(statement: AlterTable, table: ResidentTable, host: CommandH
     for child, key in referring_tables(host.catalog, table.name):
         for name in key.referenced:
             if name not in kept:
-                raise CatalogError(
+                raise DependentObjects(
                     f"column is referred to by a FOREIGN KEY: {table.name}.{name} (of {child.name})"
                 )

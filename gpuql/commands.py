@@ -46,6 +46,7 @@ from gpuql_planner.sql.statements import (
     Statement,
     Undefine,
 )
+from gpuql_planner.statement_errors import CardinalityViolation, InvalidParameterValue
 from gpuql_planner.types import BIGINT, VARCHAR, DataType, enum_of
 
 
@@ -215,7 +216,7 @@ def _copy_to(statement: CopyTo, host: CommandHost) -> Result:
 def _define_enum(statement: DefineEnum, host: CommandHost) -> None:
     labels = [row[0] for row in host.run_query(statement.query).fetchall()]
     if None in labels:
-        raise BinderError(f"label must not be NULL: {statement.name}")
+        raise InvalidParameterValue(f"label must not be NULL: {statement.name}")
     try:
         named = NamedType(statement.name, enum_of(labels))
     except ValueError as error:
@@ -228,7 +229,7 @@ def _one_row(result: Result) -> list[Literal]:
     """The only row of a query of constants, with the types of its columns."""
     rows = result.fetchall()
     if len(rows) != 1:
-        raise BinderError(f"one row of values is needed: the query has {len(rows)}")
+        raise CardinalityViolation(f"one row of values is needed: the query has {len(rows)}")
     return [Literal(value, attribute.dtype) for value, attribute in zip(rows[0], result.outputs, strict=True)]
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.errors import CatalogError, did_you_mean
+from gpuql_planner.statement_errors import InvalidParameterValue
 
 SettingValue = str | int | bool
 
@@ -50,7 +51,7 @@ class Settings:
             try:
                 converted = setting.convert(value)
             except ValueError as error:
-                raise BinderError(f"setting {setting.name} must be {error}: {value!r}") from None
+                raise InvalidParameterValue(f"setting {setting.name} must be {error}: {value!r}") from None
         change: dict[str, Any] = {setting.name: converted}
         return replace(self, **change)
 

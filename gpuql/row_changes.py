@@ -14,8 +14,8 @@ from gpuql.memory.column_cache import ColumnCache
 from gpuql.memory.query_memory import QueryMemory
 from gpuql.memory.table_builder import TableBuilder
 from gpuql.thresholds import INTO_TABLE_PART_BYTES
-from gpuql_planner.errors import DataError
 from gpuql_planner.sql.change_statements import Action, Repeated
+from gpuql_planner.statement_errors import RowChangedTwice
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class SortedChanges:
         """Positions of the rows that take effect. Errors: DataError if a row is changed twice and may not be."""
         differs = numbers[1:] != numbers[:-1]
         if self.repeated is Repeated.ERROR and not bool(differs.all()):
-            raise DataError(
+            raise RowChangedTwice(
                 "a row of the table is changed more than once by one statement",
                 hint="make the rows that change it distinct",
             )

@@ -21,7 +21,7 @@ from gpuql.changes import looks_before_it_changes
 from gpuql.commands import run_command, table_of_values
 from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
-from gpuql.errors import CatalogError, InterfaceError, NotSupportedError, TransactionStateError
+from gpuql.errors import InterfaceError, NotSupportedError
 from gpuql.interrupts import RunningQueries, cancelled_by_control_c
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
@@ -36,7 +36,9 @@ from gpuql_planner.sql.bind import bind_statement
 from gpuql_planner.sql.change_statements import AlterTable, ChangeRows, Insert, RenameRelation, Truncate
 from gpuql_planner.sql.parse import ParsedStatement, is_volatile, parse_statements
 from gpuql_planner.sql.statement_shape import StatementShape, statement_shape
+from gpuql_planner.sql.statement_subject import about_subject, subject_position
 from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Query, Statement
+from gpuql_planner.statement_errors import AbortedTransaction, UndefinedFunction
 
 if TYPE_CHECKING:
     from gpuql.execution.device_choice import DeviceChoice
@@ -439,8 +441,10 @@ class Connection:
         if session.transaction is None and not session.autocommit:
             self._catalog.begin()
         if session.transaction is not None and session.transaction.is_aborted:
-            raise TransactionStateError(
-                "transaction is aborted by an error: nothing runs before ROLLBACK", statement=statement.text
+            raise AbortedTransaction(
+                "transaction is aborted by an error: nothing runs before ROLLBACK",
+                position=subject_position(statement),
+                statement=statement.text,
             )
 
     def _run_parsed(self, statement: ParsedStatement, parameters: Parameters) -> Result:
@@ -450,12 +454,15 @@ class Connection:
 
     def _run_bound(self, bound: Statement, parsed: ParsedStatement, parameters: Parameters) -> Result:
         """Run a statement. One that looks at rows before it changes them is bound to the table as nobody changes it."""
-        if not looks_before_it_changes(bound):
+        if isinstance(bound, Query):
             return self._run_command(bound)
-        with self._catalog.changing_rows():
-            if self._catalog.resolve(bound.table) is not bound.target:
-                bound, _ = self._bind(parsed, parameters)
-            return self._run_command(bound)
+        with about_subject(parsed):
+            if not looks_before_it_changes(bound):
+                return self._run_command(bound)
+            with self._catalog.changing_rows():
+                if self._catalog.resolve(bound.table) is not bound.target:
+                    bound, _ = self._bind(parsed, parameters)
+                return self._run_command(bound)
 
     def _prepare_text(self, text: str, parameters: Parameters) -> RunnableQuery:
         self._check_open()
@@ -562,7 +569,7 @@ class Connection:
         paths = [str(path) for path in argument] if isinstance(argument, (list, tuple)) else str(argument)
         table = self._catalog.table_function(name, [paths], options)
         if table is None:
-            raise CatalogError(f"table function not found: {name}")
+            raise UndefinedFunction(f"table function not found: {name}")
         return self._scan(table)
 
     def _from_object(self, value: object) -> DataFrame:

@@ -19,7 +19,7 @@ from gpuql.api.expressions import (
 )
 from gpuql.api.type_names import parse_type
 from gpuql_planner import functions
-from gpuql_planner.errors import BinderError, did_you_mean
+from gpuql_planner.errors import did_you_mean
 from gpuql_planner.logical.expressions import (
     AggregateCall,
     Attribute,
@@ -27,6 +27,7 @@ from gpuql_planner.logical.expressions import (
     Expression,
     SortKey,
 )
+from gpuql_planner.statement_errors import AmbiguousColumn, GroupingError, UndefinedColumn
 from gpuql_planner.types import DataType
 
 
@@ -46,9 +47,9 @@ class Scope:
             if len(candidates) == 1:
                 return candidates[0]
             if candidates:
-                raise BinderError(f"column name is ambiguous: {name}")
+                raise AmbiguousColumn(f"column name is ambiguous: {name}")
         hint = did_you_mean(name, list(self.names)) or f"columns are {', '.join(self.names)}"
-        raise BinderError(f"column not found: {name}", hint=hint)
+        raise UndefinedColumn(f"column not found: {name}", hint=hint)
 
     def reference(self, name: str) -> AttributeRef:
         """The column called ``name``."""
@@ -133,7 +134,7 @@ def bind(expression: Expr, scope: Scope, grouping: Grouping | None = None) -> Ex
             return bind(argument, scope, grouping)
         case ColumnExpr(name=name):
             if grouping is not None:
-                raise BinderError(f"column must be a group key or inside an aggregate: {name}")
+                raise GroupingError(f"column must be a group key or inside an aggregate: {name}")
             return scope.reference(name)
         case LiteralExpr(value=value):
             return functions.python_literal(value)
@@ -152,7 +153,7 @@ def bind(expression: Expr, scope: Scope, grouping: Grouping | None = None) -> Ex
             return functions.make_case(pairs, bind(default, scope, grouping))
         case AggregateExpr():
             if grouping is None:
-                raise BinderError(f"aggregate is not allowed here: {expression.function}")
+                raise GroupingError(f"aggregate is not allowed here: {expression.function}")
             return grouping.result_of(bind_aggregate(expression, scope))
     raise TypeError(f"not an expression: {expression!r}")
 

@@ -27,6 +27,7 @@ from gpuql_planner.logical.expressions import AggregateCall, Attribute, Attribut
 from gpuql_planner.logical.nodes import Aggregate, Filter, Limit, LogicalNode, Project, Sort, UnionAll
 from gpuql_planner.logical.visit import with_fresh_attributes
 from gpuql_planner.sql.statements import Query
+from gpuql_planner.statement_errors import DatatypeMismatch, InvalidRowCount, RepeatedColumn
 from gpuql_planner.types import DataType, common_type
 
 Named = tuple[str, Expr]
@@ -177,7 +178,7 @@ class DataFrame:
     def limit(self, n: int, offset: int = 0) -> DataFrame:
         """At most ``n`` rows after the first ``offset``."""
         if not isinstance(n, Integral) or not isinstance(offset, Integral) or n < 0 or offset < 0:
-            raise BinderError(
+            raise InvalidRowCount(
                 f"limit and offset must be whole numbers and must not be negative: {n!r}, {offset!r}"
             )
         return self._with_plan(Limit(self.plan, int(n), int(offset)), self._names)
@@ -230,7 +231,7 @@ class DataFrame:
             for plan in plans[1:]:
                 common = common_type(dtype, plan.outputs[position].dtype)
                 if common is None:
-                    raise BinderError(
+                    raise DatatypeMismatch(
                         f"union of types without a common type, column {name}: "
                         f"{dtype} and {plan.outputs[position].dtype}"
                     )
@@ -454,6 +455,6 @@ def _as_list(value: Expr | str | Sequence[Expr | str] | None) -> list[Expr | str
 def _reject_duplicates(names: Sequence[str]) -> None:
     for position, name in enumerate(names):
         if name in names[:position]:
-            raise BinderError(
+            raise RepeatedColumn(
                 f"column name appears twice: {name}", hint="give one of them another name with .alias()"
             )

@@ -10,6 +10,7 @@ from gpuql_planner import functions
 from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.logical.expressions import Attribute, AttributeRef
 from gpuql_planner.logical.nodes import Join, JoinKind, LogicalNode, Project
+from gpuql_planner.statement_errors import InvalidParameterValue, RepeatedColumn
 
 Relation = tuple[LogicalNode, Sequence[str]]
 
@@ -40,7 +41,7 @@ def join_plans(
     """
     kind = KINDS.get(how.lower())
     if kind is None:
-        raise BinderError(
+        raise InvalidParameterValue(
             f"unknown kind of join: {how}", hint=did_you_mean(how, list(KINDS)) or ", ".join(KINDS)
         )
     if len(left_keys) != len(right_keys):
@@ -72,7 +73,7 @@ def join_plans(
         if attribute not in dropped:
             spelled = name + suffix if name in taken else name
             if spelled in names:
-                raise BinderError(
+                raise RepeatedColumn(
                     f"column name appears twice after the join: {spelled}", hint="choose another suffix"
                 )
             names.append(spelled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gpuql_planner.errors import BinderError, did_you_mean
+from gpuql_planner.statement_errors import UndefinedObject
 from gpuql_planner.types import DataType, TypeId, decimal
 
 _ALIASES = {
@@ -38,5 +39,5 @@ def parse_type(text: str) -> DataType:
         except ValueError as error:
             raise BinderError(str(error)) from None
     if name not in _NAMES:
-        raise BinderError(f"type not found: {text}", hint=did_you_mean(name, [*_NAMES, "DECIMAL"]))
+        raise UndefinedObject(f"type not found: {text}", hint=did_you_mean(name, [*_NAMES, "DECIMAL"]))
     return DataType(_NAMES[name])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gpuql.bench.suites import Suite
 from gpuql.errors import InputError
+from gpuql_planner.statement_errors import UndefinedFile
 
 
 def cache_folder() -> Path:
@@ -28,7 +29,7 @@ def suite_files(suite: Suite, scale_factor: float, folder: str | None) -> dict[s
         files = {table: Path(folder) / f"{table}.parquet" for table in suite.tables}
         missing = [str(path) for path in files.values() if not path.exists()]
         if missing:
-            raise InputError(f"{suite.title} tables not found: {', '.join(missing)}")
+            raise UndefinedFile(f"{suite.title} tables not found: {', '.join(missing)}")
         return files
     target = suite_folder(suite, scale_factor)
     if not target.exists():
@@ -56,7 +57,7 @@ class DataGenerator:
         folders = [sysconfig.get_path("scripts"), *(str(Path(entry) / "bin") for entry in sys.path)]
         program = shutil.which("tpcgen-cli") or shutil.which("tpcgen-cli", path=os.pathsep.join(folders))
         if program is None:
-            raise InputError(
+            raise UndefinedFile(
                 "data generator not found: tpcgen-cli", hint="pip install 'gpuql[bench]', or give --data DIR"
             )
         self._target = suite_folder(suite, scale_factor)

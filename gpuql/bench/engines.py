@@ -17,6 +17,7 @@ from gpuql.bench.rows import Row
 from gpuql.config import parse_bytes
 from gpuql.errors import BinderError, InputError
 from gpuql.session import Connection
+from gpuql_planner.statement_errors import InvalidParameterValue, UndefinedFile
 
 
 class Engine(Protocol):
@@ -121,7 +122,7 @@ class PolarsEngine:
         self._polars = _module("polars")
         self.version = str(self._polars.__version__)
         if self._polars.thread_pool_size() != threads:
-            raise BinderError(
+            raise InvalidParameterValue(
                 f"polars already runs on {self._polars.thread_pool_size()} threads, not {threads}"
             )
         self._context = self._polars.SQLContext()
@@ -171,7 +172,7 @@ def peer_names(names: str, memory_limit: str | None = None) -> list[str]:
         if name not in ("duckdb", "polars"):
             raise BinderError(f"unknown engine: {name}", hint="duckdb, polars or none")
         if name == "polars" and memory_limit is not None:
-            raise BinderError("polars has no memory limit", hint="compare with duckdb")
+            raise InvalidParameterValue("polars has no memory limit", hint="compare with duckdb")
         if importlib.util.find_spec(name) is None:
             raise _missing(name)
     return chosen
@@ -185,7 +186,7 @@ def _module(name: str) -> Any:
 
 
 def _missing(name: str) -> InputError:
-    return InputError(
+    return UndefinedFile(
         f"engine not installed: {name}",
         hint="pip install 'gpuql[bench]', or --compare none to measure gpuql alone",
     )

@@ -21,8 +21,8 @@ from gpuql.bench.machine import describe_machine
 from gpuql.bench.out_of_core_process import Outcome, Run
 from gpuql.bench.rows import difference
 from gpuql.config import available_threads
-from gpuql.errors import BinderError, InputError
 from gpuql.memory.budget import format_bytes
+from gpuql_planner.statement_errors import InvalidParameterValue, UndefinedFile
 
 #: A query keeps its promise if its process never had more than this many times the limit resident, beyond what the same
 #: process has with small tables.
@@ -116,7 +116,7 @@ def run_out_of_core(options: argparse.Namespace, settings: dict[str, str]) -> in
     """Run the cases; 1 if one of them failed, gave other rows than DuckDB, or took more memory than promised."""
     cases = [case for case in CASES if options.only in case.name]
     if not cases:
-        raise BinderError(
+        raise InvalidParameterValue(
             f"no such case in out-of-core: {options.only} (cases: {', '.join(c.name for c in CASES)})"
         )
     with tempfile.TemporaryDirectory(prefix="gpuql-out-of-core-") as scratch:
@@ -271,7 +271,7 @@ def _tables(num_rows: int) -> dict[str, str]:
         try:
             import duckdb
         except ImportError:
-            raise InputError(
+            raise UndefinedFile(
                 "DuckDB makes the tables: not found", hint="pip install 'gpuql[bench]'"
             ) from None
         folder.mkdir(parents=True, exist_ok=True)

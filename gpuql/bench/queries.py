@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuql.errors import BinderError, InputError
+from gpuql.errors import BinderError
+from gpuql_planner.statement_errors import InvalidParameterValue, UndefinedFile
 
 
 def query_folder(suite: str) -> Path:
@@ -13,7 +14,7 @@ def query_folder(suite: str) -> Path:
     for folder in (package / "queries" / suite, package.parents[1] / "bench" / "queries" / suite):
         if folder.is_dir():
             return folder
-    raise InputError(f"queries not found: {suite}")
+    raise UndefinedFile(f"queries not found: {suite}")
 
 
 def load_queries(suite: str, selection: str = "") -> dict[int, str]:
@@ -32,6 +33,6 @@ def parse_selection(text: str) -> list[int]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise BinderError(f"not a list of query numbers: {text}", hint="such as 1,5,12-15")
+            raise InvalidParameterValue(f"not a list of query numbers: {text}", hint="such as 1,5,12-15")
         numbers.extend(range(int(first), int(last or first) + 1))
     return numbers

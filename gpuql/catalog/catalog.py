@@ -25,10 +25,23 @@ from gpuql_planner.errors import (
     CatalogError,
     NotSupportedError,
     TransactionError,
-    TransactionStateError,
     did_you_mean,
 )
 from gpuql_planner.sql.statements import Define, Undefine
+from gpuql_planner.statement_errors import (
+    ActiveTransaction,
+    DependentObjects,
+    DuplicateColumn,
+    InvalidTableDefinition,
+    NoActiveTransaction,
+    ReadOnlyTransaction,
+    ReservedName,
+    UndefinedSchema,
+    UndefinedTable,
+    WrongObjectType,
+    duplicate,
+    undefined,
+)
 from gpuql_planner.table_rules import NO_RULES, TableRules
 
 #: Kinds of definitions that a read-only transaction may change.
@@ -106,9 +119,7 @@ class SessionCatalog:
         session = self.session
         with self._lock:
             if session.transaction is not None:
-                raise TransactionStateError(
-                    "transaction within a transaction: COMMIT or ROLLBACK the first one"
-                )
+                raise ActiveTransaction("transaction within a transaction: COMMIT or ROLLBACK the first one")
             session.transaction = Transaction(
                 dict(self._committed),
                 dict(self._committed),
@@ -139,7 +150,7 @@ class SessionCatalog:
         session = self.session
         transaction, session.transaction = session.transaction, None
         if transaction is None:
-            raise TransactionStateError(f"nothing to {what}: no transaction is active")
+            raise NoActiveTransaction(f"nothing to {what}: no transaction is active")
         return transaction
 
     @contextmanager
@@ -160,7 +171,7 @@ class SessionCatalog:
     def _check_writable(self, kind: str) -> None:
         transaction = self.session.transaction
         if transaction is not None and transaction.read_only and kind not in _OF_THE_SESSION:
-            raise TransactionStateError("transaction is read-only")
+            raise ReadOnlyTransaction("transaction is read-only")
 
     @contextmanager
     def _writing(self) -> Iterator[dict[str, Relation]]:
@@ -222,7 +233,9 @@ class SessionCatalog:
         known = (MAIN_SCHEMA, TEMPORARY_SCHEMA, *SYSTEM_SCHEMAS, *self.definitions("schema"))
         for schema in schemas:
             if schema.lower() not in known:
-                raise CatalogError(f"schema does not exist: {schema}", hint=did_you_mean(schema, list(known)))
+                raise UndefinedSchema(
+                    f"schema does not exist: {schema}", hint=did_you_mean(schema, list(known))
+                )
         self._search_path = tuple(schemas)
 
     def relations(self) -> list[ReadableTable | View]:
@@ -238,7 +251,7 @@ class SessionCatalog:
             with self._lock:
                 if any(key.startswith(f"{name.lower()}.") for key in (*self._relations, *self._frames)):
                     if name.lower() not in self.definitions("schema"):
-                        raise CatalogError(f"names of tables begin with the name of the schema: {name}.")
+                        raise ReservedName(f"names of tables begin with the name of the schema: {name}.")
                     if statement.or_replace:
                         raise _not_empty(name)
         return self.definitions_made.define(
@@ -354,7 +367,7 @@ class SessionCatalog:
                     return False
                 raise self._missing(kind, name)
             if _kind(known) != kind:
-                raise CatalogError(f"not a {kind} but a {_kind(known)}: {name}")
+                raise WrongObjectType(f"not a {kind} but a {_kind(known)}: {name}")
             self._check_no_referrers(known)
             del relations[name.lower()]
             return True
@@ -370,13 +383,13 @@ class SessionCatalog:
                 raise self._missing("table", name)
             taken = relations.get(new_name.lower())
             if taken is not None and taken is not known:
-                raise CatalogError(f"{_kind(taken)} exists already: {new_name}")
+                raise duplicate(_kind(taken))(f"{_kind(taken)} exists already: {new_name}")
             if isinstance(known, View):
                 renamed: Relation = replace(known, name=new_name)
             elif isinstance(known, ResidentTable):
                 self._check_no_referrers(known)
                 if any(key.table.lower() == name.lower() for key in known.rules.foreign_keys):
-                    raise CatalogError(f"table refers to itself by a FOREIGN KEY: {name}")
+                    raise DependentObjects(f"table refers to itself by a FOREIGN KEY: {name}")
                 renamed = known.version(name=new_name)
             else:
                 raise NotSupportedError(f"this kind of table cannot be renamed: {name}")
@@ -393,7 +406,7 @@ class SessionCatalog:
             if known is None:
                 raise self._missing("table", name)
             if isinstance(known, View):
-                raise CatalogError(f"not a table but a view: {name}")
+                raise WrongObjectType(f"not a table but a view: {name}")
             if not isinstance(known, ResidentTable):
                 raise NotSupportedError(f"rows cannot be inserted into this kind of table: {name}")
             return known
@@ -437,7 +450,7 @@ class SessionCatalog:
         with self._lock:
             known = self._relations.get(name.lower())
             if known is not None:
-                raise CatalogError(f"{_kind(known)} exists already: {name}")
+                raise duplicate(_kind(known))(f"{_kind(known)} exists already: {name}")
             self._frames[name.lower()] = table
 
     def frame_table(self, frame: object) -> ResidentTable:
@@ -448,7 +461,7 @@ class SessionCatalog:
         """Forget a registered frame. Errors: CatalogError if there is none."""
         with self._lock:
             if self._frames.pop(name.lower(), None) is None:
-                raise CatalogError(f"no frame is registered as: {name}")
+                raise UndefinedTable(f"no frame is registered as: {name}")
 
     def _check_no_referrers(self, relation: Relation) -> None:
         """Errors: CatalogError if a foreign key of another table refers to this one."""
@@ -457,17 +470,19 @@ class SessionCatalog:
                 continue
             for key in other.rules.foreign_keys:
                 if key.table.lower() == relation.name.lower():
-                    raise CatalogError(
+                    raise DependentObjects(
                         f"table is referred to by a FOREIGN KEY: {relation.name} (of {other.name})"
                     )
 
     def _missing(self, kind: str, name: str) -> CatalogError:
         if name.lower() in self._frames:
-            return CatalogError(
+            return WrongObjectType(
                 f"not a {kind} but a registered frame: {name}",
                 hint="connection.unregister() forgets it, register() puts another in its place",
             )
-        return CatalogError(f"{kind} does not exist: {name}", hint=did_you_mean(name, self.relation_names()))
+        return undefined(kind)(
+            f"{kind} does not exist: {name}", hint=did_you_mean(name, self.relation_names())
+        )
 
     def _may_create(self, name: str, kind: str, *, or_replace: bool, if_not_exists: bool) -> bool:
         """True to go on, False to leave what exists; CatalogError if neither is asked for."""
@@ -475,17 +490,17 @@ class SessionCatalog:
         if known is None:
             return True
         if _kind(known) != kind:
-            raise CatalogError(f"{_kind(known)} exists already: {name}")
+            raise duplicate(_kind(known))(f"{_kind(known)} exists already: {name}")
         if if_not_exists:
             return False
         if or_replace:
             self._check_no_referrers(known)
             return True
-        raise CatalogError(f"{kind} exists already: {name}", hint=f"use CREATE OR REPLACE {kind.upper()}")
+        raise duplicate(kind)(f"{kind} exists already: {name}", hint=f"use CREATE OR REPLACE {kind.upper()}")
 
 
 def _not_empty(schema: str) -> CatalogError:
-    return CatalogError(
+    return DependentObjects(
         f"schema is not empty: {schema}", hint="DROP SCHEMA ... CASCADE drops what is in it as well"
     )
 
@@ -496,9 +511,9 @@ def _kind(relation: Table | View) -> str:
 
 def _check_field_names(name: str, fields: Sequence[Field]) -> None:
     if not fields:
-        raise CatalogError(f"table has no columns: {name}")
+        raise InvalidTableDefinition(f"table has no columns: {name}")
     seen: set[str] = set()
     for field in fields:
         if field.name.lower() in seen:
-            raise CatalogError(f"column name appears twice: {name}.{field.name}")
+            raise DuplicateColumn(f"column name appears twice: {name}.{field.name}")
         seen.add(field.name.lower())

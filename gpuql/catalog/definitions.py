@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gpuql_planner.definitions import KINDS, MAIN_SCHEMA, Definition
-from gpuql_planner.errors import CatalogError, did_you_mean
+from gpuql_planner.errors import did_you_mean
+from gpuql_planner.statement_errors import duplicate, undefined
 
 _NONE: Mapping[str, Definition] = MappingProxyType({})
 
@@ -44,7 +45,7 @@ class Definitions:
                     return False
                 if not or_replace:
                     hint = None if kind == "schema" else f"use CREATE OR REPLACE {kind.split()[-1].upper()}"
-                    raise CatalogError(f"{kind} exists already: {name}", hint=hint)
+                    raise duplicate(kind)(f"{kind} exists already: {name}", hint=hint)
             self._put(kind, {**known, name.lower(): definition})
             return True
 
@@ -59,7 +60,7 @@ class Definitions:
                 if if_exists:
                     return False
                 hint = did_you_mean(name, [one.name for one in known.values()])
-                raise CatalogError(f"{kind} does not exist: {name}", hint=hint)
+                raise undefined(kind)(f"{kind} does not exist: {name}", hint=hint)
             self._put(kind, {key: one for key, one in known.items() if key != name.lower()})
             return True
 

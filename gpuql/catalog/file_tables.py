@@ -14,7 +14,8 @@ from gpuql.catalog.kept_files import KeptFileTable
 from gpuql.columnar.table import FileTable
 from gpuql.memory.column_cache import ColumnCache
 from gpuql.thresholds import MOST_OPEN_FILE_TABLES
-from gpuql_planner.errors import BinderError, InputError, did_you_mean
+from gpuql_planner.errors import did_you_mean
+from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction, UndefinedFile
 
 _FORMAT_OF_EXTENSION = {
     ".parquet": "parquet",
@@ -70,11 +71,11 @@ class FileTables:
         if kind is None:
             return None
         if len(arguments) != 1:
-            raise BinderError(f"function takes one path or list of paths: {function}")
+            raise NoMatchingFunction(f"function takes one path or list of paths: {function}")
         written = arguments[0]
         patterns = [written] if isinstance(written, str) else written
         if not isinstance(patterns, (list, tuple)) or not all(isinstance(p, str) for p in patterns):
-            raise BinderError(f"path must be a string or a list of strings: {function}")
+            raise InvalidParameterValue(f"path must be a string or a list of strings: {function}")
         return self.open(kind, list(patterns), named)
 
     def open(self, kind: str, patterns: Sequence[str], options: Mapping[str, object]) -> FileTable:
@@ -103,7 +104,7 @@ def format_of_path(path: str) -> str | None:
                 kind = format_of_path(name)
                 if kind is not None:
                     return kind
-        raise InputError(f"no files of a known format in directory: {path}")
+        raise UndefinedFile(f"no files of a known format in directory: {path}")
     return None
 
 
@@ -138,8 +139,10 @@ def _checked(options: dict[str, Any], known: Mapping[str, type | tuple[type, ...
     for name, value in options.items():
         folded = name.lower()
         if folded not in known:
-            raise BinderError(f"unknown named argument: {name}", hint=did_you_mean(name, list(known)))
+            raise InvalidParameterValue(
+                f"unknown named argument: {name}", hint=did_you_mean(name, list(known))
+            )
         if not isinstance(value, known[folded]):
-            raise BinderError(f"argument has the wrong type: {name} ({type(value).__name__})")
+            raise InvalidParameterValue(f"argument has the wrong type: {name} ({type(value).__name__})")
         taken[folded] = value
     return taken

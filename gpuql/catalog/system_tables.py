@@ -29,7 +29,8 @@ from gpuql_planner.definitions import (
 from gpuql_planner.definitions import (
     Sequence as SequenceDefinition,
 )
-from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, did_you_mean
+from gpuql_planner.errors import GpuqlError, did_you_mean
+from gpuql_planner.statement_errors import NoMatchingFunction, UndefinedTable
 from gpuql_planner.table_rules import NO_RULES, TableRules, rules_of
 from gpuql_planner.types import (
     BIGINT,
@@ -75,14 +76,14 @@ def system_function(catalog: SessionCatalog, name: str, arguments: Sequence[obje
     if table is None:
         return None
     if arguments:
-        raise BinderError(f"function takes no arguments: {folded}")
+        raise NoMatchingFunction(f"function takes no arguments: {folded}")
     return table.table(folded, catalog)
 
 
 def _table_info(catalog: SessionCatalog, arguments: Sequence[object]) -> ReadableTable:
     """Columns of the table or view that the one argument names, as ``PRAGMA table_info`` shows them."""
     if len(arguments) != 1 or not isinstance(arguments[0], str):
-        raise BinderError("function takes the name of a table: pragma_table_info")
+        raise NoMatchingFunction("function takes the name of a table: pragma_table_info")
     wanted = arguments[0].lower()
     path = [TEMPORARY_SCHEMA, *(schema.lower() for schema in catalog.search_path()), MAIN_SCHEMA]
     for schema in path:
@@ -92,7 +93,7 @@ def _table_info(catalog: SessionCatalog, arguments: Sequence[object]) -> Readabl
                 return SystemTable(_TABLE_INFO, partial(_column_rows, one)).table(
                     "pragma_table_info", catalog
                 )
-    raise CatalogError(
+    raise UndefinedTable(
         f"table does not exist: {arguments[0]}", hint=did_you_mean(wanted, catalog.relation_names())
     )
 

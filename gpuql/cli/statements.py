@@ -12,6 +12,7 @@ from gpuql.cli.formats import write_result
 from gpuql.cli.shell import run_shell
 from gpuql.errors import InputError
 from gpuql.session import Connection, connect
+from gpuql_planner.statement_errors import BadFileContent
 
 
 def run_statements(options: argparse.Namespace, settings: dict[str, str]) -> int:
@@ -50,4 +51,4 @@ def _text_of(path: str) -> str:
     except OSError as error:
         raise InputError(f"file cannot be read: {path}: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"file is not UTF-8 text: {path}: byte at offset {error.start}") from error
+        raise BadFileContent(f"file is not UTF-8 text: {path}: byte at offset {error.start}") from error

@@ -15,7 +15,7 @@ from gpuql.columnar.arrow_strings import check_utf8, strings_from_arrow
 from gpuql.columnar.arrow_types import type_from_arrow
 from gpuql.columnar.column import NATURAL_DTYPE, Column
 from gpuql.columnar.construct import narrowest_dtype, null_column
-from gpuql_planner.errors import ConversionError
+from gpuql_planner.statement_errors import CastOutOfRange, DatetimeOutOfRange
 from gpuql_planner.types import DataType, TypeId
 
 _MICROSECONDS_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -152,7 +152,7 @@ def _multiplied(values: Host, factor: int, validity: Host | None, name: str) -> 
         values = np.where(validity, values, 0)
     limit = two_words.INT64_MAX // factor
     if len(values) and (int(values.min()) < -limit or int(values.max()) > limit):
-        raise ConversionError(f"time is beyond the range of microseconds in 64 bits: column {name}")
+        raise DatetimeOutOfRange(f"time is beyond the range of microseconds in 64 bits: column {name}")
     return np.asarray(values * factor)
 
 
@@ -162,7 +162,7 @@ def _whole_microseconds(values: Host, validity: Host | None, name: str) -> Host:
     if validity is not None:
         rest = rest[validity]
     if rest.any():
-        raise ConversionError(
+        raise DatetimeOutOfRange(
             f"nanoseconds that are not whole microseconds: column {name}",
             hint="cast the column to microseconds first; TIMESTAMP and TIME have microsecond precision",
         )
@@ -184,7 +184,7 @@ def _decimals(chunks: list[Any], dtype: DataType, validity: Host | None, name: s
         if num_words == 4:
             sign = words[:, 1] >> 63
             if not ((words[:, 2] == sign) & (words[:, 3] == sign)).all():
-                raise ConversionError(f"decimal does not fit {dtype}: column {name}")
+                raise CastOutOfRange(f"decimal does not fit {dtype}: column {name}")
             words = words[:, :2]
         parts.append(words)
     if num_words == 4 and chunks[0].type.precision > dtype.width:
@@ -200,7 +200,7 @@ def _check_digits(parts: list[Host], dtype: DataType, name: str) -> None:
     for part in parts:
         low, high = two_words.bounds(part)
         if low < -limit or high > limit:
-            raise ConversionError(f"decimal does not fit {dtype}: column {name}")
+            raise CastOutOfRange(f"decimal does not fit {dtype}: column {name}")
 
 
 def _intervals(chunk: Any, name: str) -> Host:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from gpuql.columnar.arrow_strings import string_array_from_arrow, string_array_to_arrow
 from gpuql.columnar.column import Array, StringArray
 from gpuql.columnar.strings import on_host
-from gpuql_planner.errors import DataError
+from gpuql_planner.statement_errors import InvalidRegularExpression
 from gpuql_planner.types import VARCHAR
 
 _MAX_GROUP = 9
@@ -38,7 +38,7 @@ def regex_with_options(pattern: str, options: str = "") -> str:
             case "g":
                 continue
             case _:
-                raise DataError(f"unknown option of a regular expression: {option}")
+                raise InvalidRegularExpression(f"unknown option of a regular expression: {option}")
     if literal:
         pattern = quoted(pattern)
     flags = ("i" if folds else "") + ("s" if dot_matches_newline else "")
@@ -75,7 +75,9 @@ def extracted(strings: StringArray, pattern: str, group: int) -> StringArray:
     """Group of the first match of each string, 0 for the match itself; empty where there is none."""
     named, num_groups = _with_named_groups(pattern)
     if not 0 <= group <= _MAX_GROUP:
-        raise DataError(f"group of a regular expression must be between 0 and {_MAX_GROUP}: {group}")
+        raise InvalidRegularExpression(
+            f"group of a regular expression must be between 0 and {_MAX_GROUP}: {group}"
+        )
     if group > num_groups:
         named, group = "(?P<g0>)", 0
     found = _run(lambda array: pc.extract_regex(array, named), strings, pattern)
@@ -90,7 +92,7 @@ def _run(function: Callable[[Any], Any], strings: StringArray, pattern: str) -> 
         result = function(string_array_to_arrow(host, VARCHAR))
     except pa.lib.ArrowInvalid as error:
         reason = str(error).removeprefix("Invalid regular expression: ")
-        raise DataError(f"regular expression is not valid: {pattern!r}: {reason}") from None
+        raise InvalidRegularExpression(f"regular expression is not valid: {pattern!r}: {reason}") from None
     return result.combine_chunks() if isinstance(result, pa.ChunkedArray) else result
 
 

@@ -18,7 +18,8 @@ from gpuql.expressions.vectors import (
     joint_validity,
     make_column,
 )
-from gpuql_planner.errors import ConversionError, DataError, NotSupportedError
+from gpuql_planner.errors import DataError, NotSupportedError
+from gpuql_planner.statement_errors import DatetimeOutOfRange
 from gpuql_planner.types import DataType, TypeId
 
 #: Units of a fixed length, in microseconds.
@@ -136,7 +137,7 @@ def _refuse(wrong: Array, validity: Array | None, function: str, what: str) -> N
     if validity is not None:
         wrong = wrong & validity
     if bool(wrong.any()):
-        raise ConversionError(f"{what} out of range in {function}")
+        raise DatetimeOutOfRange(f"{what} out of range in {function}")
 
 
 def make_timestamp(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:

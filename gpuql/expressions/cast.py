@@ -26,7 +26,8 @@ from gpuql.expressions.vectors import (
     measured_bounds,
 )
 from gpuql_kernels.int128 import words
-from gpuql_planner.errors import ConversionError, NotSupportedError
+from gpuql_planner.errors import NotSupportedError
+from gpuql_planner.statement_errors import CastOutOfRange, DatetimeOutOfRange
 from gpuql_planner.types import BOOLEAN, TICKS_PER_SECOND, TIMESTAMP, DataType, TypeId
 
 _TEXT = (TypeId.VARCHAR, TypeId.BLOB)
@@ -104,7 +105,7 @@ def _keep_valid(
         return validity
     if not try_:
         row = int(xp.flatnonzero(wrong)[0])
-        raise ConversionError(f"value out of range in cast from {source} to {dtype}: {describe(row)}")
+        raise CastOutOfRange(f"value out of range in cast from {source} to {dtype}: {describe(row)}")
     return ~wrong if validity is None else validity & ~wrong
 
 
@@ -261,7 +262,7 @@ def _temporal(xp: Any, column: Column, dtype: DataType, *, try_: bool = False) -
                 known = measured_bounds(xp, column)
                 scaled = (known[0] * unit, known[1] * unit)
             if not ranges.within(scaled, _INT64):
-                raise ConversionError("value out of range in cast from DATE to TIMESTAMP")
+                raise DatetimeOutOfRange("value out of range in cast from DATE to TIMESTAMP")
             return make_column(xp, dtype, values * unit, column.validity, scaled)
         case TypeId.TIMESTAMP, TypeId.DATE:
             bounds = column.bounds

@@ -17,6 +17,7 @@ from gpuql.expressions.host_calls import call_on_host
 from gpuql.expressions.list_rows import on_rows
 from gpuql.expressions.vectors import EvaluationContext
 from gpuql_planner.errors import DataError
+from gpuql_planner.statement_errors import InvalidJson
 from gpuql_planner.types import DataType
 
 #: What stands for a part that a document does not have.
@@ -53,7 +54,7 @@ def _document(text: str) -> Any:
     try:
         return _read(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"malformed JSON: {str(error)[:80]}") from None
+        raise InvalidJson(f"malformed JSON: {str(error)[:80]}") from None
 
 
 def _written(value: Any) -> str:

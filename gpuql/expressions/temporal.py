@@ -22,7 +22,8 @@ from gpuql.expressions.vectors import (
     joint_validity,
     make_column,
 )
-from gpuql_planner.errors import BinderError, ConversionError, NotSupportedError
+from gpuql_planner.errors import NotSupportedError
+from gpuql_planner.statement_errors import DatetimeOutOfRange, InvalidParameterValue
 from gpuql_planner.types import DataType, TypeId
 
 _CLOCK_UNITS = {
@@ -227,7 +228,7 @@ def _truncate(xp: Any, part: str, days: Array, clock: Array) -> Array:
             unit = {"year": 1, "decade": 10, "century": 100, "millennium": 1000}[part]
             days = days_from_civil(year // unit * unit, xp.ones_like(year), 1)
         else:
-            raise BinderError(f"date part is not known: {part}")
+            raise InvalidParameterValue(f"date part is not known: {part}")
     return days * MICROSECONDS_PER_DAY
 
 
@@ -258,7 +259,7 @@ def _truncate_interval(xp: Any, part: str, values: Array) -> Array:
         unit = 7 if part == "week" else 1
         return xp.stack((months, xp.sign(days) * (xp.abs(days) // unit * unit), zero), axis=-1)
     if part not in _CLOCK_UNITS:
-        raise BinderError(f"date part is not known: {part}")
+        raise InvalidParameterValue(f"date part is not known: {part}")
     unit = _CLOCK_UNITS[part]
     kept = xp.sign(microseconds) * (xp.abs(microseconds) // unit * unit)
     return xp.stack((months, days, kept), axis=-1)
@@ -301,7 +302,7 @@ def _unit_index(xp: Any, part: str, column: Column) -> Array:
         case "millennium":
             return year // 1000
         case _:
-            raise BinderError(f"date part is not known: {part}")
+            raise InvalidParameterValue(f"date part is not known: {part}")
 
 
 def make_date(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
@@ -314,7 +315,7 @@ def make_date(dtype: DataType, arguments: list[Column], context: EvaluationConte
     if validity is not None:
         wrong = wrong & validity
     if bool(wrong.any()):
-        raise ConversionError("date out of range in make_date")
+        raise DatetimeOutOfRange("date out of range in make_date")
     return make_column(xp, dtype, days_from_civil(year, month, day), validity)
 
 
@@ -336,7 +337,7 @@ def date_part(dtype: DataType, arguments: list[Column], context: EvaluationConte
     if name == "epoch":
         return epoch(dtype, arguments[1:], context)
     if name not in _PARTS:
-        raise BinderError(f"date part is not known: {name}")
+        raise InvalidParameterValue(f"date part is not known: {name}")
     return _extract(name)(dtype, arguments[1:], context)
 
 

@@ -12,7 +12,8 @@ from gpuql.expressions.calendar import MICROSECONDS_PER_DAY
 from gpuql.expressions.distinct_values import strings_of_distinct, text_of_entries, values_of_entries
 from gpuql.expressions.string_entries import constant_text
 from gpuql.expressions.vectors import EvaluationContext, is_constant
-from gpuql_planner.errors import ConversionError, NotSupportedError
+from gpuql_planner.errors import NotSupportedError
+from gpuql_planner.statement_errors import DatetimeOutOfRange
 from gpuql_planner.types import DataType, TypeId
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -39,7 +40,7 @@ def _moment(value: int, dtype: DataType) -> datetime.datetime:
             return _EPOCH + datetime.timedelta(days=value)
         return _EPOCH + datetime.timedelta(microseconds=value)
     except OverflowError:
-        raise ConversionError(f"{dtype} out of range for text") from None
+        raise DatetimeOutOfRange(f"{dtype} out of range for text") from None
 
 
 def _directives(moment: datetime.datetime) -> dict[str, Callable[[], str]]:

@@ -15,7 +15,7 @@ from gpuql.columnar.nested import lists_column, read_lists
 from gpuql.columnar.strings import string_array
 from gpuql.expressions.list_rows import on_rows, valid_rows, validity_of
 from gpuql.expressions.lists import slice_bounds
-from gpuql_planner.errors import DataError
+from gpuql_planner.statement_errors import InvalidRegularExpression
 from gpuql_planner.types import DataType
 
 
@@ -37,7 +37,7 @@ def _compiled(pattern: str, options: str) -> re.Pattern[str]:
     try:
         return re.compile(with_options)
     except re.error as error:
-        raise DataError(f"regular expression is not valid: {error}") from error
+        raise InvalidRegularExpression(f"regular expression is not valid: {error}") from error
 
 
 def _regex_split(text: str, pattern: str | None, options: str | None = "") -> list[str]:
@@ -57,7 +57,7 @@ def _regex_split(text: str, pattern: str | None, options: str | None = "") -> li
 def _extract_all(text: str, pattern: str, group: int, options: str = "") -> list[str | None]:
     regex = _compiled(pattern, options)
     if not 0 <= group <= regex.groups:
-        raise DataError(f"regular expression has no group: {group}")
+        raise InvalidRegularExpression(f"regular expression has no group: {group}")
     return [match.group(group) for match in regex.finditer(text)]
 
 

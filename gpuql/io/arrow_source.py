@@ -18,7 +18,8 @@ from gpuql.columnar.arrow_types import fields_from_schema, unique_names
 from gpuql.columnar.column import Column
 from gpuql.columnar.table import ResidentTable
 from gpuql_planner.catalog import Field
-from gpuql_planner.errors import ConversionError, GpuqlError, InputError, NotSupportedError, OutOfMemoryError
+from gpuql_planner.errors import ConversionError, GpuqlError, NotSupportedError, OutOfMemoryError
+from gpuql_planner.statement_errors import BadFileContent
 
 
 def is_frame(value: object) -> bool:
@@ -54,7 +55,7 @@ def table_from_object(name: str, value: object) -> ResidentTable:
             f"object cannot be turned into columns: {name}: {cause or type(error).__name__}"
         ) from error
     if not table.column_names:
-        raise InputError(f"object has no columns: {name}")
+        raise BadFileContent(f"object has no columns: {name}")
     return table_from_arrow(name, table)
 
 

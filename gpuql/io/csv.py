@@ -32,8 +32,14 @@ from gpuql.thresholds import (
 )
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
-from gpuql_planner.errors import BinderError, ConversionError, InputError, did_you_mean
+from gpuql_planner.errors import BinderError, ConversionError, did_you_mean
 from gpuql_planner.logical.expressions import Expression
+from gpuql_planner.statement_errors import (
+    BadFileContent,
+    InvalidParameterValue,
+    UndefinedColumn,
+    UndefinedObject,
+)
 from gpuql_planner.types import DataType
 
 EXTENSIONS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -288,26 +294,26 @@ def open_csv(
     Errors: InputError for unreadable files, BinderError for options that make no sense.
     """
     if skip < 0:
-        raise BinderError(f"number of lines to skip must not be negative: {skip}")
+        raise InvalidParameterValue(f"number of lines to skip must not be negative: {skip}")
     paths = expand(patterns, EXTENSIONS)
     identities = [identify(path) for path in paths]
     first = paths[0]
     text, whole = _beginning(first, CSV_INFER_BYTES)
     if not text.strip():
-        raise InputError(f"file is empty: {first}")
+        raise BadFileContent(f"file is empty: {first}")
     rows_text = text[:CSV_SNIFF_BYTES]
     delimiter = delim or sep or _sniff_delimiter(rows_text, quote, skip)
     if len(delimiter) != 1 or len(quote) > 1 or (escape is not None and len(escape) > 1):
-        raise BinderError("delimiter, quote and escape of CSV must be single characters")
+        raise InvalidParameterValue("delimiter, quote and escape of CSV must be single characters")
     if not (delimiter + quote + (escape or "")).isascii():
-        raise BinderError("delimiter, quote and escape of CSV must be ASCII characters")
+        raise InvalidParameterValue("delimiter, quote and escape of CSV must be ASCII characters")
     if quote == delimiter:
-        raise BinderError(f"quote and delimiter of CSV must differ: {quote}")
+        raise InvalidParameterValue(f"quote and delimiter of CSV must differ: {quote}")
     rows = _rows(
         rows_text, delimiter, quote, skip, limit=1000, complete=whole and len(text) <= CSV_SNIFF_BYTES
     )
     if not rows:
-        raise InputError(f"file is empty: {first}")
+        raise BadFileContent(f"file is empty: {first}")
     null_strings = [nullstr] if isinstance(nullstr, str) else list(nullstr)
     formats = [form for form in (dateformat, timestampformat) if form]
     has_header = _looks_like_header(rows, null_strings) if header is None else header
@@ -349,10 +355,10 @@ def _given_types(given: Mapping[str, str], names: Sequence[str]) -> dict[str, Da
     found: dict[str, DataType] = {}
     for name, written in given.items():
         if name not in names:
-            raise BinderError(f"no such column in the file: {name}", hint=did_you_mean(name, list(names)))
+            raise UndefinedColumn(f"no such column in the file: {name}", hint=did_you_mean(name, list(names)))
         dtype = _GIVEN_TYPES.get(str(written).upper())
         if dtype is None:
-            raise BinderError(
+            raise UndefinedObject(
                 f"type cannot be read from CSV directly: {written}",
                 hint=f"types are {', '.join(_GIVEN_TYPES)}; cast others in the query",
             )
@@ -373,7 +379,7 @@ def _layout_of_another(layout: CsvLayout, first_path: str, path: str) -> CsvLayo
         return layout
     missing = [name for name in layout.names if name not in names]
     if missing:
-        raise InputError(
+        raise BadFileContent(
             f"column of the first file is missing in another: {missing[0]} ({path})",
             hint=did_you_mean(missing[0], names) or f"names were taken from the header of {first_path}",
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from gpuql_planner.errors import InputError, NotSupportedError, OutOfMemoryError, did_you_mean
+from gpuql_planner.statement_errors import BadFileContent, FileAccessDenied, UndefinedFile, WrongKindOfFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,9 @@ def identify(path: str) -> FileIdentity:
     with reading(path):
         status = os.stat(path)
         if os.path.isdir(path):
-            raise InputError(f"path is a directory, not a file: {path}")
+            raise WrongKindOfFile(f"path is a directory, not a file: {path}")
         if not os.access(path, os.R_OK):
-            raise InputError(f"permission denied: {path}")
+            raise FileAccessDenied(f"permission denied: {path}")
     return FileIdentity(path, status.st_size, status.st_mtime_ns)
 
 
@@ -51,7 +52,7 @@ def expand(patterns: Sequence[str], extensions: Sequence[str]) -> list[str]:
     ``.`` or ``_``. Errors: InputError if a pattern names nothing.
     """
     if not patterns:
-        raise InputError("no files given: the list of paths is empty")
+        raise UndefinedFile("no files given: the list of paths is empty")
     found: list[str] = []
     for written in patterns:
         if "://" in written and not written.startswith("file://"):
@@ -60,7 +61,7 @@ def expand(patterns: Sequence[str], extensions: Sequence[str]) -> list[str]:
         if os.path.isdir(pattern):
             matches = _below(pattern, extensions)
             if not matches:
-                raise InputError(
+                raise UndefinedFile(
                     f"no files in directory: {pattern}", hint=f"looked for {', '.join(extensions)}"
                 )
         elif os.path.exists(pattern):
@@ -87,9 +88,9 @@ def _below(directory: str, extensions: Sequence[str]) -> list[str]:
 
 def _missing(pattern: str) -> InputError:
     if os.path.islink(pattern):
-        return InputError(f"link leads to no file: {pattern} -> {os.readlink(pattern)}")
+        return UndefinedFile(f"link leads to no file: {pattern} -> {os.readlink(pattern)}")
     if glob.has_magic(pattern):
-        return InputError(f"no files match pattern: {pattern}")
+        return UndefinedFile(f"no files match pattern: {pattern}")
     folder, name = os.path.split(pattern)
     hint = None
     if os.path.isdir(folder or "."):
@@ -97,7 +98,7 @@ def _missing(pattern: str) -> InputError:
             hint = did_you_mean(name, os.listdir(folder or "."))
         except OSError:
             hint = "the directory cannot be listed"
-    return InputError(f"file not found: {pattern}", hint=hint)
+    return UndefinedFile(f"file not found: {pattern}", hint=hint)
 
 
 @contextmanager
@@ -108,13 +109,13 @@ def reading(path: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise _missing(path) from error
     except PermissionError as error:
-        raise InputError(f"permission denied: {path}") from error
+        raise FileAccessDenied(f"permission denied: {path}") from error
     except MemoryError as error:
         raise OutOfMemoryError(f"not enough host memory to read file: {path}") from error
     except NotImplementedError as error:
         raise NotSupportedError(f"file uses a feature that is not supported: {path}: {error}") from error
     except UnicodeDecodeError as error:
-        raise InputError(
+        raise BadFileContent(
             f"file is not UTF-8 text: {path}: byte 0x{error.object[error.start]:02x} at offset {error.start}",
             hint="convert it first, for example: iconv -f latin1 -t utf-8",
         ) from error

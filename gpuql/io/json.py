@@ -26,8 +26,9 @@ from gpuql.io.files import FileIdentity, check_unchanged, expand, identify, read
 from gpuql.thresholds import JSON_BLOCK_BYTES, JSON_PARSING_COPIES
 from gpuql_planner import types
 from gpuql_planner.catalog import ColumnStatistics, Field
-from gpuql_planner.errors import BinderError, ConversionError, InputError
+from gpuql_planner.errors import ConversionError, InputError
 from gpuql_planner.logical.expressions import Expression
+from gpuql_planner.statement_errors import BadFileContent, InvalidParameterValue
 from gpuql_planner.types import DataType, common_type
 
 EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
@@ -138,7 +139,7 @@ def open_json(
     together.
     """
     if format not in ("auto", "newline_delimited", "array"):
-        raise BinderError(f"unknown JSON format: {format} (auto, newline_delimited, array)")
+        raise InvalidParameterValue(f"unknown JSON format: {format} (auto, newline_delimited, array)")
     paths = expand(patterns, EXTENSIONS)
     identities = [identify(path) for path in paths]
     schemas: dict[str, Any] = {}
@@ -150,14 +151,14 @@ def open_json(
             found.add(table)
             num_rows += table.num_rows
         if not union_by_name and dtypes and set(found.arrow_types) != set(dtypes):
-            raise InputError(f"keys differ from those of the first file: {path}")
+            raise BadFileContent(f"keys differ from those of the first file: {path}")
         schemas[path] = found.schema
         for key, dtype in found.dtypes().items():
             dtypes[key] = _common(dtypes.get(key, types.NULL), dtype, key, path)
     # A key that is NULL everywhere says nothing of its type.
     fields = [Field(key, types.VARCHAR if dtype == types.NULL else dtype) for key, dtype in dtypes.items()]
     if not fields:
-        raise InputError(f"file has no columns: {paths[0]}")
+        raise BadFileContent(f"file has no columns: {paths[0]}")
     shown = patterns[0] if len(patterns) == 1 else f"{patterns[0]} and {len(patterns) - 1} more"
     return JsonTable(name or shown, fields, identities, num_rows, format, schemas)
 
@@ -255,11 +256,11 @@ def _tables(path: str, form: str, block_bytes: int, schema: Any) -> Iterator[Any
             block += file.read()
             start = block.lstrip()[:1]
         if not start:
-            raise InputError(f"file is empty: {path}")
+            raise BadFileContent(f"file is empty: {path}")
         if form == "array" or (form == "auto" and start == b"["):
             lines = _lines_of_array(block + file.read(), path)
             if not lines:
-                raise InputError(f"file has no columns: {path}")
+                raise BadFileContent(f"file has no columns: {path}")
             yield _parsed(lines, schema)
             return
         while block:
@@ -291,7 +292,7 @@ def _lines_of_array(data: bytes, path: str) -> bytes:
     except ValueError as error:
         raise InputError(f"file cannot be read: {path}: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"file is not an array of objects: {path}")
+        raise BadFileContent(f"file is not an array of objects: {path}")
     return "\n".join(json.dumps(row) for row in rows).encode("utf-8")
 
 

@@ -24,8 +24,9 @@ from gpuql.io.parquet_source import ParquetSource, SourceReaders, num_leaves, so
 from gpuql.io.pruning import ValueRange, cannot_match
 from gpuql.thresholds import PARQUET_DECODING_COPIES
 from gpuql_planner.catalog import ColumnStatistics, Field
-from gpuql_planner.errors import InputError, did_you_mean
+from gpuql_planner.errors import did_you_mean
 from gpuql_planner.logical.expressions import Expression
+from gpuql_planner.statement_errors import BadFileContent, UndefinedFile
 from gpuql_planner.types import VARCHAR, DataType, TypeId, common_type
 
 _MAGIC = b"PAR1"
@@ -261,7 +262,7 @@ def open_parquet(
     if hive_partitioning is not False:
         partition_types, partitions = partition_columns(paths)
         if hive_partitioning and not partition_types:
-            raise InputError(f"no partition folders that all paths share: {paths[0]}")
+            raise UndefinedFile(f"no partition folders that all paths share: {paths[0]}")
     if filename:
         partition_types = {**partition_types, "filename": VARCHAR}
         partitions = [{**values, "filename": path} for values, path in zip(partitions, paths, strict=True)]
@@ -291,16 +292,16 @@ def open_parquet(
 def _open(path: str) -> tuple[FileIdentity, Any, Any]:
     identity = identify(path)
     if identity.size_bytes == 0:
-        raise InputError(f"file is empty: {path}")
+        raise BadFileContent(f"file is empty: {path}")
     with reading(path):
         with open(path, "rb") as raw:
             magic = raw.read(len(_MAGIC))
         if magic not in (_MAGIC, _MAGIC_ENCRYPTED):
-            raise InputError(f"file is not Parquet: {path}")
+            raise BadFileContent(f"file is not Parquet: {path}")
         with pq.ParquetFile(path) as file:
             metadata, schema = file.metadata, file.schema_arrow
     if not schema.names:
-        raise InputError(f"file has no columns: {path}")
+        raise BadFileContent(f"file has no columns: {path}")
     return identity, metadata, schema
 
 
@@ -334,7 +335,7 @@ def _union_fields(schemas: Sequence[Any]) -> dict[str, Field]:
             known = fields.get(name)
             dtype = field.dtype if known is None else common_type(known.dtype, field.dtype)
             if dtype is None:
-                raise InputError(f"column has types that do not fit together in several files: {name}")
+                raise BadFileContent(f"column has types that do not fit together in several files: {name}")
             fields[name] = Field(name, dtype)
     return fields
 
@@ -342,7 +343,7 @@ def _union_fields(schemas: Sequence[Any]) -> dict[str, Field]:
 def _check_columns(source: ParquetSource, fields: Mapping[str, Field], first_path: str) -> None:
     for name in fields:
         if name not in source.leaf_of and name not in source.partition:
-            raise InputError(
+            raise BadFileContent(
                 f"column of the first file is missing in another: {name} ({source.identity.path})",
                 hint=did_you_mean(name, source.schema.names)
                 or f"schema taken from {first_path}; try union_by_name",

@@ -16,7 +16,7 @@ import pyarrow.types as pat
 
 from gpuql.io.files import FileIdentity, reading
 from gpuql.thresholds import CODED_STRING_BYTES, PARQUET_READ_AHEAD_BYTES
-from gpuql_planner.errors import InputError
+from gpuql_planner.statement_errors import BadFileContent
 
 #: Key in the footer under which writers keep the Arrow schema, and another of the same length.
 _ARROW_SCHEMA_KEY, _OTHER_KEY = b"ARROW:schema", b"ARROW_schema"
@@ -96,7 +96,7 @@ class SourceReaders:
                 list(groups), column_indices=source.leaves(name), use_threads=False
             )
         if read.num_rows != source.rows_in(groups):
-            raise InputError(f"file is damaged: a column has too few rows: {path} (column {name})")
+            raise BadFileContent(f"file is damaged: a column has too few rows: {path} (column {name})")
         return read.column(0)
 
     def stream(
@@ -113,7 +113,7 @@ class SourceReaders:
                 done += batch.num_rows
                 yield batch.column(0)
         if done != source.rows_in([group]):
-            raise InputError(f"file is damaged: a column has too few rows: {path} (column {name})")
+            raise BadFileContent(f"file is damaged: a column has too few rows: {path} (column {name})")
 
     def _file(self, source: ParquetSource, name: str, *, coded: bool) -> Any:
         files = self._local.__dict__.setdefault("files", {})

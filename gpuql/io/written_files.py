@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from gpuql.io.files import reading
 from gpuql_planner.errors import InputError, NotSupportedError
+from gpuql_planner.statement_errors import FileExists, UndefinedFile, WrongKindOfFile
 
 #: Folder of the rows whose value is NULL, as Hive calls it.
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
@@ -44,7 +45,7 @@ def writing(path: str) -> Iterator[None]:
         cause = error.__cause__
         if isinstance(cause, FileNotFoundError):
             folder = os.path.dirname(path) or "."
-            raise InputError(f"directory does not exist: {folder}", hint="create it first") from cause
+            raise UndefinedFile(f"directory does not exist: {folder}", hint="create it first") from cause
         if isinstance(cause, OSError):
             raise InputError(f"file cannot be written: {path}: {cause.strerror or cause}") from cause
         if isinstance(cause, pa.ArrowException):
@@ -60,7 +61,7 @@ def write_file(path: str, reader: Any, open_writer: OpenWriter) -> int:
     """
     target = _local(path)
     if os.path.isdir(target):
-        raise InputError(f"path is a directory, not a file: {target}")
+        raise WrongKindOfFile(f"path is a directory, not a file: {target}")
     if os.path.exists(target) and not os.path.isfile(target):
         with writing(target):
             return _written(target, reader, open_writer)
@@ -122,10 +123,10 @@ def write_partitions(
     """
     target = _local(path)
     if os.path.exists(target) and not os.path.isdir(target):
-        raise InputError(f"path is a file, not a directory: {target}")
+        raise WrongKindOfFile(f"path is a file, not a directory: {target}")
     filled = os.path.isdir(target) and bool(os.listdir(target))
     if filled and existing == "error":
-        raise InputError(
+        raise FileExists(
             f"directory is not empty: {target}", hint="OVERWRITE replaces what is in it, APPEND adds files"
         )
     there = os.path.realpath(target)

@@ -24,8 +24,9 @@ from gpuql.operators.contract import RunContext
 from gpuql.operators.frequencies import entropy, mode
 from gpuql.operators.ordering import value_words
 from gpuql_kernels.int128 import words
-from gpuql_planner.errors import BinderError, NotSupportedError
+from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal
+from gpuql_planner.statement_errors import InvalidParameterValue
 from gpuql_planner.types import BIGINT, DOUBLE, TIMESTAMP, UBIGINT, DataType, TypeId
 
 
@@ -85,7 +86,7 @@ def quantile_places(
     if call.function != "median":
         fraction = _constant(call.arguments[1], "fraction of a quantile")
     if not isinstance(fraction, int | float | Decimal) or not 0 <= fraction <= 1:
-        raise BinderError(f"fraction of a quantile must be between 0 and 1: {fraction}")
+        raise InvalidParameterValue(f"fraction of a quantile must be between 0 and 1: {fraction}")
     fraction = float(fraction)
     last = xp.maximum(counts - 1, 0)
     if call.function == "quantile_disc":

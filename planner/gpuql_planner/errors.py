@@ -138,15 +138,15 @@ class ParserError(ProgrammingError):
 
 
 class BinderError(ProgrammingError):
-    """Names or types that do not fit together."""
+    """Names or types that do not fit together; :mod:`gpuql_planner.statement_errors` has kinds of it."""
 
-    sqlstate = "42703"
+    sqlstate = "42601"
 
 
 class CatalogError(ProgrammingError):
-    """A table, view or function that does not exist, or exists already."""
+    """A table, function or setting that does not exist, or exists already; there are kinds of it, too."""
 
-    sqlstate = "42P01"
+    sqlstate = "42704"
 
 
 class ConversionError(DataError):

@@ -83,7 +83,7 @@ def test_parameters_and_prepared_statements(connection: gpuql.Connection) -> Non
 def test_errors(connection: gpuql.Connection, text: str, kind: type[Exception], column: int | None) -> None:
     with pytest.raises(gpuql.GpuqlError) as caught:
         connection.execute(text)
-    assert type(caught.value) is kind
+    assert isinstance(caught.value, kind)
     if column is not None:
         assert caught.value.position == Position(1, column)
 

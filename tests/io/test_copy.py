@@ -154,17 +154,17 @@ def failure(connection: gpuql.Connection, text: str) -> gpuql.GpuqlError:
     ("text", "kind", "sqlstate", "column"),
     [
         ("COPY nosuch TO 'x.csv'", gpuql.CatalogError, "42P01", 6),
-        ("COPY t TO 'x.csv' (headr)", gpuql.BinderError, "42703", 20),
-        ("COPY t TO 'x.csv' (HEADER maybe)", gpuql.BinderError, "42703", 20),
-        ("COPY t TO 'x.csv' (HEADER, HEADER)", gpuql.BinderError, "42703", 28),
-        ("COPY t TO 'x.csv' (DELIMITER '||')", gpuql.BinderError, "42703", 20),
-        ("COPY t TO 'x' (FORMAT parket)", gpuql.CatalogError, "42P01", 16),
+        ("COPY t TO 'x.csv' (headr)", gpuql.BinderError, "42601", 20),
+        ("COPY t TO 'x.csv' (HEADER maybe)", gpuql.BinderError, "22023", 20),
+        ("COPY t TO 'x.csv' (HEADER, HEADER)", gpuql.BinderError, "42601", 28),
+        ("COPY t TO 'x.csv' (DELIMITER '||')", gpuql.BinderError, "22023", 20),
+        ("COPY t TO 'x' (FORMAT parket)", gpuql.CatalogError, "42704", 16),
         ("COPY t TO 'x.csv' (FORCE_QUOTE (nosuch))", gpuql.BinderError, "42703", 33),
         ("COPY t TO 'x' (FORMAT csv, PARTITION_BY (z))", gpuql.BinderError, "42703", 42),
         ("COPY t (nosuch) TO 'x.csv'", gpuql.BinderError, "42703", 9),
         ("COPY (SELECT 1) FROM 'x.csv'", gpuql.ParserError, "42601", 6),
-        ("COPY t FROM 'nosuch.csv'", gpuql.InputError, "58030", 13),
-        ("COPY t TO 'x.parquet' (ROW_GROUP_SIZE 0)", gpuql.BinderError, "42703", 24),
+        ("COPY t FROM 'nosuch.csv'", gpuql.InputError, "58P01", 13),
+        ("COPY t TO 'x.parquet' (ROW_GROUP_SIZE 0)", gpuql.BinderError, "22023", 24),
         ("COPY t TO 'x.csv' (PER_THREAD_OUTPUT)", gpuql.NotSupportedError, "0A000", 20),
     ],
 )
@@ -172,7 +172,7 @@ def test_errors_name_their_place(
     connection: gpuql.Connection, text: str, kind: type[Exception], sqlstate: str, column: int, tmp_path: Path
 ) -> None:
     error = failure(connection, text)
-    assert type(error) is kind
+    assert isinstance(error, kind)
     assert error.sqlstate == sqlstate
     assert error.position == Position(1, column)
     assert os.listdir(tmp_path) == []

@@ -142,7 +142,7 @@ def test_error_names_cause_and_place(marked: str, kind: type[GpuqlError], messag
     with pytest.raises(GpuqlError) as raised:
         bind_one(text)
     error = raised.value
-    assert type(error) is kind
+    assert isinstance(error, kind)
     assert message in str(error)
     assert error.statement == text
     if "^" in marked and not marked.endswith("?^"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError, CatalogError, NotSupportedError, did_you_mean
+from gpuql_planner.errors import BinderError, NotSupportedError, did_you_mean
 from gpuql_planner.functions.coercion import coerce, enum_as_text, is_null_literal, is_string_literal
 from gpuql_planner.functions.comparison import as_condition
 from gpuql_planner.functions.signatures import describe_types
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
+from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction, UndefinedFunction
 from gpuql_planner.types import (
     BIGINT,
     BOOLEAN,
@@ -36,7 +37,7 @@ Resolver = Callable[[str, Sequence[Expression]], Signature]
 
 
 def _no_match(name: str, arguments: Sequence[Expression]) -> BinderError:
-    return BinderError(
+    return NoMatchingFunction(
         f"no aggregate function matches the argument types: {describe_types(name, arguments)}",
         hint="add an explicit CAST to the argument",
     )
@@ -125,7 +126,7 @@ def _string_agg(name: str, arguments: Sequence[Expression]) -> Signature:
         raise _no_match(name, arguments)
     separator = arguments[1] if len(arguments) == 2 else Literal(",", VARCHAR)
     if not (isinstance(separator, Literal) and isinstance(separator.value, str)):
-        raise BinderError(f"separator must be a constant text: {name}")
+        raise InvalidParameterValue(f"separator must be a constant text: {name}")
     return (coerce(arguments[0], VARCHAR), separator), VARCHAR
 
 
@@ -156,10 +157,10 @@ def _median(name: str, arguments: Sequence[Expression]) -> Signature:
 
 def _fraction(name: str, argument: Expression) -> Literal:
     if not isinstance(argument, Literal) or is_null_literal(argument) or not argument.dtype.is_numeric:
-        raise BinderError(f"fraction must be a constant number: {name}")
+        raise InvalidParameterValue(f"fraction must be a constant number: {name}")
     fraction = float(argument.value)  # type: ignore[arg-type]
     if not 0 <= fraction <= 1:
-        raise BinderError(f"fraction must be between 0 and 1: {name}({fraction})")
+        raise InvalidParameterValue(f"fraction must be between 0 and 1: {name}({fraction})")
     return Literal(fraction, DOUBLE)
 
 
@@ -363,7 +364,7 @@ def make_aggregate(
         arguments = [enum_as_text(argument) for argument in arguments]
     if resolver is None:
         hint = did_you_mean(folded, [*AGGREGATE_FUNCTIONS, *AGGREGATE_ALIASES])
-        raise CatalogError(f"aggregate function does not exist: {name}", hint=hint)
+        raise UndefinedFunction(f"aggregate function does not exist: {name}", hint=hint)
     if canonical == "count_star" and distinct:
         raise BinderError("DISTINCT needs an argument: count(DISTINCT *)")
     values, dtype = resolver(folded, arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuql_planner.errors import BinderError, OutOfRangeError
+from gpuql_planner.errors import OutOfRangeError
 from gpuql_planner.functions.coercion import (
     coerce,
     is_integer_literal,
@@ -12,6 +12,7 @@ from gpuql_planner.functions.coercion import (
 )
 from gpuql_planner.logical.expressions import Call, Cast, Expression, Interval, Literal
 from gpuql_planner.logical.traced import derive
+from gpuql_planner.statement_errors import NoMatchingFunction
 from gpuql_planner.types import (
     BIGINT,
     DATE,
@@ -74,7 +75,7 @@ def make_multiply(left: Expression, right: Expression) -> Expression:
         if factor.dtype.is_float or factor.dtype.is_decimal:
             return Call("multiply", (interval, coerce(factor, DOUBLE)), INTERVAL)
         if not (factor.dtype.is_integer or factor.dtype == NULL):
-            raise BinderError(
+            raise NoMatchingFunction(
                 f"no operator * for {left.dtype} and {right.dtype}", hint="add an explicit CAST"
             )
         return Call("multiply", (interval, coerce(factor, BIGINT)), INTERVAL)
@@ -141,7 +142,7 @@ def make_negate(argument: Expression) -> Expression:
     if dtype == INTERVAL:
         return Call("multiply", (argument, Literal(-1, BIGINT)), INTERVAL)
     if not (dtype.is_numeric or dtype == NULL):
-        raise BinderError(f"no operator - for {dtype}")
+        raise NoMatchingFunction(f"no operator - for {dtype}")
     return Call("negate", (argument,), dtype)
 
 
@@ -159,7 +160,7 @@ def make_bit_operation(name: str, left: Expression, right: Expression) -> Expres
     if dtype.id in (TypeId.SMALLINT, TypeId.INTEGER) and dtype not in (left.dtype, right.dtype):
         dtype = BIGINT
     if not (dtype.is_integer or dtype == NULL):
-        raise BinderError(
+        raise NoMatchingFunction(
             f"no operator {name} for {left.dtype} and {right.dtype}", hint="bit operators take integers"
         )
     return Call(name, (coerce(left, dtype), coerce(right, dtype)), dtype)
@@ -168,7 +169,7 @@ def make_bit_operation(name: str, left: Expression, right: Expression) -> Expres
 def make_bit_not(argument: Expression) -> Expression:
     """``~ argument`` on an integer."""
     if not (argument.dtype.is_integer or argument.dtype == NULL):
-        raise BinderError(f"no operator ~ for {argument.dtype}", hint="bit operators take integers")
+        raise NoMatchingFunction(f"no operator ~ for {argument.dtype}", hint="bit operators take integers")
     return Call("bit_not", (argument,), argument.dtype)
 
 
@@ -190,7 +191,7 @@ def _as_decimal(expression: Expression) -> Expression:
 def _require_numbers(name: str, left: Expression, right: Expression) -> None:
     for side in (left, right):
         if not (side.dtype.is_numeric or side.dtype == NULL):
-            raise BinderError(
+            raise NoMatchingFunction(
                 f"no operator {_SYMBOLS[name]} for {left.dtype} and {right.dtype}",
                 hint="add an explicit CAST",
             )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.mathematics import simple
 from gpuql_planner.functions.signatures import Overload, call_overload, choose_overload, no_overload
 from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.statement_errors import NoMatchingFunction
 from gpuql_planner.types import (
     BIGINT,
     DATE,
@@ -106,7 +106,9 @@ def interval_of_seconds(name: str, arguments: Sequence[Expression]) -> Expressio
 def reject_text(name: str, argument: Expression) -> None:
     """Refuse a text where a moment is needed: it would be ambiguous."""
     if argument.dtype.id is TypeId.VARCHAR:
-        raise BinderError(f"argument must be a date, time or timestamp: {name}", hint="add an explicit CAST")
+        raise NoMatchingFunction(
+            f"argument must be a date, time or timestamp: {name}", hint="add an explicit CAST"
+        )
 
 
 CALENDAR_FUNCTIONS: dict[str, Resolver] = {

@@ -7,10 +7,11 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from gpuql_planner.errors import BinderError, ConversionError, InterfaceError, OutOfRangeError
+from gpuql_planner.errors import ConversionError, InterfaceError, OutOfRangeError
 from gpuql_planner.functions.text_literals import fit_decimal, is_beyond_python, parse_text, round_half_away
 from gpuql_planner.logical.expressions import Cast, Expression, Interval, Literal, LiteralValue
 from gpuql_planner.logical.traced import decide, derive
+from gpuql_planner.statement_errors import DatatypeMismatch, UndefinedCast
 from gpuql_planner.types import (
     BIGINT,
     BLOB,
@@ -218,7 +219,7 @@ def coerce(expression: Expression, dtype: DataType) -> Expression:
         if converted is not None:
             return converted
     if not can_cast(source, dtype):
-        raise ConversionError(f"no cast from {source} to {dtype}")
+        raise UndefinedCast(f"no cast from {source} to {dtype}")
     return Cast(expression, dtype)
 
 
@@ -241,7 +242,7 @@ def explicit_cast(expression: Expression, dtype: DataType, *, try_: bool = False
     if not can_cast(expression.dtype, dtype):
         if try_:
             return Literal(None, dtype)
-        raise ConversionError(f"no cast from {expression.dtype} to {dtype}")
+        raise UndefinedCast(f"no cast from {expression.dtype} to {dtype}")
     return Cast(expression, dtype, try_)
 
 
@@ -344,7 +345,7 @@ def unified_type(expressions: Sequence[Expression], *, construct: str) -> DataTy
             return first
         if not all(e.dtype.is_enum or e.dtype == VARCHAR for e in typed):
             other = next(e.dtype for e in typed if not e.dtype.is_enum and e.dtype != VARCHAR)
-            raise BinderError(
+            raise DatatypeMismatch(
                 f"types do not mix in {construct}: ENUM and {other}", hint="add an explicit CAST to one side"
             )
         return VARCHAR
@@ -370,7 +371,7 @@ def unified_type(expressions: Sequence[Expression], *, construct: str) -> DataTy
 def _mixable(left: DataType, right: DataType, construct: str) -> DataType:
     common = common_type(left, right)
     if common is None or (common == VARCHAR and left != right and NULL not in (left, right)):
-        raise BinderError(
+        raise DatatypeMismatch(
             f"types do not mix in {construct}: {left} and {right}", hint="add an explicit CAST to one side"
         )
     return common

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce, is_string_literal, unified_type
 from gpuql_planner.logical.expressions import Call, Expression, InList
+from gpuql_planner.statement_errors import DatatypeMismatch
 from gpuql_planner.types import BOOLEAN, INTERVAL, TIMESTAMP, VARCHAR, DataType, TypeId, decimal
 
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "is_distinct_from", "is_not_distinct_from"})
@@ -27,7 +27,7 @@ def comparison_type(left: Expression, right: Expression) -> DataType:
         if other.is_numeric or other.id is TypeId.BOOLEAN:
             return other
         if other not in (VARCHAR, DataType(TypeId.NULL)):
-            raise BinderError(
+            raise DatatypeMismatch(
                 f"values cannot be compared: {types[0]} and {types[1]}",
                 hint="add an explicit CAST to one side",
             )
@@ -46,9 +46,9 @@ def make_comparison(name: str, left: Expression, right: Expression) -> Expressio
     """``left <name> right`` with ``name`` one of :data:`COMPARISONS`, both sides cast to one type."""
     dtype = comparison_type(left, right)
     if left.dtype.id is TypeId.TIME and right.dtype == TIMESTAMP:
-        raise BinderError("values cannot be compared: TIME and TIMESTAMP")
+        raise DatatypeMismatch("values cannot be compared: TIME and TIMESTAMP")
     if dtype == INTERVAL and name not in COMPARISONS:
-        raise BinderError(f"intervals cannot be compared with {name}")
+        raise DatatypeMismatch(f"intervals cannot be compared with {name}")
     return Call(name, (coerce(left, dtype), coerce(right, dtype)), BOOLEAN)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.aggregates import DERIVED_NAMES
 from gpuql_planner.functions.coercion import coerce, explicit_cast
 from gpuql_planner.functions.comparison import make_is_null
 from gpuql_planner.functions.conditional import make_case
 from gpuql_planner.functions.scalar import make_call
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal
+from gpuql_planner.statement_errors import NoMatchingFunction
 from gpuql_planner.types import DOUBLE, NULL
 
 #: Makes an aggregate call with the DISTINCT, FILTER and ORDER BY of the one that is written.
@@ -35,13 +35,13 @@ def _approximate_quantile(call: Maker, arguments: Sequence[Expression]) -> Expre
     value, fraction = _expect("approx_quantile", arguments, 2)
     dtype = value.dtype
     if not (dtype.is_numeric or dtype.is_temporal or dtype == NULL):
-        raise BinderError(f"approx_quantile takes numbers, dates and times: {dtype}")
+        raise NoMatchingFunction(f"approx_quantile takes numbers, dates and times: {dtype}")
     return explicit_cast(call("quantile_cont", value, fraction), dtype)
 
 
 def _expect(name: str, arguments: Sequence[Expression], count: int) -> Sequence[Expression]:
     if len(arguments) != count:
-        raise BinderError(f"wrong number of arguments for {name}: {len(arguments)} (expected {count})")
+        raise NoMatchingFunction(f"wrong number of arguments for {name}: {len(arguments)} (expected {count})")
     return arguments
 
 

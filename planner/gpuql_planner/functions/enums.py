@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction
 from gpuql_planner.types import UTINYINT, VARCHAR, DataType, list_of
 
 Resolver = Callable[[Sequence[Expression]], Expression]
@@ -13,11 +13,11 @@ Resolver = Callable[[Sequence[Expression]], Expression]
 
 def _enum_type(name: str, arguments: Sequence[Expression], count: int = 1) -> DataType:
     if len(arguments) != count:
-        raise BinderError(f"wrong number of arguments for {name}: {len(arguments)} (expected {count})")
+        raise NoMatchingFunction(f"wrong number of arguments for {name}: {len(arguments)} (expected {count})")
     for argument in arguments:
         if argument.dtype.is_enum:
             return argument.dtype
-    raise BinderError(f"argument must be of an ENUM type: {name}({arguments[0].dtype})")
+    raise NoMatchingFunction(f"argument must be of an ENUM type: {name}({arguments[0].dtype})")
 
 
 def _first(arguments: Sequence[Expression]) -> Expression:
@@ -43,7 +43,7 @@ def _range_boundary(arguments: Sequence[Expression]) -> Expression:
     places: list[int] = []
     for argument, missing in zip(arguments, (0, len(labels) - 1), strict=True):
         if not isinstance(argument, Literal):
-            raise BinderError("arguments of enum_range_boundary must be constants")
+            raise InvalidParameterValue("arguments of enum_range_boundary must be constants")
         places.append(argument.value if isinstance(argument.value, int) else missing)
     return _labels(labels[places[0] : places[1] + 1])
 

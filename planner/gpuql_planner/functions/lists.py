@@ -25,6 +25,7 @@ from gpuql_planner.logical.expressions import (
     Lambda,
     Literal,
 )
+from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction
 from gpuql_planner.types import (
     BIGINT,
     BOOLEAN,
@@ -70,7 +71,7 @@ def _slice(arguments: Sequence[Expression]) -> Expression:
     bounds = tuple(coerce(bound, BIGINT) for bound in arguments[1:])
     if value.dtype == VARCHAR:
         if len(bounds) > 2:
-            raise BinderError("slices of text have no step")
+            raise InvalidParameterValue("slices of text have no step")
         return Call("text_slice", (value, *bounds), VARCHAR)
     value = as_list("list_slice", value, arguments)
     return Call("list_slice", (value, *bounds), value.dtype)
@@ -106,7 +107,7 @@ def _length(arguments: Sequence[Expression]) -> Expression:
     check_count("array_length", arguments, 1, 2)
     values = as_list("array_length", arguments[0], arguments)
     if len(arguments) == 2 and not (isinstance(arguments[1], Literal) and arguments[1].value == 1):
-        raise BinderError("array_length takes dimension 1 only")
+        raise InvalidParameterValue("array_length takes dimension 1 only")
     return Call("list_length", (values,), BIGINT)
 
 
@@ -137,7 +138,7 @@ def _push_front(arguments: Sequence[Expression]) -> Expression:
 
 def _concat(arguments: Sequence[Expression]) -> Expression:
     if not arguments:
-        raise BinderError("wrong number of arguments for list_concat: 0 (expected at least 1)")
+        raise NoMatchingFunction("wrong number of arguments for list_concat: 0 (expected at least 1)")
     if all(argument.dtype == NULL for argument in arguments):
         return Literal(None, list_of(NULL))
     lists = same_lists("list_concat", arguments, arguments)
@@ -175,7 +176,7 @@ def _zip(arguments: Sequence[Expression]) -> Expression:
     if lists and lists[-1].dtype == BOOLEAN:
         shortest = lists.pop()
     if not lists:
-        raise BinderError("wrong number of arguments for list_zip: 0 (expected at least 1)")
+        raise NoMatchingFunction("wrong number of arguments for list_zip: 0 (expected at least 1)")
     lists = [as_list("list_zip", argument, arguments) for argument in lists]
     row = struct_of(("", argument.dtype.element) for argument in lists)
     return Call("list_zip", (shortest, *lists), list_of(row))
@@ -203,13 +204,13 @@ def _sort(name: str) -> Resolver:
 
 def _is_descending(name: str, word: str) -> bool:
     if word not in ("ASC", "DESC"):
-        raise BinderError(f"order must be ASC or DESC: {name} ({word})")
+        raise InvalidParameterValue(f"order must be ASC or DESC: {name} ({word})")
     return word == "DESC"
 
 
 def _nulls_first(name: str, word: str) -> bool:
     if word not in ("NULLS FIRST", "NULLS LAST"):
-        raise BinderError(f"place of NULLs must be NULLS FIRST or NULLS LAST: {name} ({word})")
+        raise InvalidParameterValue(f"place of NULLs must be NULLS FIRST or NULLS LAST: {name} ({word})")
     return word == "NULLS FIRST"
 
 
@@ -226,7 +227,7 @@ def aggregate_of_list(function: str, values: Expression, others: Sequence[Expres
     name = f"list_{function}"
     values = as_list(name, values, (values, *others))
     if not all(isinstance(other, Literal) for other in others):
-        raise BinderError(f"arguments beside the list must be constants: {name}")
+        raise InvalidParameterValue(f"arguments beside the list must be constants: {name}")
     call = element_aggregate(function, values.dtype.element, others)[1]
     return Call("list_aggregate", (values, Literal(function, VARCHAR), *others), call.dtype)
 

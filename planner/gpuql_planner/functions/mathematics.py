@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.signatures import Overload, call_overload, no_overload
 from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.statement_errors import InvalidParameterValue
 from gpuql_planner.types import (
     BIGINT,
     BLOB,
@@ -58,7 +58,7 @@ def _round_even(arguments: Sequence[Expression]) -> Expression:
         raise no_overload("round_even", arguments, (Overload((DOUBLE, INTEGER), DOUBLE),))
     value, digits = arguments
     if not (isinstance(digits, Literal) and isinstance(digits.value, int)):
-        raise BinderError("number of digits must be constant: round_even")
+        raise InvalidParameterValue("number of digits must be constant: round_even")
     dtype = value.dtype
     if dtype.is_integer and digits.value >= 0:
         return value

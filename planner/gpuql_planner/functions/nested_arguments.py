@@ -8,6 +8,7 @@ from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce, is_string_literal
 from gpuql_planner.functions.signatures import describe_types
 from gpuql_planner.logical.expressions import Expression, Literal
+from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction
 from gpuql_planner.types import NULL, VARCHAR, DataType, TypeId, common_type, list_of
 
 Resolver = Callable[[Sequence[Expression]], Expression]
@@ -15,7 +16,7 @@ Resolver = Callable[[Sequence[Expression]], Expression]
 
 def no_match(name: str, arguments: Sequence[Expression]) -> BinderError:
     """The error for arguments that a function does not take."""
-    return BinderError(
+    return NoMatchingFunction(
         f"no function matches the argument types: {describe_types(name, arguments)}",
         hint="add an explicit CAST to the argument that does not fit",
     )
@@ -26,7 +27,9 @@ def check_count(name: str, arguments: Sequence[Expression], low: int, high: int 
     high = low if high is None else high
     if not low <= len(arguments) <= high:
         wanted = str(low) if low == high else f"{low} to {high}"
-        raise BinderError(f"wrong number of arguments for {name}: {len(arguments)} (expected {wanted})")
+        raise NoMatchingFunction(
+            f"wrong number of arguments for {name}: {len(arguments)} (expected {wanted})"
+        )
 
 
 def as_list(name: str, argument: Expression, arguments: Sequence[Expression]) -> Expression:
@@ -80,7 +83,7 @@ def list_and_element(
 def constant_text(name: str, argument: Expression) -> str:
     """The text of an argument that must be a constant."""
     if not isinstance(argument, Literal) or not isinstance(argument.value, str):
-        raise BinderError(f"argument must be a constant text: {name}")
+        raise InvalidParameterValue(f"argument must be a constant text: {name}")
     return argument.value
 
 
@@ -88,5 +91,5 @@ def constant_integer(name: str, argument: Expression) -> int:
     """The number of an argument that must be a constant."""
     value = argument.value if isinstance(argument, Literal) else None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise BinderError(f"argument must be a constant whole number: {name}")
+        raise InvalidParameterValue(f"argument must be a constant whole number: {name}")
     return value

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce, settled
 from gpuql_planner.functions.signatures import Overload, call_overload, no_overload
 from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.statement_errors import InvalidParameterValue
 from gpuql_planner.types import (
     BIGINT,
     BOOLEAN,
@@ -113,7 +113,7 @@ def _round_or_trunc(name: str) -> Resolver:
         digits = _constant_digits(name, arguments)
         if dtype.is_decimal:
             if digits is None:
-                raise BinderError(f"number of digits must be constant for {dtype}: {name}")
+                raise InvalidParameterValue(f"number of digits must be constant for {dtype}: {name}")
             if digits >= dtype.scale:
                 return argument
             carries = name == "round" and dtype.scale == 0  # 99 becomes 100

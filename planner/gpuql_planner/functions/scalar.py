@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.functions import arithmetic, comparison, conditional
 from gpuql_planner.functions.calendar_functions import CALENDAR_FUNCTIONS
 from gpuql_planner.functions.coercion import enum_as_text
@@ -20,6 +20,7 @@ from gpuql_planner.functions.structs import STRUCT_FUNCTIONS, with_maps
 from gpuql_planner.functions.temporal import TEMPORAL_FUNCTIONS
 from gpuql_planner.functions.text_measures import TEXT_MEASURES
 from gpuql_planner.logical.expressions import Expression, Literal
+from gpuql_planner.statement_errors import NoMatchingFunction, UndefinedFunction
 from gpuql_planner.types import NULL, VARCHAR
 
 Resolver = Callable[[Sequence[Expression]], Expression]
@@ -53,7 +54,7 @@ def _variadic(name: str, make: Callable[[Sequence[Expression]], Expression]) -> 
 
 
 def _wrong_count(name: str, given: int, expected: str) -> BinderError:
-    return BinderError(f"wrong number of arguments for {name}: {given} (expected {expected})")
+    return NoMatchingFunction(f"wrong number of arguments for {name}: {given} (expected {expected})")
 
 
 def _comparison(name: str) -> Resolver:
@@ -200,7 +201,7 @@ def make_call(name: str, arguments: Sequence[Expression]) -> Expression:
     resolver = SCALAR_FUNCTIONS.get(ALIASES.get(folded, folded))
     if resolver is None:
         hint = did_you_mean(folded, [*SCALAR_FUNCTIONS, *ALIASES])
-        raise CatalogError(f"function does not exist: {name}", hint=hint)
+        raise UndefinedFunction(f"function does not exist: {name}", hint=hint)
     if folded not in _KNOW_ENUMS:
         arguments = [enum_as_text(argument) for argument in arguments]
     return resolver(arguments)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce, is_string_literal
 from gpuql_planner.logical.expressions import Call, Expression
+from gpuql_planner.statement_errors import NoMatchingFunction
 from gpuql_planner.types import INTEGER_LIMITS, DataType, TypeId
 
 
@@ -67,7 +68,7 @@ def describe_types(name: str, arguments: Sequence[Expression]) -> str:
 def no_overload(name: str, arguments: Sequence[Expression], overloads: Sequence[Overload]) -> BinderError:
     """The error that says what was given and what would do."""
     known = [f"{name}({', '.join(map(str, overload.parameters))})" for overload in overloads]
-    return BinderError(
+    return NoMatchingFunction(
         f"no function matches the argument types: {describe_types(name, arguments)}",
         hint=f"candidates: {', '.join(known[:4])}; add an explicit CAST if you mean one of them",
     )

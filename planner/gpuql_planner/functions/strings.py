@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.signatures import Overload, call_overload, no_overload
 from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.statement_errors import NoMatchingFunction
 from gpuql_planner.types import BIGINT, BLOB, BOOLEAN, INTEGER, VARCHAR
 
 Resolver = Callable[[Sequence[Expression]], Expression]
@@ -58,7 +58,9 @@ def _concat_with_separator(arguments: Sequence[Expression]) -> Expression:
 def _concat_operator(arguments: Sequence[Expression]) -> Expression:
     left, right = arguments
     if BLOB in (left.dtype, right.dtype):
-        raise BinderError(f"no operator || for {left.dtype} and {right.dtype}", hint="add an explicit CAST")
+        raise NoMatchingFunction(
+            f"no operator || for {left.dtype} and {right.dtype}", hint="add an explicit CAST"
+        )
     return Call("concat_operator", _as_text("||", arguments, 2), VARCHAR)
 
 

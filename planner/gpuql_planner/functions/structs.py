@@ -19,6 +19,7 @@ from gpuql_planner.functions.nested_arguments import (
     same_lists,
 )
 from gpuql_planner.logical.expressions import Call, Expression, Literal
+from gpuql_planner.statement_errors import NoMatchingFunction, RepeatedColumn, UndefinedColumn
 from gpuql_planner.types import (
     BIGINT,
     BOOLEAN,
@@ -41,7 +42,7 @@ def make_struct(names: Sequence[str], values: Sequence[Expression]) -> Expressio
     folded = [name.lower() for name in names if name]
     for name in folded:
         if folded.count(name) > 1:
-            raise BinderError(f"field name used twice in a struct: {name}")
+            raise RepeatedColumn(f"field name used twice in a struct: {name}")
     fields = [(name, value.dtype) for name, value in zip(names, values, strict=True)]
     return Call("struct_pack", tuple(values), struct_of(fields))
 
@@ -56,14 +57,16 @@ def make_named_field(value: Expression, name: str) -> Expression:
     place = None if is_row(value.dtype) else value.dtype.field(name)
     if place is None:
         known = [own for own, _ in value.dtype.fields if own]
-        raise BinderError(f"field not found in struct: {name}", hint=did_you_mean(name, known))
+        raise UndefinedColumn(f"field not found in struct: {name}", hint=did_you_mean(name, known))
     return make_field(value, place)
 
 
 def _field_at(name: str, value: Expression, index: Expression) -> Expression:
     place = constant_integer(name, index)
     if not 1 <= place <= len(value.dtype.fields):
-        raise BinderError(f"struct has no field at this place: {place} (fields: {len(value.dtype.fields)})")
+        raise UndefinedColumn(
+            f"struct has no field at this place: {place} (fields: {len(value.dtype.fields)})"
+        )
     return make_field(value, place - 1)
 
 
@@ -75,7 +78,7 @@ def make_subscript(value: Expression, index: Expression) -> Expression:
         return make_element(value, index)
     if index.dtype.is_integer:
         if not is_row(value.dtype):
-            raise BinderError("fields of a named struct have no numbers", hint="use the field's name")
+            raise UndefinedColumn("fields of a named struct have no numbers", hint="use the field's name")
         return _field_at("struct_extract", value, index)
     return make_named_field(value, constant_text("struct_extract", index))
 
@@ -121,7 +124,7 @@ def make_changed(
     for name, part in zip(names, values, strict=True):
         own = next((known for known in fields if known.lower() == name.lower()), None)
         if own is not None and not replace:
-            raise BinderError(f"field name used twice in a struct: {name}")
+            raise RepeatedColumn(f"field name used twice in a struct: {name}")
         fields[own or name] = part
     return make_struct(list(fields), list(fields.values()))
 
@@ -130,7 +133,7 @@ def _keys(arguments: Sequence[Expression]) -> Expression:
     check_count("struct_keys", arguments, 1)
     value = _struct("struct_keys", arguments)
     if is_row(value.dtype):
-        raise BinderError("a row has no names: struct_keys")
+        raise UndefinedColumn("a row has no names: struct_keys")
     return make_list([Literal(name, VARCHAR) for name, _ in value.dtype.fields])
 
 
@@ -144,7 +147,7 @@ def _as_list_of_fields(name: str, arguments: Sequence[Expression]) -> tuple[Expr
     check_count(name, arguments, 2)
     value = _struct(name, arguments)
     if not is_row(value.dtype):
-        raise BinderError(f"{name} takes a row without names")
+        raise NoMatchingFunction(f"{name} takes a row without names")
     dtype = joint_type(name, [*(part for _, part in value.dtype.fields), arguments[1].dtype], arguments)
     parts = [coerce(make_field(value, place), dtype) for place in range(len(value.dtype.fields))]
     return Call("list_value", tuple(parts), list_of(dtype)), coerce(arguments[1], dtype)

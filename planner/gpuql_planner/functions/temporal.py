@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError, NotSupportedError
+from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.functions.arithmetic import make_add, make_multiply
 from gpuql_planner.functions.calendar_functions import from_epoch
 from gpuql_planner.functions.coercion import coerce
@@ -13,6 +13,7 @@ from gpuql_planner.functions.signatures import Overload, call_overload, choose_o
 from gpuql_planner.functions.text_literals import interval_of
 from gpuql_planner.logical.expressions import Call, Expression, Literal
 from gpuql_planner.logical.traced import derive
+from gpuql_planner.statement_errors import InvalidParameterValue
 from gpuql_planner.types import (
     BIGINT,
     DATE,
@@ -126,7 +127,7 @@ def _part(function: str) -> Resolver:
 def _constant_text(name: str, argument: Expression) -> str:
     if isinstance(argument, Literal) and isinstance(argument.value, str):
         return argument.value
-    raise BinderError(f"first argument must be a constant date part: {name}")
+    raise InvalidParameterValue(f"first argument must be a constant date part: {name}")
 
 
 def _date_part(arguments: Sequence[Expression]) -> Expression:

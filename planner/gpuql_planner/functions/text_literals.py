@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 
 from gpuql_planner.errors import ConversionError, OutOfRangeError
 from gpuql_planner.logical.expressions import Interval, LiteralValue
+from gpuql_planner.statement_errors import DatetimeOutOfRange, UndefinedCast
 from gpuql_planner.types import DataType, TypeId
 
 _TRUE_TEXTS = frozenset({"true", "t", "1", "yes", "y"})
@@ -85,7 +86,7 @@ def parse_text(text: str, dtype: DataType) -> LiteralValue:
         return _parse_timestamp(text.lstrip())
     if dtype.id is TypeId.INTERVAL:
         return parse_interval(stripped)
-    raise ConversionError(f"cannot cast VARCHAR to {dtype}: {text!r}")
+    raise UndefinedCast(f"cannot cast VARCHAR to {dtype}: {text!r}")
 
 
 def _not_convertible(text: str, dtype: object) -> ConversionError:
@@ -179,7 +180,7 @@ def _build_date(text: str, match: re.Match[str]) -> datetime.date:
     try:
         return datetime.date(int(match[1]), int(match[3]), int(match[4]))
     except ValueError:
-        raise ConversionError(f"date out of range: {text!r}") from None
+        raise DatetimeOutOfRange(f"date out of range: {text!r}") from None
 
 
 def _parse_date(text: str) -> datetime.date:
@@ -196,7 +197,7 @@ def _clock(text: str, match: re.Match[str]) -> datetime.time:
     try:
         return datetime.time(int(match[1]), int(match[2]), int(match[3] or 0), int(fraction))
     except ValueError:
-        raise ConversionError(f"time out of range: {text!r}") from None
+        raise DatetimeOutOfRange(f"time out of range: {text!r}") from None
 
 
 def _parse_time(text: str) -> datetime.time:

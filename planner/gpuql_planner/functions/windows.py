@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import explicit_cast
 from gpuql_planner.functions.signatures import describe_types
 from gpuql_planner.logical.expressions import Expression, Literal
+from gpuql_planner.statement_errors import NoMatchingFunction
 from gpuql_planner.types import BIGINT, DOUBLE, DataType
 
 Signature = tuple[tuple[Expression, ...], DataType]
@@ -15,7 +15,9 @@ Signature = tuple[tuple[Expression, ...], DataType]
 
 def _counted(name: str, arguments: Sequence[Expression], least: int, most: int) -> None:
     if not least <= len(arguments) <= most:
-        raise BinderError(f"no window function matches the argument types: {describe_types(name, arguments)}")
+        raise NoMatchingFunction(
+            f"no window function matches the argument types: {describe_types(name, arguments)}"
+        )
 
 
 def _number(name: str, arguments: Sequence[Expression]) -> Signature:

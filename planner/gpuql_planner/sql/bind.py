@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from gpuql_planner.catalog import Catalog
-from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, NotSupportedError, ParserError
+from gpuql_planner.errors import CatalogError, GpuqlError, NotSupportedError, ParserError
 from gpuql_planner.logical.traced import Trace
 from gpuql_planner.sql.bind_alter import bind_alter
 from gpuql_planner.sql.bind_changes import bind_delete, bind_truncate, bind_update
@@ -23,8 +23,10 @@ from gpuql_planner.sql.context import BindContext, Parameters
 from gpuql_planner.sql.expand_macros import expand_macros
 from gpuql_planner.sql.parse import ParsedStatement, parse_statements, position_of_offset
 from gpuql_planner.sql.statement_shape import StatementShape, mark_slots
+from gpuql_planner.sql.statement_subject import locate_at_start
 from gpuql_planner.sql.statement_words import statement_hint
 from gpuql_planner.sql.statements import Explain, Query, Statement
+from gpuql_planner.statement_errors import InvalidDefinition, LimitExceeded
 
 _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
     exp.Transaction: "this form of BEGIN",
@@ -79,7 +81,14 @@ def bind_statement(
     try:
         statement = _bind(context, parsed)
     except RecursionError:
-        raise BinderError("statement is nested too deeply", statement=parsed.text) from None
+        raise LimitExceeded(
+            "statement is nested too deeply",
+            position=position_of_offset(parsed.text, parsed.tokens[0].start),
+            statement=parsed.text,
+        ) from None
+    except GpuqlError as error:
+        locate_at_start(error, parsed)
+        raise
     context.check_parameters()
     if trace is not None:
         trace.pin_unbound()
@@ -92,7 +101,7 @@ def bind_query_text(
     """Bind the text of a view, ``views`` being those it is part of."""
     parsed = parse_statements(text)
     if len(parsed) != 1 or not isinstance(parsed[0].tree, (exp.Query, exp.Values)):
-        raise BinderError("text of a view is not one query", statement=text)
+        raise InvalidDefinition("text of a view is not one query", statement=text)
     context = BindContext(text, catalog, views=views, integer_division=integer_division)
     return QueryBinder(context, {}).bind(expand_macros(context, parsed[0].tree))
 

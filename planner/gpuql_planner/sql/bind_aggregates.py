@@ -12,6 +12,7 @@ from gpuql_planner.functions import as_condition, make_aggregate
 from gpuql_planner.functions.derived_aggregates import DERIVED_AGGREGATES
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
 from gpuql_planner.logical.visit import references
+from gpuql_planner.statement_errors import GroupingError, InvalidParameterValue, LimitExceeded
 from gpuql_planner.thresholds import MAX_GROUPING_ARGUMENTS
 from gpuql_planner.types import BIGINT, DOUBLE
 
@@ -43,10 +44,10 @@ def bind_aggregate(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     spelled = unwrap_call(binder, node)
     if not binder.aggregates:
         raise binder.context.error(
-            BinderError, f"aggregate functions are not allowed in {binder.clause}", node
+            GroupingError, f"aggregate functions are not allowed in {binder.clause}", node
         )
     if binder.inside_aggregate:
-        raise binder.context.error(BinderError, "aggregate function calls cannot be nested", node)
+        raise binder.context.error(GroupingError, "aggregate function calls cannot be nested", node)
     binder.inside_aggregate = True
     try:
         call = _bind_spelled(binder, spelled, node)
@@ -64,10 +65,10 @@ def is_grouping(node: exp.Expr) -> bool:
 def bind_grouping_call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     """``GROUPING(a, b)``: which arguments, or keys if none are given, the row's grouping set lacks."""
     if not binder.aggregates:
-        raise binder.context.error(BinderError, "GROUPING needs a GROUP BY", node)
+        raise binder.context.error(GroupingError, "GROUPING needs a GROUP BY", node)
     if len(node.expressions) > MAX_GROUPING_ARGUMENTS:
         raise binder.context.error(
-            BinderError, f"GROUPING takes at most {MAX_GROUPING_ARGUMENTS} arguments", node
+            LimitExceeded, f"GROUPING takes at most {MAX_GROUPING_ARGUMENTS} arguments", node
         )
     return AggregateCall(GROUPING, tuple(binder.bind(part) for part in node.expressions), BIGINT)
 
@@ -104,7 +105,7 @@ def ordered_set(
             raise binder.context.unsupported(f"{spelled.name} with a descending order", node)
         if not isinstance(fraction, Literal) or not fraction.dtype.is_numeric or fraction.value is None:
             raise binder.context.error(
-                BinderError, f"fraction must be a constant number: {spelled.name}", node
+                InvalidParameterValue, f"fraction must be a constant number: {spelled.name}", node
             )
         fraction = Literal(1 - float(fraction.value), DOUBLE)  # type: ignore[arg-type]
     return [key.expression, fraction]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.catalog import Field, View
-from gpuql_planner.errors import CatalogError, did_you_mean
+from gpuql_planner.errors import did_you_mean
 from gpuql_planner.functions import coerce
 from gpuql_planner.logical.expressions import Attribute, Expression
 from gpuql_planner.logical.nodes import Project
@@ -21,6 +21,13 @@ from gpuql_planner.sql.names import joined_name, known_name
 from gpuql_planner.sql.rule_text import renamed_column
 from gpuql_planner.sql.scope import Scope, relation_of
 from gpuql_planner.sql.statements import NoOperation, Query, Statement
+from gpuql_planner.statement_errors import (
+    DependentObjects,
+    DuplicateColumn,
+    InvalidTableDefinition,
+    WrongObjectType,
+    undefined,
+)
 from gpuql_planner.table_rules import Key, TableRules, changeable, rules_of
 
 if TYPE_CHECKING:
@@ -41,18 +48,18 @@ def bind_alter(queries: QueryBinder, node: exp.Alter) -> Statement:
         if node.args.get("exists"):
             return NoOperation()
         hint = did_you_mean(name, context.catalog.relation_names())
-        raise context.error(CatalogError, f"{kind.lower()} does not exist: {name}", node.this, hint=hint)
+        raise context.error(undefined(kind), f"{kind.lower()} does not exist: {name}", node.this, hint=hint)
     actions = list(node.args.get("actions") or ())
     if len(actions) != 1 or node.args.get("options"):
         raise context.unsupported("several actions in one ALTER", node)
     action = actions[0]
     if isinstance(action, exp.AlterRename):
         if kind == "VIEW" and not isinstance(found, View):
-            raise context.error(CatalogError, f"not a view but a table: {name}", node.this)
+            raise context.error(WrongObjectType, f"not a view but a table: {name}", node.this)
         schema, _, _ = found.name.rpartition(".")
         return RenameRelation(found.name, joined_name(schema or "main", action.this.name))
     if isinstance(found, View):
-        raise context.error(CatalogError, f"not a table but a view: {name}", node.this)
+        raise context.error(WrongObjectType, f"not a table but a view: {name}", node.this)
     if kind == "VIEW":
         raise context.unsupported("this ALTER VIEW", node)
     if changeable(found) is None:
@@ -122,7 +129,7 @@ class _Alteration:
         if any(field.name.lower() == node.name.lower() for field in self.fields):
             if node.args.get("exists"):
                 return NoOperation()
-            raise context.error(CatalogError, f"column exists already: {node.name}", node)
+            raise context.error(DuplicateColumn, f"column exists already: {node.name}", node)
         kind = node.args.get("kind")
         if kind is None:
             raise context.unsupported("adding a column without a type", node)
@@ -159,7 +166,9 @@ class _Alteration:
         self._reject_dependents(field, columns[0], "dropped")
         fields = tuple(one for one in self.fields if one.name != field.name)
         if not {one.name for one in fields} - self.rules.generated_columns:
-            raise context.error(CatalogError, f"the only column cannot be dropped: {field.name}", columns[0])
+            raise context.error(
+                InvalidTableDefinition, f"the only column cannot be dropped: {field.name}", columns[0]
+            )
         rules = replace(
             self.rules,
             defaults=tuple(one for one in self.rules.defaults if one[0] != field.name),
@@ -178,7 +187,7 @@ class _Alteration:
         ]
         if dependents:
             raise self.context.error(
-                CatalogError, f"column cannot be {what}: {field.name} is needed by {dependents[0]}", node
+                DependentObjects, f"column cannot be {what}: {field.name} is needed by {dependents[0]}", node
             )
 
     def _rename_column(self, node: exp.RenameColumn) -> Statement:
@@ -187,7 +196,7 @@ class _Alteration:
         field, new = self._field(node.this), node.args["to"].name
         for one in self.fields:
             if one.name.lower() == new.lower() and one.name != field.name:
-                raise context.error(CatalogError, f"column exists already: {new}", node.args["to"])
+                raise context.error(DuplicateColumn, f"column exists already: {new}", node.args["to"])
         return self._altered(
             self._changed(field, name=new),
             _renamed_rules(self.rules, field.name, new),
@@ -214,7 +223,9 @@ class _Alteration:
             return self._altered(rules=replace(self.rules, defaults=kept))
         primary = self.rules.primary_key
         if allow_null and primary is not None and field.name in primary.columns:
-            raise context.error(CatalogError, f"column is part of the primary key: {field.name}", node.this)
+            raise context.error(
+                DependentObjects, f"column is part of the primary key: {field.name}", node.this
+            )
         return self._altered(self._changed(field, nullable=bool(allow_null)))
 
     def _change_type(self, field: Field, node: exp.AlterColumn) -> Statement:
@@ -245,7 +256,9 @@ class _Alteration:
             raise context.unsupported("adding a CHECK or FOREIGN KEY to a table", node)
         added = tuple(key for key in made.keys if key not in self.rules.keys)
         if not added:
-            raise context.error(CatalogError, f"table has this key already: {self.target.name}", node)
+            raise context.error(
+                InvalidTableDefinition, f"table has this key already: {self.target.name}", node
+            )
         fields = tuple(made.fields)
         return self._altered(fields, replace(self.rules, keys=tuple(made.keys)), keys=added)
 

@@ -30,6 +30,7 @@ from gpuql_planner.sql.change_target import (
 )
 from gpuql_planner.sql.scope import Scope, relation_of
 from gpuql_planner.sql.statements import Query
+from gpuql_planner.statement_errors import RepeatedColumn
 from gpuql_planner.table_rules import Key, PendingTable
 from gpuql_planner.types import BIGINT, INTEGER
 
@@ -194,7 +195,7 @@ def bind_assignments(queries: QueryBinder, target: Target, nodes: Iterable[exp.E
                 raise context.error(ParserError, "syntax error: SET takes the bare name of a column", column)
             field = target.given_field(context, column.name, column)
             if any(field.name == other.field.name for other in assignments):
-                raise context.error(BinderError, f"column set twice: {field.name}", column)
+                raise context.error(RepeatedColumn, f"column set twice: {field.name}", column)
             assignments.append(Assignment(field, None if is_default(value) else value, column))
     return assignments
 

@@ -24,7 +24,6 @@ from gpuql_planner.definitions import (
 )
 from gpuql_planner.errors import (
     BinderError,
-    CatalogError,
     GpuqlError,
     ParserError,
     did_you_mean,
@@ -64,6 +63,17 @@ from gpuql_planner.sql.statements import (
     SetSearchPath,
     Statement,
     Undefine,
+)
+from gpuql_planner.statement_errors import (
+    InvalidDefinition,
+    InvalidOption,
+    ReservedName,
+    UndefinedColumn,
+    UndefinedDatabase,
+    UndefinedPrepared,
+    UndefinedSchema,
+    UndefinedTable,
+    undefined,
 )
 from gpuql_planner.types import INTEGER_LIMITS, VARCHAR, TypeId, enum_of
 
@@ -132,12 +142,12 @@ def _schema_of(context: BindContext, parts: collections.abc.Sequence[str], offse
     if len(parts) == 1 and parts[0].lower() == DATABASE and DATABASE not in by_folded:
         return MAIN_SCHEMA
     if len(parts) == 2 and parts[0].lower() not in (DATABASE, "system"):
-        raise error_at(context, CatalogError, f"database does not exist: {parts[0]}", offset)
+        raise error_at(context, UndefinedDatabase, f"database does not exist: {parts[0]}", offset)
     found = by_folded.get(parts[-1].lower())
     if found is None or len(parts) > 2:
         name = ".".join(parts)
         raise error_at(
-            context, CatalogError, f"schema does not exist: {name}", offset, did_you_mean(name, known)
+            context, UndefinedSchema, f"schema does not exist: {name}", offset, did_you_mean(name, known)
         )
     return found
 
@@ -160,13 +170,13 @@ def _exclusive(context: BindContext, or_replace: bool, if_not_exists: bool, offs
 def _bind_create_schema(context: BindContext, syntax: CreateSchemaSyntax) -> Define:
     name = syntax.name
     if len(name.parts) > 2 or (len(name.parts) == 2 and name.parts[0].lower() != DATABASE):
-        raise error_at(context, CatalogError, f"database does not exist: {name.parts[0]}", name.offset)
+        raise error_at(context, UndefinedDatabase, f"database does not exist: {name.parts[0]}", name.offset)
     schema = name.parts[-1]
     if schema.lower() in (*SYSTEM_SCHEMAS, MAIN_SCHEMA, TEMPORARY_SCHEMA):
         if schema.lower() == MAIN_SCHEMA and syntax.if_not_exists:
             return Define("schema", schema, Schema(schema), if_not_exists=True)
         raise error_at(
-            context, CatalogError, f"schema of the system cannot be created: {schema}", name.offset
+            context, ReservedName, f"schema of the system cannot be created: {schema}", name.offset
         )
     _exclusive(context, syntax.or_replace, syntax.if_not_exists, name.offset)
     return Define("schema", schema, Schema(schema), syntax.or_replace, syntax.if_not_exists)
@@ -216,22 +226,22 @@ def _bind_sequence(context: BindContext, syntax: SequenceSyntax) -> Define:
     name = _new_definition_name(context, syntax.name, temporary=syntax.temporary)
     increment = 1 if syntax.increment is None else syntax.increment
     if increment == 0:
-        raise error_at(context, ParserError, "increment of a sequence must not be zero", offset)
+        raise error_at(context, InvalidOption, "increment of a sequence must not be zero", offset)
     low, high = INTEGER_LIMITS[TypeId.BIGINT]
     minimum = syntax.minimum if syntax.minimum is not None else (1 if increment > 0 else low)
     maximum = syntax.maximum if syntax.maximum is not None else (high if increment > 0 else -1)
     start = syntax.start if syntax.start is not None else (minimum if increment > 0 else maximum)
     for value in (increment, minimum, maximum, start):
         if not low <= value <= high:
-            raise error_at(context, ParserError, f"number of a sequence is beyond BIGINT: {value}", offset)
+            raise error_at(context, InvalidOption, f"number of a sequence is beyond BIGINT: {value}", offset)
     if minimum >= maximum:
         raise error_at(
-            context, ParserError, f"MINVALUE must be less than MAXVALUE: {minimum} and {maximum}", offset
+            context, InvalidOption, f"MINVALUE must be less than MAXVALUE: {minimum} and {maximum}", offset
         )
     if not minimum <= start <= maximum:
         raise error_at(
             context,
-            ParserError,
+            InvalidOption,
             f"START is beyond MINVALUE or MAXVALUE: {start}, {minimum} to {maximum}",
             offset,
         )
@@ -251,7 +261,7 @@ def _bind_macro(context: BindContext, syntax: MacroSyntax) -> Define:
         if len(overload.parameters) in seen:
             raise error_at(
                 context,
-                BinderError,
+                InvalidDefinition,
                 f"macro has two bodies with the same number of parameters: {len(overload.parameters)}",
                 overload.offset,
             )
@@ -303,12 +313,12 @@ def _bind_drop(context: BindContext, syntax: DropSyntax) -> Statement:
         schema = name.parts[-1]
         if schema.lower() in (MAIN_SCHEMA, TEMPORARY_SCHEMA, *SYSTEM_SCHEMAS):
             raise error_at(
-                context, CatalogError, f"schema of the system cannot be dropped: {schema}", name.offset
+                context, ReservedName, f"schema of the system cannot be dropped: {schema}", name.offset
             )
         known = context.catalog.definitions("schema")
         if schema.lower() not in known and not syntax.if_exists:
             hint = did_you_mean(schema, [one.name for one in known.values()])
-            raise error_at(context, CatalogError, f"schema does not exist: {schema}", name.offset, hint)
+            raise error_at(context, UndefinedSchema, f"schema does not exist: {schema}", name.offset, hint)
         return Undefine("schema", schema, syntax.if_exists, syntax.cascade)
     kinds = ("macro", "table macro") if kind == "macro" else (kind,)
     for one in kinds:
@@ -320,7 +330,7 @@ def _bind_drop(context: BindContext, syntax: DropSyntax) -> Statement:
     names = [one.name for each in kinds for one in context.catalog.definitions(each).values()]
     raise error_at(
         context,
-        CatalogError,
+        undefined(kind),
         f"{kind} does not exist: {name.text}",
         name.offset,
         did_you_mean(name.text, names),
@@ -350,7 +360,7 @@ def _bind_comment(context: BindContext, syntax: CommentSyntax) -> Statement:
             target = find_name(context, parts, None)
             relation = context.catalog.resolve(target)
         if relation is None or (kind != "column" and kind == "view" and not isinstance(relation, View)):
-            raise error_at(context, CatalogError, f"{kind} does not exist: {name.text}", name.offset)
+            raise error_at(context, undefined(kind), f"{kind} does not exist: {name.text}", name.offset)
         if kind == "table" and isinstance(relation, View):
             kind = "view"
         if kind == "column":
@@ -359,7 +369,7 @@ def _bind_comment(context: BindContext, syntax: CommentSyntax) -> Statement:
         kind = "macro" if kind == "function" else kind
         found = find_definition(context, kind, name.parts)
         if found is None:
-            raise error_at(context, CatalogError, f"{kind} does not exist: {name.text}", name.offset)
+            raise error_at(context, undefined(kind), f"{kind} does not exist: {name.text}", name.offset)
         target = found.name
     key = f"{kind} {target}"
     if syntax.text is None:
@@ -373,7 +383,7 @@ def _column_name(context: BindContext, relation: Table | View, name: Name) -> st
         if column.lower() == name.parts[-1].lower():
             return column
     hint = did_you_mean(name.parts[-1], known)
-    raise error_at(context, BinderError, f"column not found: {name.text}", name.offset, hint)
+    raise error_at(context, UndefinedColumn, f"column not found: {name.text}", name.offset, hint)
 
 
 def _bind_maintenance(context: BindContext, syntax: MaintenanceSyntax) -> NoOperation:
@@ -381,13 +391,13 @@ def _bind_maintenance(context: BindContext, syntax: MaintenanceSyntax) -> NoOper
     name = syntax.relation
     if name is not None and syntax.kind == "CHECKPOINT":
         if name.text.lower() != DATABASE:
-            raise error_at(context, CatalogError, f"database does not exist: {name.text}", name.offset)
+            raise error_at(context, UndefinedDatabase, f"database does not exist: {name.text}", name.offset)
     elif name is not None:
         with _locating(context, name):
             found = context.catalog.resolve(find_name(context, name.parts, None))
         if found is None or isinstance(found, View):
             hint = did_you_mean(name.text, context.catalog.relation_names())
-            raise error_at(context, CatalogError, f"table does not exist: {name.text}", name.offset, hint)
+            raise error_at(context, UndefinedTable, f"table does not exist: {name.text}", name.offset, hint)
     return NoOperation()
 
 
@@ -409,7 +419,7 @@ def _bind_execute(queries: QueryBinder, syntax: ExecuteSyntax) -> ExecutePrepare
     if not isinstance(prepared, PreparedText):
         hint = did_you_mean(name.text, [one.name for one in known.values()])
         raise error_at(
-            context, BinderError, f"prepared statement does not exist: {name.text}", name.offset, hint
+            context, UndefinedPrepared, f"prepared statement does not exist: {name.text}", name.offset, hint
         )
     names: list[str] = []
     values: list[tuple[Attribute, Expression]] = []

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError, ParserError
+from gpuql_planner.errors import ParserError
 from gpuql_planner.functions import integer_literal, make_call
 from gpuql_planner.functions.coercion import decimal_literal
 from gpuql_planner.functions.temporal import to_interval
 from gpuql_planner.functions.text_literals import interval_of, interval_unit, parse_interval
 from gpuql_planner.logical.expressions import Expression, Literal
 from gpuql_planner.logical.traced import derive
+from gpuql_planner.statement_errors import InvalidParameterValue
 from gpuql_planner.types import BOOLEAN, DOUBLE, INTERVAL, MAX_DECIMAL_WIDTH, NULL, VARCHAR, decimal
 
 if TYPE_CHECKING:
@@ -102,16 +103,18 @@ def bind_interval(binder: ExpressionBinder, node: exp.Interval) -> Expression:
     if unit_node is None:
         if isinstance(amount, exp.Literal) and amount.is_string:
             return _interval(_parsed_interval, binder, amount)
-        raise binder.context.error(BinderError, "interval without a unit", node, hint="write INTERVAL 3 DAY")
+        raise binder.context.error(
+            InvalidParameterValue, "interval without a unit", node, hint="write INTERVAL 3 DAY"
+        )
     unit = interval_unit(unit_node.name)
     if unit is None:
-        raise binder.context.error(BinderError, f"unknown interval unit: {unit_node.name}", node)
+        raise binder.context.error(InvalidParameterValue, f"unknown interval unit: {unit_node.name}", node)
     if isinstance(amount, exp.Literal):
         try:
             return _interval(lambda literal: _whole_units(literal, unit), binder, amount)
         except ArithmeticError:
             raise binder.context.error(
-                BinderError, f"interval amount is not a number: {str(amount.this)!r}", node
+                InvalidParameterValue, f"interval amount is not a number: {str(amount.this)!r}", node
             ) from None
     return to_interval(unit, binder.bind(amount))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.catalog import Field, View
-from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.functions import explicit_cast, make_call
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal, SortKey
 from gpuql_planner.logical.nodes import LogicalNode, Project, Sort
@@ -22,6 +22,12 @@ from gpuql_planner.sql.expand_macros import expand_macros
 from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.scope import Scope, relation_of
 from gpuql_planner.sql.statements import CopyTo, Query, Statement
+from gpuql_planner.statement_errors import (
+    UndefinedColumn,
+    UndefinedDatabase,
+    UndefinedTable,
+    WrongKindOfFunction,
+)
 from gpuql_planner.types import DOUBLE, VARCHAR, DataType, TypeId
 
 if TYPE_CHECKING:
@@ -57,7 +63,7 @@ def _table_node(context: BindContext, name: Name) -> exp.Table:
         identifier.meta["start"] = name.offset
     keys = ("this", "db", "catalog")
     if len(identifiers) > len(keys):
-        raise error_at(context, CatalogError, f"name has too many parts: {name.text}", name.offset)
+        raise error_at(context, UndefinedDatabase, f"name has too many parts: {name.text}", name.offset)
     return exp.Table(**dict(zip(keys, reversed(identifiers), strict=False)))
 
 
@@ -94,7 +100,7 @@ def copy_query(query: Query, path: str, format_name: str, given: Mapping[str, ob
         for column in wanted if isinstance(wanted, tuple) else ():
             if column not in names:
                 hint = did_you_mean(str(column), list(names))
-                raise BinderError(f"column not found: {column}", hint=hint)
+                raise UndefinedColumn(f"column not found: {column}", hint=hint)
     partitions = options.get("partition_by", ())
     assert isinstance(partitions, tuple), "names were checked"
     return _writing(BoundQuery(query.plan, names), path, format_name, options, partitions)
@@ -123,7 +129,7 @@ def _chosen(context: BindContext, source: BoundQuery, columns: tuple[Name, ...])
         wanted = column.text.lower()
         if wanted not in folded or len(column.parts) > 1:
             hint = did_you_mean(column.text, list(source.names))
-            raise error_at(context, BinderError, f"column not found: {column.text}", column.offset, hint)
+            raise error_at(context, UndefinedColumn, f"column not found: {column.text}", column.offset, hint)
         output = source.plan.outputs[folded.index(wanted)]
         names.append(source.names[folded.index(wanted)])
         items.append((Attribute.fresh(output.name, output.dtype), AttributeRef(output)))
@@ -146,7 +152,7 @@ def _spelled(context: BindContext, names: tuple[str, ...], wanted: str, syntax: 
         syntax.offset,
     )
     raise error_at(
-        context, BinderError, f"column not found: {wanted}", offset, did_you_mean(wanted, list(names))
+        context, UndefinedColumn, f"column not found: {wanted}", offset, did_you_mean(wanted, list(names))
     )
 
 
@@ -198,9 +204,11 @@ def _copy_from(
         table = context.catalog.resolve(known_name(queries, node))
     if table is None:
         hint = did_you_mean(syntax.table.text, context.catalog.relation_names())
-        raise context.error(CatalogError, f"table does not exist: {syntax.table.text}", node, hint=hint)
+        raise context.error(UndefinedTable, f"table does not exist: {syntax.table.text}", node, hint=hint)
     if isinstance(table, View):
-        raise context.error(BinderError, f"rows cannot be copied into a view: {syntax.table.text}", node)
+        raise context.error(
+            WrongKindOfFunction, f"rows cannot be copied into a view: {syntax.table.text}", node
+        )
     targets = [_target(context, table.fields, column) for column in syntax.columns] or list(table.fields)
     dates, stamps = options.pop("dateformat", None), options.pop("timestampformat", None)
     arguments: list[exp.Expr] = [exp.Literal.string(path)]
@@ -303,7 +311,7 @@ def _target(context: BindContext, fields: tuple[Field, ...], column: Name) -> Fi
         if len(column.parts) == 1 and field.name.lower() == column.text.lower():
             return field
     hint = did_you_mean(column.text, [field.name for field in fields])
-    raise error_at(context, BinderError, f"column not found: {column.text}", column.offset, hint)
+    raise error_at(context, UndefinedColumn, f"column not found: {column.text}", column.offset, hint)
 
 
 def _read_value(name: str, target: Field, dates: object, stamps: object) -> exp.Expr:

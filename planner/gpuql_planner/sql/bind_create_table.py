@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.catalog import Field, View
-from gpuql_planner.errors import BinderError, CatalogError, ParserError, did_you_mean
+from gpuql_planner.errors import ParserError, did_you_mean
 from gpuql_planner.functions import as_condition, make_comparison
 from gpuql_planner.logical.expressions import Attribute, AttributeRef
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.data_types import bind_type
 from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.rule_text import bind_rule, columns_in, rule_text
+from gpuql_planner.statement_errors import (
+    DuplicateColumn,
+    InvalidColumnReference,
+    InvalidDefinition,
+    InvalidForeignKey,
+    InvalidKeys,
+    MissingFromEntry,
+    UndefinedColumn,
+    UndefinedTable,
+    WrongObjectType,
+)
 from gpuql_planner.table_rules import Check, ForeignKey, Generated, Key, TableRules, rules_of
 from gpuql_planner.types import INTEGER, NULL, DataType
 
@@ -53,7 +64,7 @@ class TableDefinition:
                 return known.name
         hint = did_you_mean(name, [known.name for known in self.fields])
         raise self.context.error(
-            CatalogError, f"column not found in table {self.name}: {name}", node, hint=hint
+            UndefinedColumn, f"column not found in table {self.name}: {name}", node, hint=hint
         )
 
 
@@ -79,7 +90,7 @@ def _reject_repeated(context: BindContext, names: Sequence[str], node: exp.Expr)
     seen: set[str] = set()
     for name in names:
         if name.lower() in seen:
-            raise context.error(CatalogError, f"column defined twice: {name}", node)
+            raise context.error(DuplicateColumn, f"column defined twice: {name}", node)
         seen.add(name.lower())
 
 
@@ -159,7 +170,7 @@ def bind_default(made: TableDefinition, column: exp.Expr, node: exp.Expr, name: 
     """The DEFAULT of a column. Errors: BinderError if it names columns or asks for rows."""
     context = made.context
     for used in columns_in(node):
-        raise context.error(BinderError, f"a DEFAULT may not name columns: {used.name}", used)
+        raise context.error(InvalidColumnReference, f"a DEFAULT may not name columns: {used.name}", used)
     text = rule_text(context, node, "a DEFAULT")
     with context.locating(node):
         bind_rule(text, context.catalog)
@@ -172,7 +183,7 @@ def _add_key(
     context = made.context
     columns = tuple(made.column(one.name, one) for one in nodes)
     if primary and any(key.primary for key in made.keys):
-        raise context.error(ParserError, f"table has more than one primary key: {made.name}", node)
+        raise context.error(InvalidKeys, f"table has more than one primary key: {made.name}", node)
     _reject_repeated(context, columns, node)
     if any(set(key.columns) == set(columns) for key in made.keys):
         if not primary:
@@ -204,12 +215,12 @@ def _finish(made: TableDefinition, node: exp.Expr) -> tuple[tuple[Field, ...], T
     context = made.context
     generated = _bind_generated(made)
     if len(made.generated) == len(made.fields):
-        raise context.error(BinderError, f"table has only generated columns: {made.name}", node)
+        raise context.error(InvalidDefinition, f"table has only generated columns: {made.name}", node)
     columns = _attributes(made.fields)
     taking = {one.column for one in generated}
     for key in made.keys:
         if not taking.isdisjoint(key.columns):
-            raise context.error(BinderError, f"a generated column cannot be part of a {key.kind}", node)
+            raise context.error(InvalidDefinition, f"a generated column cannot be part of a {key.kind}", node)
     checks = []
     for condition, name in made.checks:
         text, used = _row_text(made, condition, "a CHECK")
@@ -231,7 +242,7 @@ def _row_text(made: TableDefinition, node: exp.Expr, what: str) -> tuple[str, tu
     used = []
     for column in columns_in(node):
         if column.table and column.table.lower() != made.short_name.lower():
-            raise made.context.error(BinderError, f"table not found in {what}: {column.table}", column)
+            raise made.context.error(MissingFromEntry, f"table not found in {what}: {column.table}", column)
         used.append(made.column(column.name, column))
     return text, tuple(dict.fromkeys(used))
 
@@ -250,7 +261,7 @@ def _bind_generated(made: TableDefinition) -> list[Generated]:
         ]
         if not ready:
             name, (_, node) = next(iter(waiting.items()))
-            raise context.error(BinderError, f"generated column depends on itself: {name}", node)
+            raise context.error(InvalidDefinition, f"generated column depends on itself: {name}", node)
         for name in ready:
             one, node = waiting.pop(name)
             _give_type(made, one, node)
@@ -282,30 +293,30 @@ def _foreign_key(made: TableDefinition, key: ForeignKey, node: exp.Expr) -> Fore
         parent = context.catalog.resolve(table)
         if parent is None:
             hint = did_you_mean(table, context.catalog.relation_names())
-            raise context.error(CatalogError, f"table does not exist: {table}", node, hint=hint)
+            raise context.error(UndefinedTable, f"table does not exist: {table}", node, hint=hint)
         if isinstance(parent, View):
-            raise context.error(CatalogError, f"not a table but a view: {table}", node)
+            raise context.error(WrongObjectType, f"not a table but a view: {table}", node)
         parent_fields, parent_keys, table = parent.fields, rules_of(parent).keys, parent.name
     spelled = {one.name.lower(): one for one in parent_fields}
     referenced = key.referenced
     if not referenced:
         primary = next((one for one in parent_keys if one.primary), None)
         if primary is None:
-            raise context.error(BinderError, f"table has no primary key to refer to: {table}", node)
+            raise context.error(InvalidForeignKey, f"table has no primary key to refer to: {table}", node)
         referenced = primary.columns
     for name in referenced:
         if name.lower() not in spelled:
-            raise context.error(BinderError, f"column not found in table {table}: {name}", node)
+            raise context.error(UndefinedColumn, f"column not found in table {table}: {name}", node)
     referenced = tuple(spelled[name.lower()].name for name in referenced)
     if len(referenced) != len(key.columns):
         raise context.error(
-            BinderError,
+            InvalidForeignKey,
             f"number of columns differs from that referred to: {len(key.columns)} and {len(referenced)}",
             node,
         )
     if not any(set(one.columns) == set(referenced) for one in parent_keys):
         raise context.error(
-            BinderError,
+            InvalidForeignKey,
             f"columns referred to are no PRIMARY KEY or UNIQUE: {table} ({', '.join(referenced)})",
             node,
         )

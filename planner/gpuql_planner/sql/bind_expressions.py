@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from gpuql_planner.definitions import DATABASE, MAIN_SCHEMA, TEMPORARY_SCHEMA
-from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, did_you_mean
+from gpuql_planner.errors import BinderError, GpuqlError, did_you_mean
 from gpuql_planner.functions import (
     AGGREGATE_FUNCTIONS,
     SCALAR_FUNCTIONS,
@@ -76,6 +76,12 @@ from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.data_types import bind_type
 from gpuql_planner.sql.scope import Relation, Scope
 from gpuql_planner.sql.session_functions import SESSION_FUNCTIONS, bind_session_function
+from gpuql_planner.statement_errors import (
+    MissingFromEntry,
+    UndefinedColumn,
+    UndefinedFunction,
+    WrongKindOfFunction,
+)
 from gpuql_planner.types import (
     BOOLEAN,
     DataType,
@@ -218,13 +224,13 @@ class ExpressionBinder:
     def _table_of(self, node: exp.Column) -> str | None:
         database, schema = node.args.get("catalog"), node.args.get("db")
         if database is not None and database.name.lower() not in (DATABASE, TEMPORARY_SCHEMA):
-            raise self.context.error(BinderError, f"database not found: {database.name}", node)
+            raise self.context.error(MissingFromEntry, f"database not found: {database.name}", node)
         if schema is not None:
             relation = self._relation(str(node.table))
             known = MAIN_SCHEMA if relation is None else relation.schema.lower() or MAIN_SCHEMA
             if schema.name.lower() not in (known, DATABASE if known == MAIN_SCHEMA else known):
                 raise self.context.error(
-                    BinderError,
+                    MissingFromEntry,
                     f"schema not found: {schema.name}",
                     node,
                     hint=f"write table.column or {known}.table.column",
@@ -244,7 +250,7 @@ class ExpressionBinder:
         if table is not None:
             known = self.scope.relation_names()
             return self.context.error(
-                BinderError, f"table not found in FROM: {table}", node, hint=did_you_mean(table, known)
+                MissingFromEntry, f"table not found in FROM: {table}", node, hint=did_you_mean(table, known)
             )
         if not self.scope.relations and self.scope.parent is None:
             hint = (
@@ -253,14 +259,20 @@ class ExpressionBinder:
                 else None
             )
             return self.context.error(
-                BinderError, f"column not found: {node.name}", node, hint=hint or "there is no FROM clause"
+                UndefinedColumn,
+                f"column not found: {node.name}",
+                node,
+                hint=hint or "there is no FROM clause",
             )
         if self.scope.relation(node.name) is not None:
             return self.context.error(
-                BinderError, f"table name used as a column: {node.name}", node, hint="gpuql has no row values"
+                UndefinedColumn,
+                f"table name used as a column: {node.name}",
+                node,
+                hint="gpuql has no row values",
             )
         hint = did_you_mean(node.name, [*self.scope.column_names(), *self.aliases])
-        return self.context.error(BinderError, f"column not found: {node.name}", node, hint=hint)
+        return self.context.error(UndefinedColumn, f"column not found: {node.name}", node, hint=hint)
 
     def knows_relation(self, name: str) -> bool:
         """Whether a table of that name stands in this FROM clause or one around it."""
@@ -563,10 +575,10 @@ def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     if is_grouping(node):
         return bind_grouping_call(binder, node)
     if is_window_function(name):
-        raise binder.context.error(BinderError, f"window function without OVER: {name}", node)
+        raise binder.context.error(WrongKindOfFunction, f"window function without OVER: {name}", node)
     if not is_scalar_function(name):
         raise binder.context.error(
-            CatalogError,
+            UndefinedFunction,
             f"function does not exist: {name}",
             node,
             hint=did_you_mean(name, [*SCALAR_FUNCTIONS, *AGGREGATE_FUNCTIONS]),

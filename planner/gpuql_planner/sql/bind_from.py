@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.catalog import Table, View
-from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Scan
 from gpuql_planner.sql.bind_sample import sampled
@@ -17,6 +17,13 @@ from gpuql_planner.sql.bind_unnest import bind_unnest_source
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.scope import Scope, relation_of
+from gpuql_planner.statement_errors import (
+    InvalidDefinition,
+    InvalidParameterValue,
+    LimitExceeded,
+    UndefinedFunction,
+    UndefinedTable,
+)
 from gpuql_planner.thresholds import MAX_VIEW_DEPTH
 
 if TYPE_CHECKING:
@@ -237,7 +244,7 @@ def _resolve(queries: QueryBinder, node: exp.Table) -> Table | View:
     if found is None:
         known = [*catalog.relation_names(), *(table.name for table in queries.environment.values())]
         raise queries.context.error(
-            CatalogError,
+            UndefinedTable,
             f"table does not exist: {name}",
             node,
             hint=did_you_mean(name, known) or _file_hint(node),
@@ -260,9 +267,9 @@ def _bind_view(queries: QueryBinder, view: View, node: exp.Expr) -> BoundQuery:
 
     context = queries.context
     if view.name.lower() in context.views:
-        raise context.error(BinderError, f"view refers to itself: {view.name}", node)
+        raise context.error(InvalidDefinition, f"view refers to itself: {view.name}", node)
     if len(context.views) >= MAX_VIEW_DEPTH:
-        raise context.error(BinderError, f"views refer to views more than {MAX_VIEW_DEPTH} deep", node)
+        raise context.error(LimitExceeded, f"views refer to views more than {MAX_VIEW_DEPTH} deep", node)
     query = bind_query_text(
         view.sql,
         context.catalog,
@@ -296,7 +303,7 @@ def _bind_table_function(queries: QueryBinder, node: exp.Table) -> FromItem:
         return aliased_query(
             queries, node, BoundQuery(plan, tuple(field.name for field in table.fields)), name
         )
-    raise context.error(CatalogError, f"table function does not exist: {name}", node)
+    raise context.error(UndefinedFunction, f"table function does not exist: {name}", node)
 
 
 def _lateral_series(node: exp.Table) -> exp.Unnest | None:
@@ -328,5 +335,7 @@ def _constant(queries: QueryBinder, node: exp.Expr) -> object:
         return node.name
     literal = ExpressionBinder(queries.context, Scope(), queries, "table function arguments").bind(node)
     if not isinstance(literal, Literal):
-        raise queries.context.error(BinderError, "arguments of table functions must be constants", node)
+        raise queries.context.error(
+            InvalidParameterValue, "arguments of table functions must be constants", node
+        )
     return literal.value

@@ -32,6 +32,7 @@ from gpuql_planner.sql.grouping_sets import (
 )
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.sql.select_list import SelectItem
+from gpuql_planner.statement_errors import GroupingError
 
 
 def contains_aggregate(node: exp.Expr) -> bool:
@@ -151,7 +152,7 @@ class Grouping:
         """GROUPING(...) as a column of the aggregation; a constant if there is one set only."""
         for argument in call.arguments:
             if argument not in self.keys:
-                raise BinderError("argument of GROUPING must be a key of GROUP BY")
+                raise GroupingError("argument of GROUPING must be a key of GROUP BY")
         if self.sets is None:
             return Literal(0, call.type)
         arguments = call.arguments or tuple(self.keys)
@@ -162,7 +163,7 @@ class Grouping:
 
     def _not_grouped(self, attribute: Attribute, node: exp.Expr) -> BinderError:
         return self.context.error(
-            BinderError,
+            GroupingError,
             f"column must appear in GROUP BY or inside an aggregate function: {attribute.name}",
             node,
             hint=f"add {attribute.name} to GROUP BY, or use any_value({attribute.name})",

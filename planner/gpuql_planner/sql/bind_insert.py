@@ -25,6 +25,7 @@ from gpuql_planner.sql.change_target import (
 )
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.statements import Query
+from gpuql_planner.statement_errors import InvalidColumnReference, RepeatedColumn
 from gpuql_planner.table_rules import Key, PendingTable
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _reject_repeated(context: BindContext, fields: Sequence[Field], node: exp.Ex
     seen: set[str] = set()
     for field in fields:
         if field.name in seen:
-            raise context.error(BinderError, f"column given twice: {field.name}", node)
+            raise context.error(RepeatedColumn, f"column given twice: {field.name}", node)
         seen.add(field.name)
 
 
@@ -149,7 +150,9 @@ def _conflict(
     keys = target.rules.keys
     if not keys:
         raise context.error(
-            BinderError, f"table has no PRIMARY KEY or UNIQUE to conflict with: {target.table.name}", at
+            InvalidColumnReference,
+            f"table has no PRIMARY KEY or UNIQUE to conflict with: {target.table.name}",
+            at,
         )
     fields = tuple(replace(field, nullable=True) for field in target.table.fields)
     rows = PendingTable("excluded", fields)
@@ -182,7 +185,9 @@ def _conflict(
 def _only_key(context: BindContext, keys: Sequence[Key], node: exp.Expr) -> Key:
     if len(keys) > 1:
         raise context.error(
-            BinderError, "table has several keys: say with which to conflict, ON CONFLICT (columns)", node
+            InvalidColumnReference,
+            "table has several keys: say with which to conflict, ON CONFLICT (columns)",
+            node,
         )
     return keys[0]
 
@@ -196,7 +201,9 @@ def _named_key(context: BindContext, target: Target, nodes: Sequence[exp.Expr], 
         if set(key.columns) == set(columns) and len(key.columns) == len(columns):
             return key
     raise context.error(
-        BinderError, f"columns of ON CONFLICT are no PRIMARY KEY or UNIQUE: {', '.join(columns)}", clause
+        InvalidColumnReference,
+        f"columns of ON CONFLICT are no PRIMARY KEY or UNIQUE: {', '.join(columns)}",
+        clause,
     )
 
 

@@ -16,6 +16,7 @@ from gpuql_planner.sql.asof_joins import asof_join, positional_join
 from gpuql_planner.sql.bind_from import FromItem, bind_source
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.scope import Relation, Scope
+from gpuql_planner.statement_errors import UndefinedColumn
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import QueryBinder
@@ -146,7 +147,7 @@ class _Joiner:
         names = list(dict.fromkeys(n for n in _visible_names(self.left.scope) if n.lower() in right))
         if not names:
             raise self.context.error(
-                BinderError, "natural join of tables with no column name in common", self.node
+                UndefinedColumn, "natural join of tables with no column name in common", self.node
             )
         return names
 
@@ -156,7 +157,7 @@ class _Joiner:
         if attribute is None:
             known = item.scope.column_names()
             raise self.context.error(
-                BinderError,
+                UndefinedColumn,
                 f"column of USING not found on both sides: {name}",
                 self.node,
                 hint=did_you_mean(name, known),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError, OutOfRangeError
+from gpuql_planner.errors import OutOfRangeError
 from gpuql_planner.functions import explicit_cast, make_aggregate, make_and, make_call, make_comparison
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.logical.expressions import (
@@ -23,6 +23,7 @@ from gpuql_planner.logical.nodes import Aggregate, Filter, Limit, LogicalNode, P
 from gpuql_planner.logical.visit import pass_through
 from gpuql_planner.sql.context import BindContext, next_shared_key
 from gpuql_planner.sql.scope import Scope
+from gpuql_planner.statement_errors import InvalidRowCount
 from gpuql_planner.types import BIGINT, DOUBLE, HUGEINT, UBIGINT
 
 if TYPE_CHECKING:
@@ -78,10 +79,10 @@ def _constant(context: BindContext, node: exp.Expr, clause: str) -> int | None:
     if value is None:
         return None
     if not math.isfinite(value):
-        raise context.error(BinderError, f"{clause} must be a whole number: {value}", node)
+        raise context.error(InvalidRowCount, f"{clause} must be a whole number: {value}", node)
     whole = int(Decimal(value).to_integral_value(ROUND_HALF_UP))
     if whole < 0:
-        raise context.error(BinderError, f"{clause} must not be negative: {value}", node)
+        raise context.error(InvalidRowCount, f"{clause} must not be negative: {value}", node)
     return whole
 
 

@@ -40,6 +40,7 @@ from gpuql_planner.sql.change_target import (
 )
 from gpuql_planner.sql.scope import Scope, ScopeColumn
 from gpuql_planner.sql.statements import Query
+from gpuql_planner.statement_errors import RepeatedColumn
 from gpuql_planner.types import BIGINT, INTEGER, VARCHAR
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class _MergeBinder:
                 )
             for field, cell in zip(fields, nodes, strict=bool(nodes)) if nodes else ():
                 if field.name in values:
-                    raise context.error(BinderError, f"column given twice: {field.name}", then)
+                    raise context.error(RepeatedColumn, f"column given twice: {field.name}", then)
                 values[field.name] = (
                     default_value(context, target, field)
                     if is_default(cell)

@@ -20,6 +20,7 @@ from gpuql_planner.functions.structs import (
     make_subscript,
 )
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Call, Expression, Lambda
+from gpuql_planner.statement_errors import DatatypeMismatch, NoMatchingFunction
 from gpuql_planner.types import BIGINT, DataType, TypeId, list_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def bind_named_call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression
     if name == "struct_pack":
         return _named_struct(binder, node.expressions, node)
     if not node.expressions:
-        raise binder.context.error(BinderError, f"wrong number of arguments for {name}: 0", node)
+        raise binder.context.error(NoMatchingFunction, f"wrong number of arguments for {name}: 0", node)
     named = _named(binder, node.expressions[1:], node)
     return make_changed(
         binder.bind(node.expressions[0]),
@@ -85,7 +86,7 @@ def bind_array(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     """``ARRAY(query)``: the only column of a query as a list."""
     query = node.expressions[0] if len(node.expressions) == 1 else None
     if not isinstance(query, (exp.Query, exp.Subquery)):
-        raise binder.context.error(BinderError, "ARRAY takes a query", node)
+        raise binder.context.error(NoMatchingFunction, "ARRAY takes a query", node)
     inner = (query.this if isinstance(query, exp.Subquery) else query).copy()
     keys = _order_as_columns(binder, inner)
     names = ["value", *(f"key{number}" for number in range(len(keys)))]
@@ -136,7 +137,7 @@ def bind_map(binder: ExpressionBinder, node: exp.Map) -> Expression:
     """``MAP(keys, values)``."""
     keys, values = node.args.get("keys"), node.args.get("values")
     if (keys is None) != (values is None):
-        raise binder.context.error(BinderError, "MAP takes a list of keys and a list of values", node)
+        raise binder.context.error(NoMatchingFunction, "MAP takes a list of keys and a list of values", node)
     if keys is None or values is None:
         return make_map(make_list([]), make_list([]))
     return make_map(binder.bind(keys), binder.bind(values))
@@ -192,7 +193,7 @@ def field_of(binder: ExpressionBinder, value: Expression, name: str, node: exp.E
     """A field of a struct by its name."""
     if value.dtype.id is not TypeId.STRUCT:
         raise binder.context.error(
-            BinderError, f"field of a value that is no struct: {name} ({value.dtype})", node
+            DatatypeMismatch, f"field of a value that is no struct: {name} ({value.dtype})", node
         )
     with binder.context.locating(node):
         return make_named_field(value, name)
@@ -221,7 +222,7 @@ def bind_lambda_call(binder: ExpressionBinder, node: exp.Anonymous) -> Expressio
     kind = LAMBDA_FUNCTIONS[name]
     parts = node.expressions
     if not (2 <= len(parts) <= (3 if kind == "reduce" else 2)) or not isinstance(parts[1], exp.Lambda):
-        raise binder.context.error(BinderError, f"{name} takes a list and a lambda function", node)
+        raise binder.context.error(NoMatchingFunction, f"{name} takes a list and a lambda function", node)
     values = as_list(name, binder.bind(parts[0]), ())
     names = [str(parameter.name) for parameter in parts[1].expressions]
     if kind == "reduce":
@@ -229,7 +230,7 @@ def bind_lambda_call(binder: ExpressionBinder, node: exp.Anonymous) -> Expressio
         return _reduce(binder, values, names, parts[1], initial)
     if not 1 <= len(names) <= 2:
         raise binder.context.error(
-            BinderError, f"lambda function of {name} takes one or two parameters", parts[1]
+            NoMatchingFunction, f"lambda function of {name} takes one or two parameters", parts[1]
         )
     types = (values.dtype.element, BIGINT)
     function = _lambda(binder, list(zip(names, types, strict=False)), parts[1].this)
@@ -259,7 +260,7 @@ def _reduce(
 ) -> Expression:
     if not 2 <= len(names) <= 3:
         raise binder.context.error(
-            BinderError, "lambda function of list_reduce takes two or three parameters", function
+            NoMatchingFunction, "lambda function of list_reduce takes two or three parameters", function
         )
     element = values.dtype.element
     state = (

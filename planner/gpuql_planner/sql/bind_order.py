@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from gpuql_planner.errors import BinderError
 from gpuql_planner.sql.context import BindContext
+from gpuql_planner.statement_errors import InvalidColumnReference
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def output_position(context: BindContext, node: exp.Expr, num_outputs: int, clau
     position = int(text)
     if not 1 <= position <= num_outputs:
         raise context.error(
-            BinderError, f"{clause} position out of range: {position} (columns: {num_outputs})", node
+            InvalidColumnReference,
+            f"{clause} position out of range: {position} (columns: {num_outputs})",
+            node,
         )
     return position - 1

@@ -17,6 +17,7 @@ from gpuql_planner.catalog import PlanRunner
 from gpuql_planner.errors import BinderError
 from gpuql_planner.functions import is_aggregate_function
 from gpuql_planner.sql.column_names import column_name
+from gpuql_planner.statement_errors import LimitExceeded
 from gpuql_planner.thresholds import MAX_PIVOT_COLUMNS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def bind_pivot(queries: QueryBinder, node: exp.Pivot, source: exp.Expr) -> Bound
     for values in alternatives:
         num_columns *= len(values)
     if num_columns > MAX_PIVOT_COLUMNS:
-        raise context.error(BinderError, f"PIVOT makes more than {MAX_PIVOT_COLUMNS} columns", node)
+        raise context.error(LimitExceeded, f"PIVOT makes more than {MAX_PIVOT_COLUMNS} columns", node)
     groups = _groups(queries, node, source, elements, using)
     items: list[exp.Expr] = [group.copy() for group in groups]
     for combination in itertools.product(*alternatives):

@@ -16,6 +16,7 @@ from gpuql_planner.sql.bind_sample import sampled
 from gpuql_planner.sql.collations import collated, collation_of, without_collation
 from gpuql_planner.sql.context import BindContext, CommonTable
 from gpuql_planner.sql.scope import Scope, relation_of
+from gpuql_planner.statement_errors import RepeatedAlias
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class QueryBinder:
             alias = table.args["alias"]
             name = alias.name
             if any(name.lower() == other.alias.lower() for other in with_.expressions if other is not table):
-                raise self.context.error(BinderError, f"WITH table defined twice: {name}", table)
+                raise self.context.error(RepeatedAlias, f"WITH table defined twice: {name}", table)
             visible = dict(environment)
             recursive = bool(with_.args.get("recursive")) and refers_to(table.this, name)
             self.context.reject_other(table, "this", "alias", "materialized")

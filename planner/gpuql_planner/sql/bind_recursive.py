@@ -14,6 +14,7 @@ from gpuql_planner.logical.visit import free_attributes
 from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder, refers_to, rename
 from gpuql_planner.sql.bind_set_operations import distinct
 from gpuql_planner.sql.context import CommonTable, next_shared_key
+from gpuql_planner.statement_errors import InvalidRecursion
 from gpuql_planner.types import BOOLEAN, INTEGER, NULL
 
 
@@ -42,7 +43,7 @@ def bind_recursive(queries: QueryBinder, table: CommonTable) -> BoundQuery:
         step_plan = _cast(step.plan, attributes)
     if not inner.is_used:
         raise context.error(
-            BinderError, f"recursive WITH table does not read itself in its step: {table.name}", union
+            InvalidRecursion, f"recursive WITH table does not read itself in its step: {table.name}", union
         )
     if union.args.get("distinct"):
         anchor_plan, step_plan = distinct(anchor_plan), _new_rows(distinct(step_plan), key, attributes)
@@ -67,7 +68,7 @@ def _union(queries: QueryBinder, table: CommonTable) -> exp.Union:
         tree = tree.this
     if not isinstance(tree, exp.Union):
         raise context.error(
-            BinderError,
+            InvalidRecursion,
             f"circular reference of a WITH table that is no UNION: {table.name}",
             tree,
             hint="WITH RECURSIVE name AS (anchor UNION ALL step)",
@@ -80,7 +81,7 @@ def _union(queries: QueryBinder, table: CommonTable) -> exp.Union:
     context.reject_other(tree, "this", "expression", "distinct")
     if refers_to(tree.this, table.name):
         raise context.error(
-            BinderError,
+            InvalidRecursion,
             f"circular reference in the anchor of a recursive WITH table: {table.name}",
             tree.this,
         )

@@ -10,13 +10,13 @@ import random
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError, ParserError
 from gpuql_planner.functions import make_call, make_comparison
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Call, Expression, Literal, SortKey
 from gpuql_planner.logical.nodes import Filter, Limit, LogicalNode, Project, Running, Sort
 from gpuql_planner.logical.visit import pass_through
 from gpuql_planner.sql.bind_limit import share_of_rows
 from gpuql_planner.sql.context import BindContext
+from gpuql_planner.statement_errors import InvalidOption, InvalidParameterValue
 from gpuql_planner.thresholds import SAMPLE_BLOCK_ROWS
 from gpuql_planner.types import BIGINT, DOUBLE, HUGEINT, UBIGINT
 
@@ -31,12 +31,12 @@ def sampled(context: BindContext, plan: LogicalNode, node: exp.TableSample) -> L
     default = "SYSTEM" if size is None else "RESERVOIR"
     method = str(node.args["method"].name).upper() if node.args.get("method") else default
     if method not in _METHODS:
-        raise context.error(BinderError, f"unknown sampling method: {method.lower()}", node)
+        raise context.error(InvalidParameterValue, f"unknown sampling method: {method.lower()}", node)
     seed_node = node.args.get("seed")
     seed = random.getrandbits(31) if not seed_node else _whole(context, seed_node)
     if percent is None:
         if method == "BERNOULLI":
-            raise context.error(BinderError, "a bernoulli sample takes a percentage", node)
+            raise context.error(InvalidParameterValue, "a bernoulli sample takes a percentage", node)
         return _reservoir(plan, _whole(context, size), seed)
     share = _percentage(context, percent)
     if method == "RESERVOIR":
@@ -47,18 +47,18 @@ def sampled(context: BindContext, plan: LogicalNode, node: exp.TableSample) -> L
 
 def _whole(context: BindContext, node: exp.Expr | None) -> int:
     if not (isinstance(node, exp.Literal) and not node.is_string and str(node.this).isdigit()):
-        raise context.error(ParserError, "size and seed of a sample must be whole numbers", node)
+        raise context.error(InvalidOption, "size and seed of a sample must be whole numbers", node)
     context.depend_on_constants(node)
     return int(str(node.this))
 
 
 def _percentage(context: BindContext, node: exp.Expr) -> float:
     if not (isinstance(node, exp.Literal) and not node.is_string):
-        raise context.error(ParserError, "percentage of a sample must be a number", node)
+        raise context.error(InvalidOption, "percentage of a sample must be a number", node)
     context.depend_on_constants(node)
     share = float(str(node.this))
     if not 0 <= share <= 100:
-        raise context.error(ParserError, f"sample must be between 0% and 100%: {share:g}%", node)
+        raise context.error(InvalidOption, f"sample must be between 0% and 100%: {share:g}%", node)
     return share
 
 

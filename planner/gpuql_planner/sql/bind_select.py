@@ -32,6 +32,7 @@ from gpuql_planner.sql.bind_windows import WindowStep, write_out_windows
 from gpuql_planner.sql.collations import collated, collation_of, without_collation
 from gpuql_planner.sql.column_names import column_name
 from gpuql_planner.sql.select_list import SelectItem, expand_select_list, for_each_column
+from gpuql_planner.statement_errors import InvalidColumnReference, WindowingError
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import QueryBinder
@@ -206,7 +207,7 @@ class SelectBinder:
         condition = self._bind_output_expression(qualify.this, "QUALIFY")
         if not self.windows.calls:
             raise self.context.error(
-                BinderError, "QUALIFY needs a window function in it or in the select list", qualify.this
+                WindowingError, "QUALIFY needs a window function in it or in the select list", qualify.this
             )
         with self.context.locating(qualify.this):
             return split_conjuncts(as_condition(condition))
@@ -253,7 +254,7 @@ class SelectBinder:
         keys = tuple((key.attribute, over_outputs(key.expression)) for key in hidden)
         if any(not references(key) <= set(visible) for _, key in keys):
             raise self.context.error(
-                BinderError,
+                InvalidColumnReference,
                 "ORDER BY expressions of SELECT DISTINCT must be in the select list",
                 self.select.args["order"],
             )

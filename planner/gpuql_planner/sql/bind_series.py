@@ -12,6 +12,7 @@ from sqlglot import exp
 from gpuql_planner.errors import BinderError, OutOfRangeError
 from gpuql_planner.logical.expressions import Attribute, Interval, LiteralValue
 from gpuql_planner.logical.nodes import Scan, Values
+from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction
 from gpuql_planner.thresholds import MAX_CONSTANT_ROWS, MAX_SERIES_ROWS
 from gpuql_planner.types import BIGINT, TIMESTAMP
 
@@ -56,12 +57,12 @@ def _numbers(
     numbers = [argument for argument in arguments if isinstance(argument, int)]
     known = sum(argument is not None for argument in arguments)
     if len(numbers) != known or not 1 <= len(arguments) <= 3:
-        raise queries.context.error(BinderError, f"{name} takes one to three whole numbers", node)
+        raise queries.context.error(NoMatchingFunction, f"{name} takes one to three whole numbers", node)
     if known < len(arguments):
         return range(0)
     start, stop, step = (0, numbers[0], 1) if len(numbers) == 1 else (*numbers, 1)[:3]
     if step == 0:
-        raise queries.context.error(BinderError, f"step must not be zero: {name}", node)
+        raise queries.context.error(InvalidParameterValue, f"step must not be zero: {name}", node)
     if inclusive:
         stop += 1 if step > 0 else -1
     series = range(start, stop, step)
@@ -84,7 +85,7 @@ def _moments(
     assert isinstance(step, Interval), "looked at above"
     parts = (step.months, step.days, step.microseconds)
     if not any(parts):
-        raise queries.context.error(BinderError, f"step must not be zero: {name}", node)
+        raise queries.context.error(InvalidParameterValue, f"step must not be zero: {name}", node)
     if min(parts) < 0 < max(parts):
         raise queries.context.unsupported(f"{name} with an interval of mixed signs", node)
     return _steps(_moment(start), _moment(stop), step, inclusive=inclusive)

@@ -11,6 +11,7 @@ from gpuql_planner.functions import coerce, make_aggregate, make_call, make_comp
 from gpuql_planner.functions.coercion import is_string_literal
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.logical.nodes import Aggregate, Filter, LogicalNode, Project, Repeat, UnionAll
+from gpuql_planner.statement_errors import DatatypeMismatch
 from gpuql_planner.types import BIGINT, BOOLEAN, NULL, DataType, common_type
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def bind_set_operation(queries: QueryBinder, node: exp.SetOperation) -> BoundQue
 def _column_type(left: DataType, right: DataType) -> DataType:
     common = common_type(left, right)
     if common is None:
-        raise BinderError(f"types do not mix in a set operation: {left} and {right}")
+        raise DatatypeMismatch(f"types do not mix in a set operation: {left} and {right}")
     return common
 
 

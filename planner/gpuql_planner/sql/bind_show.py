@@ -22,6 +22,7 @@ from gpuql_planner.sql.parse import parse_statements, position_of_offset
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.sql.statements import Query, SetVariable, ShowPlacement, Statement
 from gpuql_planner.sql.summarize import summary_query
+from gpuql_planner.statement_errors import UndefinedFunction, UndefinedSchema, UndefinedTable
 from gpuql_planner.table_rules import NO_RULES, rules_of
 from gpuql_planner.types import BOOLEAN, INTEGER, VARCHAR, DataType
 
@@ -71,7 +72,7 @@ def bind_show(queries: QueryBinder, syntax: ShowSyntax) -> Statement:
     if syntax.of is not None:
         if syntax.of.parts[-1].lower() not in [name.lower() for name in schema_names(context)]:
             raise error_at(
-                context, CatalogError, f"schema does not exist: {syntax.of.text}", syntax.of.offset
+                context, UndefinedSchema, f"schema does not exist: {syntax.of.text}", syntax.of.offset
             )
         schema = syntax.of.parts[-1].replace("'", "''")
         return query_of(
@@ -90,7 +91,7 @@ def bind_show(queries: QueryBinder, syntax: ShowSyntax) -> Statement:
             hint = did_you_mean(
                 name, [*context.catalog.relation_names(), *known, *(" ".join(one) for one in _SHOWN)]
             )
-            raise error_at(context, CatalogError, f"table does not exist: {name}", syntax.offset, hint)
+            raise error_at(context, UndefinedTable, f"table does not exist: {name}", syntax.offset, hint)
     if syntax.relation is None:
         spelled = " ".join(words)
         hint = did_you_mean(spelled, [" ".join(one) for one in _SHOWN])
@@ -187,7 +188,7 @@ def bind_pragma(queries: QueryBinder, syntax: PragmaSyntax) -> Statement:
     if name in context.catalog.definitions("setting"):
         return _show_setting(context, name)
     hint = did_you_mean(name, [*_PRAGMA_QUERIES, "table_info", *context.catalog.definitions("setting")])
-    raise error_at(context, CatalogError, f"pragma does not exist: {name}", syntax.name.offset, hint)
+    raise error_at(context, UndefinedFunction, f"pragma does not exist: {name}", syntax.name.offset, hint)
 
 
 def _pragma_value(queries: QueryBinder, node: exp.Expr) -> object:

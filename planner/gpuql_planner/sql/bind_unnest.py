@@ -15,6 +15,7 @@ from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expressio
 from gpuql_planner.logical.nodes import Unnest
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.scope import Scope
+from gpuql_planner.statement_errors import DatatypeMismatch, InvalidParameterValue, NoMatchingFunction
 from gpuql_planner.types import BIGINT, BOOLEAN, NULL, TypeId, is_row, list_of
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ def _options(binder: ExpressionBinder, node: exp.Anonymous) -> _Options:
         elif name == "max_depth":
             depth = constant_integer("max_depth of UNNEST", value)
             if depth < 1:
-                raise binder.context.error(BinderError, "max_depth of UNNEST must be at least 1", argument)
+                raise binder.context.error(
+                    InvalidParameterValue, "max_depth of UNNEST must be at least 1", argument
+                )
         else:
             raise binder.context.error(BinderError, f"unknown option of UNNEST: {name}", argument)
     if len(positional) != 1:
-        raise binder.context.error(BinderError, "UNNEST takes one list or struct", node)
+        raise binder.context.error(NoMatchingFunction, "UNNEST takes one list or struct", node)
     return _Options(positional[0], depth)
 
 
@@ -94,7 +97,7 @@ def bind_unnest(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     if value.dtype.id is TypeId.STRUCT:
         raise binder.context.error(BinderError, "UNNEST of a struct must be a select item of its own", node)
     if value.dtype.id is not TypeId.LIST:
-        raise binder.context.error(BinderError, f"UNNEST takes a list or struct: {value.dtype}", node)
+        raise binder.context.error(DatatypeMismatch, f"UNNEST takes a list or struct: {value.dtype}", node)
     return _elements(binder, value, options.depth)[0]
 
 
@@ -112,7 +115,7 @@ def bind_unnest_item(
         if depth == 0:
             return [(name, value)]
     elif value.dtype.id is not TypeId.STRUCT:
-        raise binder.context.error(BinderError, f"UNNEST takes a list or struct: {value.dtype}", node)
+        raise binder.context.error(DatatypeMismatch, f"UNNEST takes a list or struct: {value.dtype}", node)
     return _fields(name, value, depth)
 
 
@@ -139,13 +142,13 @@ def bind_unnest_source(queries: QueryBinder, node: exp.Unnest, left: Scope) -> F
     lists: list[tuple[Attribute, Expression]] = []
     names = []
     if len(node.expressions) != 1:
-        raise context.error(BinderError, "UNNEST in FROM takes one list", node)
+        raise context.error(NoMatchingFunction, "UNNEST in FROM takes one list", node)
     for argument in node.expressions:
         value = binder.bind(argument)
         if value.dtype == NULL:
             value = Literal(None, list_of(NULL))
         if value.dtype.id is not TypeId.LIST:
-            raise context.error(BinderError, f"UNNEST in FROM takes lists: {value.dtype}", argument)
+            raise context.error(DatatypeMismatch, f"UNNEST in FROM takes lists: {value.dtype}", argument)
         lists.append((Attribute.fresh("unnest", value.dtype.element), value))
         names.append("unnest")
     ordinality = None

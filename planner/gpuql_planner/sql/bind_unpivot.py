@@ -18,6 +18,7 @@ from gpuql_planner.logical.expressions import Attribute, AttributeRef, Call, Cas
 from gpuql_planner.logical.nodes import Filter, Join, JoinKind, LogicalNode, Project, Values
 from gpuql_planner.logical.visit import pass_through, references
 from gpuql_planner.sql.columns_expression import expanded, has_columns, is_star
+from gpuql_planner.statement_errors import DatatypeMismatch
 from gpuql_planner.types import BIGINT, BOOLEAN, NULL, VARCHAR
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ def _chosen(number: Attribute, values: Sequence[Expression]) -> Expression:
     texts = [value.dtype == VARCHAR for value in values if value.dtype != NULL]
     if any(texts) and not all(texts):
         kinds = ", ".join(dict.fromkeys(str(value.dtype) for value in values))
-        raise BinderError(f"columns of UNPIVOT have different types: {kinds}", hint="cast them to one type")
+        raise DatatypeMismatch(
+            f"columns of UNPIVOT have different types: {kinds}", hint="cast them to one type"
+        )
     dtype, same = unify(list(values), construct="UNPIVOT")
     branches = tuple(
         (make_comparison("eq", AttributeRef(number), Literal(index, BIGINT)), value)

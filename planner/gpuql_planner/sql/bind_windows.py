@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.errors import did_you_mean
 from gpuql_planner.functions import (
     AGGREGATE_FUNCTIONS,
     WINDOW_FUNCTIONS,
@@ -42,6 +42,12 @@ from gpuql_planner.logical.window_calls import (
 )
 from gpuql_planner.sql.bind_aggregates import Spelled, bind_sort_key, ordered_set, unwrap_call
 from gpuql_planner.sql.context import BindContext
+from gpuql_planner.statement_errors import (
+    UndefinedFunction,
+    UndefinedObject,
+    WindowingError,
+    WrongKindOfFunction,
+)
 from gpuql_planner.types import BIGINT
 
 if TYPE_CHECKING:
@@ -57,7 +63,7 @@ def write_out_windows(context: BindContext, select: exp.Select) -> None:
     for definition in select.args.get("windows") or ():
         name = str(definition.this.name)
         if name.lower() in definitions:
-            raise context.error(BinderError, f"window defined twice: {name}", definition)
+            raise context.error(WindowingError, f"window defined twice: {name}", definition)
         # A window may extend those before it only.
         _write_out(context, definition, definitions)
         definitions[name.lower()] = definition
@@ -87,14 +93,16 @@ def _write_out(context: BindContext, node: exp.Expr, definitions: dict[str, exp.
     extended = definitions.get(name.lower())
     if extended is None:
         known = [str(definition.this.name) for definition in definitions.values()]
-        raise context.error(BinderError, f"window not found: {name}", node, hint=did_you_mean(name, known))
+        raise context.error(
+            UndefinedObject, f"window not found: {name}", node, hint=did_you_mean(name, known)
+        )
     own = {part for part in ("partition_by", "order", "spec") if node.args.get(part)}
     if "partition_by" in own:
-        raise context.error(BinderError, f"PARTITION BY of a window that extends another: {name}", node)
+        raise context.error(WindowingError, f"PARTITION BY of a window that extends another: {name}", node)
     if "order" in own and extended.args.get("order"):
-        raise context.error(BinderError, f"ORDER BY of a window that extends an ordered one: {name}", node)
+        raise context.error(WindowingError, f"ORDER BY of a window that extends an ordered one: {name}", node)
     if own and extended.args.get("spec"):
-        raise context.error(BinderError, f"window with a frame cannot be extended: {name}", node)
+        raise context.error(WindowingError, f"window with a frame cannot be extended: {name}", node)
     for part in ("partition_by", "order", "spec"):
         value = extended.args.get(part)
         if part not in own and value:
@@ -106,11 +114,11 @@ def bind_window(binder: ExpressionBinder, node: exp.Window) -> Expression:
     """Typed window call; BinderError where none may stand."""
     context = binder.context
     if binder.inside_aggregate:
-        raise context.error(BinderError, "aggregate function calls cannot contain window functions", node)
+        raise context.error(WindowingError, "aggregate function calls cannot contain window functions", node)
     if not binder.windows:
-        raise context.error(BinderError, f"window functions are not allowed in {binder.clause}", node)
+        raise context.error(WindowingError, f"window functions are not allowed in {binder.clause}", node)
     if binder.inside_window:
-        raise context.error(BinderError, "window function calls cannot be nested", node)
+        raise context.error(WindowingError, "window function calls cannot be nested", node)
     binder.inside_window = True
     try:
         call = _bind_call(binder, unwrap_call(binder, node.this), node)
@@ -125,11 +133,13 @@ def _bind_call(binder: ExpressionBinder, spelled: Spelled, node: exp.Window) -> 
         return _bind_window_function(binder, spelled, node)
     if not is_aggregate_function(name):
         if is_scalar_function(name):
-            raise context.error(BinderError, f"neither an aggregate nor a window function: {name}", node)
+            raise context.error(
+                WrongKindOfFunction, f"neither an aggregate nor a window function: {name}", node
+            )
         hint = did_you_mean(name, [*AGGREGATE_FUNCTIONS, *WINDOW_FUNCTIONS])
-        raise context.error(CatalogError, f"function does not exist: {name}", node, hint=hint)
+        raise context.error(UndefinedFunction, f"function does not exist: {name}", node, hint=hint)
     if spelled.ignore_nulls and name not in ("first", "last", "arbitrary"):
-        raise context.error(BinderError, f"IGNORE NULLS of a windowed aggregate: {name}", node)
+        raise context.error(WrongKindOfFunction, f"IGNORE NULLS of a windowed aggregate: {name}", node)
     arguments = [binder.bind(argument) for argument in spelled.arguments]
     if spelled.within_group:
         arguments = ordered_set(binder, spelled, arguments, node)
@@ -155,16 +165,16 @@ def _bind_call(binder: ExpressionBinder, spelled: Spelled, node: exp.Window) -> 
 def _bind_window_function(binder: ExpressionBinder, spelled: Spelled, node: exp.Window) -> WindowCall:
     context, name = binder.context, spelled.name
     if spelled.distinct:
-        raise context.error(BinderError, f"DISTINCT of a window function: {name}", node)
+        raise context.error(WrongKindOfFunction, f"DISTINCT of a window function: {name}", node)
     if spelled.condition is not None:
-        raise context.error(BinderError, f"FILTER of a window function: {name}", node)
+        raise context.error(WrongKindOfFunction, f"FILTER of a window function: {name}", node)
     if spelled.order_by or spelled.within_group:
         raise context.unsupported(f"ORDER BY inside the window function {name}", node)
     arguments = [binder.bind(argument) for argument in spelled.arguments]
     function, (arguments_cast, dtype) = resolve_window_function(name, arguments)
     if spelled.ignore_nulls and function not in IGNORES_NULLS:
         raise context.error(
-            BinderError, f"IGNORE NULLS of a window function that has no argument: {name}", node
+            WrongKindOfFunction, f"IGNORE NULLS of a window function that has no argument: {name}", node
         )
     return WindowCall(function, arguments_cast, dtype, ignore_nulls=spelled.ignore_nulls)
 
@@ -179,7 +189,7 @@ def _with_window(binder: ExpressionBinder, call: WindowCall, node: exp.Window) -
             and isinstance(item.this, exp.Var)
             and item.this.name.upper() == "ALL"
         ):
-            raise binder.context.error(BinderError, "ORDER BY ALL in a window", node)
+            raise binder.context.error(WindowingError, "ORDER BY ALL in a window", node)
         order_by.append(bind_sort_key(binder, item))
     return replace(
         call,
@@ -203,7 +213,7 @@ def _bind_frame(
     kinds = [_bound_kind(spec.args.get(end), spec.args.get(f"{end}_side")) for end in ("start", "end")]
     start_kind, end_kind = kinds
     if start_kind is None or end_kind is None:
-        raise context.error(BinderError, "frame bound needs PRECEDING or FOLLOWING", node)
+        raise context.error(WindowingError, "frame bound needs PRECEDING or FOLLOWING", node)
     _check_bounds(context, start_kind, end_kind, node)
     start = _bind_bound(binder, unit, start_kind, spec.args.get("start"), order_by)
     end = _bind_bound(binder, unit, end_kind, spec.args.get("end"), order_by)
@@ -225,12 +235,12 @@ def _bound_kind(value: object, side: object) -> BoundKind | None:
 
 def _check_bounds(context: BindContext, start: BoundKind, end: BoundKind, node: exp.Expr) -> None:
     if start is BoundKind.UNBOUNDED_FOLLOWING:
-        raise context.error(BinderError, "frame cannot begin with UNBOUNDED FOLLOWING", node)
+        raise context.error(WindowingError, "frame cannot begin with UNBOUNDED FOLLOWING", node)
     if end is BoundKind.UNBOUNDED_PRECEDING:
-        raise context.error(BinderError, "frame cannot end with UNBOUNDED PRECEDING", node)
+        raise context.error(WindowingError, "frame cannot end with UNBOUNDED PRECEDING", node)
     if _BOUND_ORDER.index(start) > _BOUND_ORDER.index(end):
         raise context.error(
-            BinderError,
+            WindowingError,
             f"frame cannot begin with {start.value.upper()} and end with {end.value.upper()}",
             node,
         )
@@ -251,12 +261,12 @@ def _bind_bound(
         offset = binder.bind(value)
         if unit is not FrameUnit.RANGE:
             if unit is FrameUnit.ROWS and isinstance(offset, Literal) and offset.is_null:
-                raise context.error(BinderError, "ROWS offset cannot be NULL", value)
+                raise context.error(WindowingError, "ROWS offset cannot be NULL", value)
             return FrameBound(kind, explicit_cast(offset, BIGINT))
         if len(order_by) != 1:
-            raise context.error(BinderError, "RANGE with an offset needs exactly one ORDER BY item", value)
+            raise context.error(WindowingError, "RANGE with an offset needs exactly one ORDER BY item", value)
         if isinstance(offset, Literal) and offset.is_null:
-            raise context.error(BinderError, "RANGE offset cannot be NULL", value)
+            raise context.error(WindowingError, "RANGE offset cannot be NULL", value)
         key = order_by[0]
         backwards = (kind is BoundKind.PRECEDING) != key.descending
         bound = make_call("subtract" if backwards else "add", (key.expression, offset))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.catalog import Field, Table, View
-from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, did_you_mean
+from gpuql_planner.errors import BinderError, GpuqlError, did_you_mean
 from gpuql_planner.functions import coerce
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Project, Scan
@@ -22,6 +22,13 @@ from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.rule_text import bind_rule
 from gpuql_planner.sql.scope import Relation, Scope, relation_of
 from gpuql_planner.sql.statements import Query
+from gpuql_planner.statement_errors import (
+    GeneratedColumn,
+    GroupingError,
+    UndefinedColumn,
+    UndefinedTable,
+    WrongObjectType,
+)
 from gpuql_planner.table_rules import PendingTable, TableRules, changeable, rules_of
 
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ class Target:
                 return field
         hint = did_you_mean(name, [field.name for field in self.table.fields])
         raise context.error(
-            BinderError, f"column not found in table {self.table.name}: {name}", node, hint=hint
+            UndefinedColumn, f"column not found in table {self.table.name}: {name}", node, hint=hint
         )
 
     def given_field(self, context: BindContext, name: str, node: exp.Expr) -> Field:
@@ -52,7 +59,7 @@ class Target:
         field = self.field(context, name, node)
         if field.name in self.rules.generated_columns:
             raise context.error(
-                BinderError,
+                GeneratedColumn,
                 f"column is generated and takes no values: {self.table.name}.{field.name}",
                 node,
             )
@@ -88,9 +95,9 @@ def bind_target(queries: QueryBinder, node: exp.Expr | None) -> Target:
         found = context.catalog.resolve(name)
     if found is None:
         hint = did_you_mean(name, context.catalog.relation_names())
-        raise context.error(CatalogError, f"table does not exist: {name}", node, hint=hint)
+        raise context.error(UndefinedTable, f"table does not exist: {name}", node, hint=hint)
     if isinstance(found, View):
-        raise context.error(CatalogError, f"not a table but a view: {name}", node)
+        raise context.error(WrongObjectType, f"not a table but a view: {name}", node)
     alias = node.args.get("alias")
     if alias is not None and alias.columns:
         raise context.unsupported("column names for the target of a change", node)
@@ -180,7 +187,7 @@ def bind_returning(
         if item.find(exp.Query) is not None:
             raise context.error(BinderError, "subqueries may not stand in RETURNING", item)
         if contains_aggregate(item):
-            raise context.error(BinderError, "aggregate functions may not stand in RETURNING", item)
+            raise context.error(GroupingError, "aggregate functions may not stand in RETURNING", item)
     fields = tuple(replace(field, nullable=True) for field in target.table.fields)
     pending = PendingTable(target.table.name, (*fields, *extra))
     plan: Scan = scan(pending)

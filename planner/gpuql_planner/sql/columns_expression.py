@@ -16,6 +16,7 @@ from gpuql_planner.errors import BinderError
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.parse import UNPACKED
+from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction, UndefinedColumn
 
 #: Meta entry of a column node that stands for an attribute and not for a name.
 ATTRIBUTE = "attribute"
@@ -80,7 +81,7 @@ def filtered_star(context: BindContext, node: exp.Expr, star: StarColumns) -> li
     matches = _matcher(context, inner, str(pattern.this))
     found = [(name, tree) for name, tree in star(inner.this) if matches(name) != negated]
     if not found:
-        raise context.error(BinderError, f"no column matches: {pattern.this}", node)
+        raise context.error(UndefinedColumn, f"no column matches: {pattern.this}", node)
     return found
 
 
@@ -133,7 +134,7 @@ def alias_of(pattern: str, column: MatchedColumn) -> str:
 def _matched(context: BindContext, call: exp.Expr, star: StarColumns) -> list[MatchedColumn]:
     argument = call.expressions[0] if len(call.expressions) == 1 else None
     if argument is None:
-        raise context.error(BinderError, "COLUMNS takes one argument", call)
+        raise context.error(NoMatchingFunction, "COLUMNS takes one argument", call)
     if is_star(argument):
         return [MatchedColumn(name, tree, ()) for name, tree in star(argument)]
     if is_star_filter(argument):
@@ -177,7 +178,7 @@ def _by_names(
     known = {column.name.lower() for column in found}
     for name, item in wanted.items():
         if name not in known:
-            raise context.error(BinderError, f"column not found: {name}", item)
+            raise context.error(UndefinedColumn, f"column not found: {name}", item)
     return found
 
 
@@ -185,7 +186,7 @@ def _compiled(context: BindContext, text: str, node: exp.Expr, flags: int = 0) -
     try:
         return re.compile(text, flags)
     except re.error as error:
-        raise context.error(BinderError, f"regular expression is wrong: {error}", node) from None
+        raise context.error(InvalidParameterValue, f"regular expression is wrong: {error}", node) from None
 
 
 def _matcher(context: BindContext, node: exp.Expr, text: str) -> Callable[[str], bool]:
@@ -231,7 +232,7 @@ _FUNCTIONS: dict[tuple[str, int], Callable[..., Value]] = {
 def _holds(context: BindContext, function: exp.Lambda, name: str) -> bool:
     """Value of a lambda's condition for a column's name."""
     if len(function.expressions) != 1:
-        raise context.error(BinderError, "lambda of COLUMNS takes one name", function)
+        raise context.error(NoMatchingFunction, "lambda of COLUMNS takes one name", function)
     parameter = str(function.expressions[0].name)
     try:
         return _value(context, function.this, parameter, name) is True

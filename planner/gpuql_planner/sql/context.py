@@ -12,9 +12,7 @@ from sqlglot import exp
 
 from gpuql_planner.catalog import Catalog
 from gpuql_planner.errors import (
-    BinderError,
     GpuqlError,
-    InterfaceError,
     NotSupportedError,
     Position,
     did_you_mean,
@@ -25,6 +23,7 @@ from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.traced import Trace
 from gpuql_planner.sql.parse import TYPE_START, position_of_offset
 from gpuql_planner.sql.scope import Scope
+from gpuql_planner.statement_errors import UndefinedParameter, WrongParameters
 from gpuql_planner.types import DataType
 
 _shared_keys = itertools.count(1)
@@ -171,17 +170,19 @@ class BindContext:
     def _resolve_parameter(self, node: exp.Placeholder) -> Literal:
         name = str(node.this) if node.this else None
         if self.parameters is None:
-            raise self.error(BinderError, f"parameter has no value: {_spelled(name)}", node)
+            raise self.error(UndefinedParameter, f"parameter has no value: {_spelled(name)}", node)
         if name is not None and not name.isdigit():
             return self._named(name, node)
         if isinstance(self.parameters, Mapping):
             if name is not None:
                 return self._named(name, node)
-            raise self.error(BinderError, "parameter ? needs a sequence of values, not a mapping", node)
+            raise self.error(
+                UndefinedParameter, "parameter ? needs a sequence of values, not a mapping", node
+            )
         index = int(name) - 1 if name is not None else int(node.meta.get("parameter_index", 0))
         if not 0 <= index < len(self.parameters):
             raise self.error(
-                InterfaceError,
+                WrongParameters,
                 f"parameter has no value: {_spelled(name or str(index + 1))} (values given: {len(self.parameters)})",
                 node,
             )
@@ -194,9 +195,9 @@ class BindContext:
         if isinstance(self.parameters, Mapping):
             unused = [str(name) for name in self.parameters if name not in self._names_used]
             if unused:
-                raise InterfaceError(f"no placeholder for parameter: ${unused[0]}", statement=self.text)
+                raise WrongParameters(f"no placeholder for parameter: ${unused[0]}", statement=self.text)
         elif self.parameters is not None and len(self.parameters) > self._positional_used:
-            raise InterfaceError(
+            raise WrongParameters(
                 f"more parameter values than placeholders: {len(self.parameters)} and {self._positional_used}",
                 statement=self.text,
             )
@@ -204,11 +205,11 @@ class BindContext:
     def _named(self, name: str, node: exp.Expr) -> Literal:
         if not isinstance(self.parameters, Mapping):
             raise self.error(
-                BinderError, f"parameter ${name} needs a mapping of values, not a sequence", node
+                UndefinedParameter, f"parameter ${name} needs a mapping of values, not a sequence", node
             )
         if name not in self.parameters:
             hint = did_you_mean(name, [str(key) for key in self.parameters])
-            raise self.error(InterfaceError, f"parameter has no value: ${name}", node, hint=hint)
+            raise self.error(WrongParameters, f"parameter has no value: ${name}", node, hint=hint)
         self._names_used.add(name)
         with self.locating(node):
             return self._parameter_literal(name, self.parameters[name])

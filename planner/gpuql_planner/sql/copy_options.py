@@ -11,6 +11,7 @@ from gpuql_planner.errors import BinderError, CatalogError, GpuqlError, NotSuppo
 from gpuql_planner.sql.bind_commands import error_at
 from gpuql_planner.sql.command_syntax import CopySyntax, Name, Option
 from gpuql_planner.sql.context import BindContext
+from gpuql_planner.statement_errors import InvalidParameterValue
 
 FORMATS = ("parquet", "csv", "json")
 _FORMAT_OF_EXTENSION = {
@@ -183,7 +184,7 @@ def checked_options(context: BindContext, syntax: CopySyntax, format_name: str) 
             value = found.check(option_value(option))
         except ValueError as error:
             raise error_at(
-                context, BinderError, f"option {option.name} must be {error}", option.offset
+                context, InvalidParameterValue, f"option {option.name} must be {error}", option.offset
             ) from None
         if found.name in values:
             raise error_at(context, BinderError, f"option is given twice: {option.name}", option.offset)
@@ -210,7 +211,7 @@ def option_values(given: Mapping[str, object], format_name: str) -> dict[str, ob
         try:
             values[found.name] = found.check(plain)
         except ValueError as error:
-            raise BinderError(f"option {name} must be {error}: {value!r}") from None
+            raise InvalidParameterValue(f"option {name} must be {error}: {value!r}") from None
     return values
 
 

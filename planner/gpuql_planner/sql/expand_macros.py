@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from gpuql_planner.definitions import Macro, Overload
-from gpuql_planner.errors import BinderError, CatalogError, ParserError
+from gpuql_planner.errors import BinderError, ParserError
 from gpuql_planner.sql.bind_commands import error_at, find_definition
 from gpuql_planner.sql.column_names import column_name
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.parse import parse_expression, parse_statements
+from gpuql_planner.statement_errors import LimitExceeded, NoMatchingFunction, UndefinedFunction
 from gpuql_planner.thresholds import MAX_VIEW_DEPTH
 
 
@@ -67,7 +68,7 @@ def _source(context: BindContext, macro: Macro, table: exp.Table, depth: int) ->
 def _check_depth(context: BindContext, macro: Macro, call: exp.Expr, depth: int) -> None:
     if depth >= MAX_VIEW_DEPTH:
         raise context.error(
-            BinderError, f"macros call macros more than {MAX_VIEW_DEPTH} deep: {macro.name}", call
+            LimitExceeded, f"macros call macros more than {MAX_VIEW_DEPTH} deep: {macro.name}", call
         )
 
 
@@ -114,7 +115,7 @@ def _choose(context: BindContext, macro: Macro, call: exp.Expr) -> tuple[Overloa
             }
     candidates = ", ".join(f"{macro.name}{overload}" for overload in macro.overloads)
     raise context.error(
-        BinderError,
+        NoMatchingFunction,
         f"macro does not take these arguments: {macro.name}",
         call,
         hint=f"candidates: {candidates}",
@@ -172,7 +173,7 @@ def check_macro(context: BindContext, name: str, overload: Overload, offset: int
         if str(call.name).lower() == name.lower() and in_from == is_table:
             kind = "table macro" if is_table else "macro"
             if _find(context, kind, name) is None and not _is_function(name):
-                raise error_at(context, CatalogError, f"function does not exist: {name}", offset)
+                raise error_at(context, UndefinedFunction, f"function does not exist: {name}", offset)
 
 
 def _is_function(name: str) -> bool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError
 from gpuql_planner.functions import make_aggregate
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.logical.expressions import (
@@ -28,6 +27,7 @@ from gpuql_planner.logical.nodes import Aggregate, LogicalNode, Project, Scan, S
 from gpuql_planner.logical.visit import free_attributes, references, substitute, with_fresh_attributes
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.context import BindContext, next_shared_key
+from gpuql_planner.statement_errors import LimitExceeded
 from gpuql_planner.thresholds import MAX_GROUPING_SETS
 from gpuql_planner.types import BIGINT, DOUBLE
 
@@ -60,7 +60,7 @@ def key_sets(
     for node in nodes:
         sets = _sets_of(context, node, bind)
         if len(together) * len(sets) > MAX_GROUPING_SETS:
-            raise context.error(BinderError, f"more than {MAX_GROUPING_SETS} grouping sets", node)
+            raise context.error(LimitExceeded, f"more than {MAX_GROUPING_SETS} grouping sets", node)
         together = [_joined(one, other) for one in together for other in sets]
     return together
 
@@ -78,7 +78,7 @@ def _sets_of(context: BindContext, node: exp.Expr, bind: Callable[[exp.Expr], Ex
     if isinstance(node, exp.Rollup):
         return [_joined(*parts[:length]) for length in range(len(parts), -1, -1)]
     if 2 ** len(parts) > MAX_GROUPING_SETS:
-        raise context.error(BinderError, f"more than {MAX_GROUPING_SETS} grouping sets", node)
+        raise context.error(LimitExceeded, f"more than {MAX_GROUPING_SETS} grouping sets", node)
     chosen = itertools.product((True, False), repeat=len(parts))
     return [_joined(*itertools.compress(parts, choice)) for choice in chosen]
 

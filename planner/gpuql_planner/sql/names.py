@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.definitions import DATABASE, MAIN_SCHEMA, SYSTEM_SCHEMAS, TEMPORARY_SCHEMA
-from gpuql_planner.errors import CatalogError, GpuqlError, ParserError, did_you_mean
+from gpuql_planner.errors import GpuqlError, ParserError, did_you_mean
 from gpuql_planner.sql.context import BindContext
+from gpuql_planner.statement_errors import UndefinedTable
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import QueryBinder
@@ -114,4 +115,4 @@ def _split(context: BindContext, parts: Sequence[str], node: exp.Expr | None) ->
 
 
 def _error(context: BindContext, message: str, node: exp.Expr | None, hint: str | None = None) -> GpuqlError:
-    return context.error(CatalogError, message, node, hint=hint)
+    return context.error(UndefinedTable, message, node, hint=hint)

@@ -14,6 +14,7 @@ from gpuql_planner.sql.bind_grouping import contains_aggregate
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.parse import parse_statements
 from gpuql_planner.sql.scope import Scope, relation_of
+from gpuql_planner.statement_errors import GroupingError
 from gpuql_planner.thresholds import RULE_TEXTS_PARSED
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def rule_text(context: BindContext, node: exp.Expr, what: str) -> str:
     if node.find(exp.Query) is not None:
         raise context.error(BinderError, f"subqueries may not stand in {what}", node)
     if contains_aggregate(node):
-        raise context.error(BinderError, f"aggregate functions may not stand in {what}", node)
+        raise context.error(GroupingError, f"aggregate functions may not stand in {what}", node)
     if node.find(exp.Placeholder) is not None:
         raise context.unsupported(f"parameters in {what}", node)
     text = str(node.sql("duckdb"))

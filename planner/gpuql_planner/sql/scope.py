@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError, did_you_mean
+from gpuql_planner.errors import did_you_mean
 from gpuql_planner.logical.expressions import Attribute
+from gpuql_planner.statement_errors import AmbiguousColumn, RepeatedAlias, UndefinedColumn
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Scope:
         ]
         if len(matches) > 1:
             options = [f"{relation.name}.{name}" for relation, _ in matches]
-            raise BinderError(f"ambiguous column name: {name}", hint=f"use {' or '.join(options)}")
+            raise AmbiguousColumn(f"ambiguous column name: {name}", hint=f"use {' or '.join(options)}")
         return matches[0][1].attribute if matches else None
 
     def _find_qualified(self, folded: str, table: str) -> Attribute | None:
@@ -81,7 +82,7 @@ class Scope:
                 column = relation.find(folded)
                 if column is None:
                     known = [c.name for c in relation.columns]
-                    raise BinderError(
+                    raise UndefinedColumn(
                         f"column not found in table {relation.name}: {folded}",
                         hint=did_you_mean(folded, known),
                     )
@@ -131,7 +132,7 @@ class Scope:
     def add(self, relation: Relation) -> None:
         """Add a relation; BinderError if its alias is taken."""
         if relation.name and self.relation(relation.name) is not None:
-            raise BinderError(
+            raise RepeatedAlias(
                 f"table name used twice: {relation.name}", hint="give one of them another alias with AS"
             )
         self.relations.append(relation)

@@ -23,6 +23,7 @@ from gpuql_planner.sql.columns_expression import (
 )
 from gpuql_planner.sql.context import BindContext
 from gpuql_planner.sql.scope import Relation, Scope
+from gpuql_planner.statement_errors import DatatypeMismatch, MissingFromEntry, UndefinedColumn
 from gpuql_planner.types import TypeId, is_row
 
 
@@ -93,7 +94,7 @@ def _fields(context: BindContext, node: exp.Expr, scope: Scope) -> list[SelectIt
         place = None if dtype is None or dtype.id is not TypeId.STRUCT else dtype.field(name)
         dtype = None if dtype is None or place is None else dtype.fields[place][1]
     if dtype is None or dtype.id is not TypeId.STRUCT or is_row(dtype):
-        raise context.error(BinderError, f"* of a value that is no struct: {'.'.join(names)}", node)
+        raise context.error(DatatypeMismatch, f"* of a value that is no struct: {'.'.join(names)}", node)
     base: exp.Expr = exp.Column(
         **{part: name.copy() for part, name in zip(("this", "table", "db"), reversed(parts), strict=False)}
     )
@@ -121,7 +122,7 @@ def _relations(context: BindContext, scope: Scope, table: str | None, node: exp.
     relation = scope.relation(table)
     if relation is None:
         hint = did_you_mean(table, scope.relation_names())
-        raise context.error(BinderError, f"table not found in FROM: {table}", node, hint=hint)
+        raise context.error(MissingFromEntry, f"table not found in FROM: {table}", node, hint=hint)
     return [relation]
 
 
@@ -161,7 +162,7 @@ def _star(
     for name, part in unused.items():
         hint = did_you_mean(name, scope.column_names())
         raise context.error(
-            BinderError, f"column of EXCLUDE, REPLACE or RENAME not found: {name}", part, hint=hint
+            UndefinedColumn, f"column of EXCLUDE, REPLACE or RENAME not found: {name}", part, hint=hint
         )
     if not items:
         raise context.error(BinderError, "select list is empty after EXCLUDE", node)

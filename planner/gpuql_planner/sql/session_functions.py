@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.definitions import DATABASE, Sequence, Variable
-from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
+from gpuql_planner.errors import CatalogError, did_you_mean
 from gpuql_planner.functions import python_literal
 from gpuql_planner.functions.session_functions import number_of_call
 from gpuql_planner.logical.expressions import Call, Expression, Literal
 from gpuql_planner.sql.bind_commands import find_definition
+from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction, UndefinedTable
 from gpuql_planner.types import BIGINT, NULL, VARCHAR
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _sequence(binder: ExpressionBinder, node: exp.Anonymous) -> Literal:
     if not isinstance(found, Sequence):
         known = [one.name for one in binder.context.catalog.definitions("sequence").values()]
         raise binder.context.error(
-            CatalogError, f"sequence does not exist: {name}", node, hint=did_you_mean(name, known)
+            UndefinedTable, f"sequence does not exist: {name}", node, hint=did_you_mean(name, known)
         )
     return Literal(found, VARCHAR)  # type: ignore[arg-type]
 
@@ -71,7 +72,7 @@ def _sequence(binder: ExpressionBinder, node: exp.Anonymous) -> Literal:
 def _no_arguments(binder: ExpressionBinder, node: exp.Anonymous) -> None:
     if node.expressions:
         raise binder.context.error(
-            BinderError,
+            NoMatchingFunction,
             f"wrong number of arguments for {node.name}: {len(node.expressions)} (expected 0)",
             node,
         )
@@ -82,12 +83,16 @@ def _text(binder: ExpressionBinder, node: exp.Anonymous) -> str:
     arguments = [binder.bind(argument) for argument in node.expressions]
     if len(arguments) != 1:
         raise binder.context.error(
-            BinderError, f"wrong number of arguments for {node.name}: {len(arguments)} (expected 1)", node
+            NoMatchingFunction,
+            f"wrong number of arguments for {node.name}: {len(arguments)} (expected 1)",
+            node,
         )
     literal = arguments[0]
     value = literal.value if isinstance(literal, Literal) else None
     if not isinstance(value, str):
-        raise binder.context.error(BinderError, f"argument of {node.name} must be a text constant", node)
+        raise binder.context.error(
+            InvalidParameterValue, f"argument of {node.name} must be a text constant", node
+        )
     return value
 
 
