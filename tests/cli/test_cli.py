@@ -72,10 +72,10 @@ def test_empty_results(capsys: pytest.CaptureFixture[str]) -> None:
     ("sql", "kind"),
     [
         ("SELEC 1", "ParserError"),
-        ("SELECT nope FROM (SELECT 1 AS a) t", "BinderError"),
-        ("SELECT * FROM nowhere", "CatalogError"),
+        ("SELECT nope FROM (SELECT 1 AS a) t", "UndefinedColumn"),
+        ("SELECT * FROM nowhere", "UndefinedTable"),
         ("SELECT CAST('x' AS INTEGER)", "ConversionError"),
-        ("SELECT * FROM 'missing.parquet'", "InputError"),
+        ("SELECT * FROM 'missing.parquet'", "UndefinedFile"),
         ("SELECT 9223372036854775807::BIGINT + 1::BIGINT", "ArithmeticOverflowError"),
     ],
 )
