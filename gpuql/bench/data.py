@@ -10,6 +10,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from gpuql.bench.hits import write_hits
 from gpuql.bench.suites import Suite
 from gpuql.errors import InputError
 from gpuql_planner.statement_errors import UndefinedFile
@@ -20,7 +21,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuql"
 
 
-def suite_files(suite: Suite, scale_factor: float, folder: str | None) -> dict[str, Path]:
+def suite_files(suite: Suite, size: float, folder: str | None) -> dict[str, Path]:
     """Path of each table's Parquet file: in ``folder`` if given, else generated into the cache if not there yet.
 
     Errors: InputError if ``folder`` lacks a table, or the generator is missing or fails.
@@ -31,19 +32,38 @@ def suite_files(suite: Suite, scale_factor: float, folder: str | None) -> dict[s
         if missing:
             raise UndefinedFile(f"{suite.title} tables not found: {', '.join(missing)}")
         return files
-    target = suite_folder(suite, scale_factor)
+    target = suite_folder(suite, size)
     if not target.exists():
-        print(
-            f"generating {suite.title} data at scale factor {scale_factor:g} into {target}", file=sys.stderr
-        )
-        with DataGenerator(suite, scale_factor) as generator:
-            generator.finish()
-    return suite_files(suite, scale_factor, str(target))
+        print(f"generating {suite.title} data, {suite.size_text(size)}, into {target}", file=sys.stderr)
+        if suite.rows:
+            _generate_rows(target, int(size))
+        else:
+            with DataGenerator(suite, size) as generator:
+                generator.finish()
+    return suite_files(suite, size, str(target))
 
 
-def suite_folder(suite: Suite, scale_factor: float) -> Path:
-    """Where generated tables of a scale factor are kept; there if and only if they are complete."""
-    return cache_folder() / suite.name / f"sf{scale_factor:g}"
+def suite_folder(suite: Suite, size: float) -> Path:
+    """Where generated tables of a size are kept; there if and only if they are complete."""
+    return cache_folder() / suite.name / (f"rows{size:.0f}" if suite.rows else f"sf{size:g}")
+
+
+def _generate_rows(target: Path, num_rows: int) -> None:
+    """Write the tables into a folder beside the target, which gets its name when they are complete."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="generating-") as unfinished:
+        whole = Path(unfinished) / "whole"
+        whole.mkdir()
+        write_hits(whole / "hits.parquet", num_rows)
+        _publish(whole, target)
+
+
+def _publish(unfinished: Path, target: Path) -> None:
+    try:
+        unfinished.rename(target)
+    except OSError:
+        if not target.exists():  # else another process was first with the same tables
+            raise
 
 
 class DataGenerator:
@@ -95,9 +115,5 @@ class DataGenerator:
         _, message = self.process.communicate()
         if self.process.returncode != 0:
             raise InputError(f"data generator failed: {message.strip()}")
-        try:
-            self._unfinished.rename(self._target)
-        except OSError:
-            if not self._target.exists():  # else another process was first with the same tables
-                raise
+        _publish(self._unfinished, self._target)
         return self._target

@@ -73,15 +73,25 @@ class DuckDbEngine:
     ----------
     memory_limit : what DuckDB may take, in the spelling of ours, or None.
     folder : for the database file and DuckDB's temporary files, which are gone when the process is.
+    compressed : tables in memory are compressed as in a database file, for tables of many columns.
     """
 
     name = "duckdb"
 
-    def __init__(self, threads: int, memory_limit: str | None = None, folder: str | None = None) -> None:
+    def __init__(
+        self,
+        threads: int,
+        memory_limit: str | None = None,
+        folder: str | None = None,
+        *,
+        compressed: bool = False,
+    ) -> None:
         duckdb = _module("duckdb")
         self.version = str(duckdb.__version__)
         if memory_limit is None:
             self._connection = duckdb.connect(config={"threads": threads})
+            if compressed:
+                self._connection.execute("ATTACH ':memory:' AS tables (COMPRESS); USE tables")
             return
         if folder is not None:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -144,7 +154,12 @@ class PolarsEngine:
 
 
 def open_peers(
-    names: str, threads: int, memory_limit: str | None = None, folder: str | None = None
+    names: str,
+    threads: int,
+    memory_limit: str | None = None,
+    folder: str | None = None,
+    *,
+    compressed: bool = False,
 ) -> list[Engine]:
     """Engines of a list such as ``"duckdb,polars"``; ``"none"`` gives none.
 
@@ -153,7 +168,7 @@ def open_peers(
     peers: list[Engine] = []
     for name in peer_names(names, memory_limit):
         if name == "duckdb":
-            peers.append(DuckDbEngine(threads, memory_limit, folder))
+            peers.append(DuckDbEngine(threads, memory_limit, folder, compressed=compressed))
         else:
             peers.append(PolarsEngine(threads))
     return peers

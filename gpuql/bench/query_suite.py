@@ -1,4 +1,4 @@
-"""``gpuql bench tpch`` and ``tpcds``: all engines must give the same rows before any of them is timed."""
+"""``gpuql bench tpch``, ``tpcds``, ``clickbench``: engines must give the same rows before any of them is timed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from gpuql.bench.data import cache_folder, suite_files
 from gpuql.bench.engines import Engine, GpuqlEngine, open_peers, peer_names
 from gpuql.bench.machine import describe_machine, peak_resident_bytes
 from gpuql.bench.queries import load_queries
-from gpuql.bench.rows import difference
+from gpuql.bench.rows import Row, difference
 from gpuql.bench.suites import SUITES, Suite
+from gpuql.bench.ties import QueryText, difference_but_ties, read_query
 from gpuql.bench.timing import geometric_mean, median, time_interleaved, time_once
 from gpuql.session import connect
 from gpuql_kernels.codegen.background import background
@@ -53,7 +54,7 @@ def run_suite(options: argparse.Namespace, settings: dict[str, str]) -> int:
     queries = load_queries(suite.name, options.queries)
     limit: str | None = options.memory_limit
     peer_names(options.compare, limit)
-    files = suite_files(suite, options.sf, options.data)
+    files = suite_files(suite, options.size, options.data)
     if limit is not None:
         settings = {**settings, "memory_limit": limit}
     with connect(
@@ -61,7 +62,7 @@ def run_suite(options: argparse.Namespace, settings: dict[str, str]) -> int:
     ) as connection:
         engine = GpuqlEngine(connection)
         folder = settings.get("temp_directory", str(cache_folder()))
-        peers = open_peers(options.compare, connection.settings.threads, limit, folder)
+        peers = open_peers(options.compare, connection.settings.threads, limit, folder, compressed=suite.rows)
         load_ms = {}
         for contender in (engine, *peers):
             load = partial(contender.load, files, resident=options.source == "memory")
@@ -79,19 +80,25 @@ def run_suite(options: argparse.Namespace, settings: dict[str, str]) -> int:
 
 
 def measure_query(
-    number: int, sql: str, engine: GpuqlEngine, peers: Sequence[Engine], runs: int
+    number: int, text: str, engine: GpuqlEngine, peers: Sequence[Engine], runs: int
 ) -> QueryReport:
     """First execution and rows of every engine, compared; then the hot runs of those that gave the right rows.
 
-    Hot runs begin when the background compiler has finished with what the first execution asked of it.
+    How rows of a query without a total order are compared: :mod:`gpuql.bench.ties`. Hot runs begin when the background
+    compiler has finished with what the first execution asked of it.
     """
+    query = read_query(text)
+    sql = query.timed
     measurements = [Measurement(contender.name) for contender in (engine, *peers)]
-    rows: dict[str, Sequence[Sequence[object]]] = {}
+    rows: dict[str, Sequence[Row]] = {}
+    total_rows: dict[str, Sequence[Row]] = {}
     metrics: Any = None
     for contender, measurement in zip((engine, *peers), measurements, strict=True):
         try:
             result, measurement.first_ms = time_once(partial(contender.execute, sql))
             rows[contender.name] = contender.rows(result)
+            if query.total is not None:
+                total_rows[contender.name] = contender.rows(contender.execute(query.total))
         except Exception as error:  # a peer may raise anything; the report shows it
             measurement.problem = (
                 f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -103,7 +110,7 @@ def measure_query(
     if metrics is not None:
         report.devices = sorted({pipeline.device for pipeline in metrics.pipelines})
         report.tiers = sorted({pipeline.tier for pipeline in metrics.pipelines})
-    report.verdict = _verdict(engine, peers, rows, measurements)
+    report.verdict = _verdict(engine, peers, query, (rows, total_rows), measurements)
     if report.verdict in ("same rows", "not compared"):
         background.wait()
         timed = {
@@ -122,18 +129,23 @@ def measure_query(
 def _verdict(
     engine: Engine,
     peers: Sequence[Engine],
-    rows: dict[str, Sequence[Sequence[object]]],
+    query: QueryText,
+    results: tuple[dict[str, Sequence[Row]], dict[str, Sequence[Row]]],
     measurements: Sequence[Measurement],
 ) -> str:
     """Compare with every peer that ran; the first of them is the judge, a later one that differs drops out."""
-    if engine.name not in rows:
+    rows, total_rows = results
+    if any(m.engine == engine.name and m.problem for m in measurements):
         return "failed"
-    judges = [peer for peer in peers if peer.name in rows]
+    failed = {measurement.engine for measurement in measurements if measurement.problem}
+    judges = [peer for peer in peers if peer.name not in failed]
     if not judges:
         return "not compared"
     verdict = "same rows"
     for position, peer in enumerate(judges):
-        found = difference(rows[engine.name], rows[peer.name])
+        found = difference_but_ties(query, rows[engine.name], rows[peer.name])
+        if found is None and query.total is not None:
+            found = difference(total_rows[engine.name], total_rows[peer.name])
         if found is not None:
             if position == 0:
                 verdict = f"OTHER ROWS than {peer.name}: {found}"
@@ -187,7 +199,7 @@ def _heading(
 ) -> str:
     device = engine.connection.device
     lines = [
-        f"{suite.title} scale factor {options.sf:g}, tables in {options.source}, "
+        f"{suite.title} {suite.size_text(options.size)}, tables in {options.source}, "
         f"device {device.name} ({device.reason}), "
         f"{engine.connection.settings.threads} threads each, median of {options.runs} runs",
         "loaded in " + ", ".join(f"{name} {elapsed / 1000:.1f} s" for name, elapsed in load_ms.items()),
@@ -199,6 +211,10 @@ def _heading(
         )
     elif options.source == "parquet":
         lines.append("decoded columns stay in memory between queries, as long as the files do not change")
+    if suite.rows:
+        lines.append("queries whose ORDER BY has ties are compared with a total order as well")
+    if suite.rows and options.memory_limit is None and options.source == "memory":
+        lines.append("DuckDB's table is compressed, in memory")
     header = ["  Q", f"{'rows':>8}", f"{'gpuql ms':>10} {'first':>10}"]
     for peer in peers:
         header += [f"{peer.name + ' ms':>10} {'first':>10}", f"{'faster':>7}"]
@@ -252,7 +268,7 @@ def _write_json(
 ) -> None:
     document = {
         "suite": options.suite,
-        "scale_factor": options.sf,
+        "rows" if SUITES[options.suite].rows else "scale_factor": options.size,
         "source": options.source,
         "device": engine.connection.device.name,
         "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

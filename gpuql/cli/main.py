@@ -226,6 +226,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     suites = bench.add_subparsers(title="suites", metavar="SUITE", required=True)
     _add_query_suite(suites, "tpch", "the 22 queries of TPC-H on generated data")
     _add_query_suite(suites, "tpcds", "the 99 queries of TPC-DS on generated data")
+    _add_query_suite(suites, "clickbench", "the 43 queries of ClickBench on a generated log of page views")
     micro = suites.add_parser("micro", help="single operators beside the machine's memory bandwidth")
     micro.add_argument(
         "--rows",
@@ -279,9 +280,24 @@ def _add_query_suite(
     suites: argparse._SubParsersAction[argparse.ArgumentParser], name: str, title: str
 ) -> None:
     suite = suites.add_parser(name, help=title)
-    suite.add_argument(
-        "--sf", type=_above_zero, default=1.0, metavar="N", help="scale factor; 1 is about 1 GB (default: 1)"
-    )
+    if name == "clickbench":
+        suite.add_argument(
+            "--rows",
+            dest="size",
+            type=_at_least_one,
+            default=10_000_000,
+            metavar="N",
+            help="rows of the table (default: 10 million, which take 1 GB in Parquet)",
+        )
+    else:
+        suite.add_argument(
+            "--sf",
+            dest="size",
+            type=_above_zero,
+            default=1.0,
+            metavar="N",
+            help="scale factor; 1 is about 1 GB (default: 1)",
+        )
     suite.add_argument("--compare", default="duckdb", metavar="LIST", help="duckdb, polars, both, or none")
     suite.add_argument("--queries", default="", metavar="LIST", help="such as 1,5,12-15 (default: all)")
     suite.add_argument(

@@ -1,0 +1,5 @@
+SELECT
+    sum(AdvEngineID),
+    count(*),
+    avg(ResolutionWidth)
+FROM hits;

@@ -1,0 +1,4 @@
+SELECT
+    min(EventDate),
+    max(EventDate)
+FROM hits;
