@@ -40,3 +40,23 @@ def test_claiming_a_slot_is_one_atomic() -> None:
             text = ptx.compile_kernel(function, signature, (8, 0))
             assert "atom.global.cas" in text, name
             assert "atom.global.min" in text, name
+
+
+@pytest.mark.parametrize("words", [1, 2, 5])
+def test_group_keys_of_several_words_compile_to_ptx(words: int) -> None:
+    """Each word of a slot is claimed by a compare-and-swap of its own."""
+    from gpuql_kernels.codegen import program as ir
+    from gpuql_kernels.codegen.gpu import compile_ptx
+
+    columns = [ir.Column("int64", nullable=False, array=position) for position in range(words)]
+    first = words  # the scalars follow the columns
+    parts = tuple(
+        ir.KeyPart(column, first, first + 1, first + 2, None, word=word)
+        for word, column in enumerate(columns)
+    )
+    arguments = [ir.Argument("column", "int64")] * words + [ir.Argument("scalar", "int64")] * 3
+    count = ir.Accumulator("count", None, None, "int64")
+    sink = ir.GroupHash(parts, (count,))
+    assert (sink.key_words, sink.row_words) == (words, words + 1)
+    text = compile_ptx(ir.Program(tuple(arguments), (), sink), (9, 0))
+    assert text.count("atom.global.cas") + text.count("atom.cas") >= words

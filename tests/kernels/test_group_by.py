@@ -92,6 +92,24 @@ def test_folds() -> None:
     assert cpu.combine("product", values, groups, 2).tolist() == [18.0, 60.0]
 
 
+@pytest.mark.parametrize("words", [2, 3, 5])
+@pytest.mark.parametrize("differing", ["all", "first", "last"])
+def test_keys_of_several_words(words: int, differing: str) -> None:
+    """Every key has one slot, whichever of its words tell it from the others, and the table says how many there are."""
+    random = np.random.default_rng(words)
+    keys = np.full((20_000, words), 7, np.int64)
+    columns = {"all": slice(None), "first": slice(0, 1), "last": slice(words - 1, words)}[differing]
+    keys[:, columns] = random.integers(0, 30 if differing == "all" else 9000, keys[:, columns].shape) << 48
+    bits = 16
+    table = np.full((1 << bits, words + 1), -1, np.int64)
+    status = np.array([0, 0, table_code(bits, 3)], np.int64)
+    slots = group_table.insert(table, status, keys)
+    np.testing.assert_array_equal(table[slots, :words], keys)
+    assert status[1] == len(np.unique(keys, axis=0)) == len(np.unique(slots))
+    assert np.count_nonzero(table[:, 0] >= 0) == status[1]
+    np.testing.assert_array_equal(group_table.insert(table, status, keys[::-1].copy()), slots[::-1])
+
+
 def test_keys_in_the_order_of_another_table() -> None:
     """What leaves one table in the order of its slots must not crowd a part of the next one."""
     keys = np.random.default_rng(3).integers(0, 2**62, 1 << 16)

@@ -78,6 +78,6 @@ def key_domain(operand: Operand) -> tuple[int, int]:
     if not operand.is_integer or operand.bounds is None or operand.value.dtype == "uint64":
         raise NotFusible(f"group key of type {operand.dtype} has no small range")
     low, high = operand.bounds
-    if high - low >= PACKED_LIMIT:
-        raise NotFusible("group keys do not fit one word")
+    if high - low >= PACKED_LIMIT - 1:  # NULL takes a place, too
+        raise NotFusible("group key does not fit one word")
     return low, high - low + 1

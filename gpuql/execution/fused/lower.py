@@ -6,6 +6,7 @@ and the form of the join indexes. The program holds their consequences, never th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -61,7 +62,7 @@ class OutputColumn:
 
 @dataclass(frozen=True, eq=False)
 class GroupKey:
-    """How to get a key column back from packed group keys."""
+    """How to get a key column back from packed group keys: from word ``word``."""
 
     attribute: Attribute
     operand: Operand
@@ -69,6 +70,7 @@ class GroupKey:
     cardinality: int
     stride: int
     strings: StringArray | None
+    word: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -379,7 +381,8 @@ class PipelineLowering:
         if not sink.keys:
             aggregates = lowering.lower(calls, count_rows=False)
             return self._finished(ir.Reduce(aggregates.accumulators), done, aggregates, attributes, (), 1, 1)
-        keys, parts, domain = self._group_keys(sink)
+        keys, parts = self._group_keys(sink)
+        domain = math.prod(key.cardinality for key in keys)
         reached = max(1, min(int(self.pipeline.estimated_rows), max_rows))
         groups = min(reached, domain)
         clustered = self._clustered(keys)
@@ -422,9 +425,10 @@ class PipelineLowering:
             clustered_by=clustered,
         )
 
-    def _group_keys(self, sink: AggregateSink) -> tuple[tuple[GroupKey, ...], tuple[ir.KeyPart, ...], int]:
+    def _group_keys(self, sink: AggregateSink) -> tuple[tuple[GroupKey, ...], tuple[ir.KeyPart, ...]]:
+        """The keys, each in the first word that has room for it."""
         keys, parts = [], []
-        stride = 1
+        strides: list[int] = []
         for attribute, expression in sink.keys:
             operand = self._groupable(self.expressions.lower(expression))
             minimum, cardinality = key_domain(operand)
@@ -432,7 +436,13 @@ class PipelineLowering:
             if operand.value.nullable:
                 null_code = self.arguments.scalar(cardinality, "int64")
                 cardinality += 1
-            keys.append(GroupKey(attribute, operand, minimum, cardinality, stride, operand.strings))
+            fitting = (n for n, stride in enumerate(strides) if stride * cardinality <= PACKED_LIMIT)
+            word = next(fitting, len(strides))
+            if word == len(strides):
+                strides.append(1)
+            stride = strides[word]
+            strides[word] *= cardinality
+            keys.append(GroupKey(attribute, operand, minimum, cardinality, stride, operand.strings, word))
             parts.append(
                 ir.KeyPart(
                     operand.value,
@@ -440,12 +450,10 @@ class PipelineLowering:
                     self.arguments.scalar(cardinality, "int64"),
                     self.arguments.scalar(stride, "int64"),
                     null_code,
+                    word=word,
                 )
             )
-            stride *= cardinality
-            if stride > PACKED_LIMIT:
-                raise NotFusible("group keys do not fit one word")
-        return tuple(keys), tuple(parts), stride
+        return tuple(keys), tuple(parts)
 
     def _groupable(self, operand: Operand) -> Operand:
         """Strings by positions that are equal exactly where the strings are."""

@@ -16,7 +16,7 @@ from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
 from gpuql.execution.fused.state_memory import StateMemory, kept_result
-from gpuql.execution.fused.states import States, fold_replicas, merge, new_states, result_batch
+from gpuql.execution.fused.states import States, fold_replicas, merge, new_states, result_batch, used_slots
 from gpuql.execution.fused.status import raise_status
 from gpuql.execution.morsels import Morsel, Workers, cut, cut_at
 from gpuql.memory import faults
@@ -298,7 +298,7 @@ class _HashTable:
 
     @property
     def keys(self) -> Array:
-        """Packed key of each slot, -1 if empty."""
+        """Packed key of each slot, -1 if empty; see ``States``."""
         assert self.states.keys is not None, "a hash table has keys"
         return self.states.keys
 
@@ -346,9 +346,9 @@ def _run_hash(
             merged = _grown(sink, merged, 2 * total, context, memory)
         _insert(sink, merged, other, context)
         _drop(other, memory)
-    slots = np.flatnonzero(merged.keys >= 0)
+    slots = used_slots(merged.keys, np)
     # The states taken out of the table, and the columns made of them.
-    memory.take(2 * len(slots) * 8 * (1 + len(sink.accumulators)))
+    memory.take(2 * len(slots) * 8 * sink.row_words)
     states = [array[slots] for array in merged.states.accumulators]
     keys = merged.keys[slots]
     _drop(merged, memory)
@@ -359,7 +359,7 @@ def _run_hash(
 def _new_table(sink: ir.GroupHash, at_least_slots: int, memory: StateMemory, salt: int) -> _HashTable:
     faults.passing(faults.ALLOCATION)
     bits = max(10, (at_least_slots - 1).bit_length())
-    memory.take(8 * (1 + len(sink.accumulators)) << bits)
+    memory.take(8 * sink.row_words << bits)
     return _HashTable(np.array([0, 0, table_code(bits, salt)], np.int64), new_states(sink, 1 << bits, np))
 
 
@@ -379,7 +379,7 @@ def _drop(table: _HashTable, memory: StateMemory) -> None:
 
 
 def _insert(sink: ir.GroupHash, into: _HashTable, other: _HashTable, context: RunContext) -> None:
-    used = np.flatnonzero(other.keys >= 0)
+    used = used_slots(other.keys, np)
     slots = context.kernels.group_table.insert(into.states.arguments[0], into.status, other.keys[used])
     states = [array[used] for array in other.states.accumulators]
     merge(sink.accumulators, into.states.accumulators, states, slots, np)

@@ -13,7 +13,7 @@ from gpuql.columnar.parts import mapped
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
 from gpuql.execution.fused.lower import FusedPipeline
-from gpuql.execution.fused.states import fold_replicas, new_states, result_batch
+from gpuql.execution.fused.states import fold_replicas, new_states, result_batch, used_slots
 from gpuql.execution.fused.status import raise_status
 from gpuql.memory import faults
 from gpuql.memory.budget import Reservation
@@ -217,7 +217,7 @@ def _run_hash(
             code, _ = _launch(fused, compiled, inputs, context, 1 << (bits - 1), status, states.arguments)
             if code != ir.STATUS_FULL:
                 assert states.keys is not None, "a hash table has keys"
-                slots = xp.flatnonzero(states.keys >= 0)
+                slots = used_slots(states.keys, xp)
                 kept = [state[slots] for state in states.accumulators]
                 groups = context.memory.new_store("aggregation")
                 groups.append(result_batch(fused, inputs, states.keys[slots], kept, xp))
@@ -229,7 +229,7 @@ def _run_hash(
 def _state_bytes(sink: ir.Sink, length: int) -> int:
     """Bytes of ``length`` states, and of the groups that are taken out of them: at most as many."""
     if isinstance(sink, ir.GroupHash):
-        return 2 * 8 * (1 + len(sink.accumulators)) * length
+        return 2 * 8 * sink.row_words * length
     assert isinstance(sink, ir.Reduce | ir.GroupDense), "an aggregating sink"
     state_bytes = sum(np.dtype(accumulator.dtype).itemsize for accumulator in sink.accumulators)
     return (2 * state_bytes + 8) * length

@@ -20,7 +20,8 @@ class States:
     """State of all groups.
 
     ``arguments`` are the arrays that generated code takes; ``accumulators`` has one array per accumulator, of its own
-    or a column of the interleaved table; ``keys`` is the key column of a hash table.
+    or a column of the interleaved table; ``keys`` is the part of a hash table that holds keys: (slots,), or
+    (slots, words) if they take several.
     """
 
     arguments: list[Array]
@@ -87,16 +88,22 @@ def new_states(sink: ir.Reduce | ir.GroupDense | ir.GroupHash, length: int, xp: 
         arrays = new_arrays(sink.accumulators, length, xp)
         return States(arrays, arrays)
     start: list[float | int] = [identity(accumulator) for accumulator in sink.accumulators]
-    table = xp.zeros((length, 1 + len(start)), np.int64)
+    words = sink.key_words
+    table = xp.zeros((length, sink.row_words), np.int64)
     floats = table.view(np.float64)
-    table[:, 0] = -1
+    table[:, :words] = -1
     columns = []
-    for position, (accumulator, value) in enumerate(zip(sink.accumulators, start, strict=True), 1):
+    for position, (accumulator, value) in enumerate(zip(sink.accumulators, start, strict=True), words):
         column = (floats if accumulator.dtype.startswith("float") else table)[:, position]
         if value != 0:
             column[...] = value
         columns.append(column)
-    return States([table, floats], columns, table[:, 0])
+    return States([table, floats], columns, table[:, 0] if words == 1 else table[:, :words])
+
+
+def used_slots(keys: Array, xp: Any) -> Array:
+    """Slots of a hash table that hold a group, ascending."""
+    return xp.flatnonzero((keys if keys.ndim == 1 else keys[:, 0]) >= 0)
 
 
 def merge(
@@ -120,13 +127,15 @@ def merge(
 def result_batch(
     fused: FusedPipeline, inputs: Inputs, packed: Array | None, states: list[Array], xp: Any
 ) -> Batch:
-    """Rows of the aggregate: key columns from packed keys, then the aggregates."""
+    """Rows of the aggregate: key columns from packed keys ((n,), or (n, words)), then the aggregates."""
     assert fused.aggregates is not None, "an aggregating sink"
     num_rows = 1 if packed is None else len(packed)
     columns: dict[int, Column] = {}
     if packed is not None:
+        words = [packed] if packed.ndim == 1 else list(packed.T)
         for key in fused.group_keys:
-            columns[key.attribute.id] = _key_column(key, packed, single=len(fused.group_keys) == 1, xp=xp)
+            single = sum(other.word == key.word for other in fused.group_keys) == 1
+            columns[key.attribute.id] = _key_column(key, words[key.word], single=single, xp=xp)
     for attribute, assemble in zip(fused.aggregate_attributes, fused.aggregates.assemblers, strict=True):
         columns[attribute.id] = assemble(states, inputs, xp)
     return Batch(columns, num_rows)

@@ -38,8 +38,6 @@ class CpuSinkEmitter(SinkEmitter):
         """See ``SinkEmitter``."""
         if isinstance(sink, ir.GroupDense) and sink.replicas > 1:
             self.line(f"group = group * {sink.replicas} + (i & {sink.replicas - 1})")
-        if isinstance(sink, ir.GroupHash):
-            self.line("group = group_slot(table, status, capacity, group)")
         for position, accumulator in enumerate(sink.accumulators):
             if isinstance(sink, ir.Reduce):
                 state = f"t{position}"

@@ -100,7 +100,6 @@ class GridEmitter(SinkEmitter):
     def update_states(self, sink: ir.Reduce | ir.GroupDense | ir.GroupHash) -> None:
         """See ``SinkEmitter``. Values come first: loads are not moved across the atomics of other updates."""
         if isinstance(sink, ir.GroupHash):
-            self.line("group = group_slot(table, status, capacity, group)")
             with self.block("if group >= 0:"):
                 self.update_all(sink)
             return

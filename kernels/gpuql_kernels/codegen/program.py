@@ -184,6 +184,7 @@ class KeyPart:
     ``filter`` is a bitmap (uint8) of the codes that the index holds.
     ``null_in_index`` says that the index has a place for NULL after the codes, which no value may take for its own.
     All of ``minimum``, ``cardinality``, ``stride``, ``null_code`` are int64 scalar arguments.
+    Group keys that do not fit one word are packed into several: ``word`` is the number of this part's word.
     """
 
     value: Value
@@ -194,6 +195,7 @@ class KeyPart:
     table: int | None = None
     filter: int | None = None
     null_in_index: bool = False
+    word: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,12 +295,22 @@ class GroupDense:
 class GroupHash:
     """Aggregate through an open-addressing table.
 
-    State: ``table`` int64 (slots, 1 + accumulators): the packed key (-1 for an empty slot), then the states, all of
-    eight bytes, so that a group takes one cache line; ``floats`` is the same memory as float64.
+    State: ``table`` int64 (slots, ``row_words``): the words of the packed key (-1 in an empty slot), then the states,
+    all of eight bytes, so that a group takes one cache line; ``floats`` is the same memory as float64.
     """
 
     keys: tuple[KeyPart, ...]
     accumulators: tuple[Accumulator, ...]
+
+    @property
+    def key_words(self) -> int:
+        """Words of a packed key."""
+        return 1 + max(part.word for part in self.keys)
+
+    @property
+    def row_words(self) -> int:
+        """Words of a slot."""
+        return self.key_words + len(self.accumulators)
 
 
 Sink = Emit | Reduce | GroupDense | GroupHash

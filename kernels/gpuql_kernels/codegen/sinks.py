@@ -31,9 +31,24 @@ class SinkEmitter(ProbeEmitter):
         if isinstance(sink, ir.Emit):
             self.put_row(sink)
             return
-        if not isinstance(sink, ir.Reduce):
+        if isinstance(sink, ir.GroupHash):
+            self.find_group(sink)
+        elif isinstance(sink, ir.GroupDense):
             self.line(f"group = {self.packed_key(sink.keys)}")
         self.update_states(sink)
+
+    def find_group(self, sink: ir.GroupHash) -> None:
+        """Emit ``group``: the slot of the row's key."""
+        if sink.key_words == 1:
+            self.line(f"group = {self.packed_key(sink.keys)}")
+            self.line("group = group_slot(table, status, capacity, group)")
+            return
+        words = [
+            self.packed_key(tuple(part for part in sink.keys if part.word == word))
+            for word in range(sink.key_words)
+        ]
+        self.line(f"key = ({', '.join(f'np.int64({word})' for word in words)})")
+        self.line("group = group_slot_of_words(table, status, capacity, key)")
 
     def put_row(self, sink: ir.Emit) -> None:
         """Append the row to the output arrays."""
@@ -44,7 +59,7 @@ class SinkEmitter(ProbeEmitter):
         raise NotImplementedError
 
     def packed_key(self, keys: tuple[ir.KeyPart, ...]) -> str:
-        """Text of the packed group key, whose parts are always in range."""
+        """Text of a word of the packed group key, whose parts are always in range."""
         terms = []
         for part in keys:
             code, _ = self.key_code(part, checked=False)
@@ -115,4 +130,4 @@ class SinkEmitter(ProbeEmitter):
         if not isinstance(sink, ir.GroupHash):
             return f"s{position}", group
         array = "floats" if sink.accumulators[position].dtype.startswith("float") else "table"
-        return array, f"{group}, {position + 1}"
+        return array, f"{group}, {sink.key_words + position}"

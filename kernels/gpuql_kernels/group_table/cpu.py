@@ -14,5 +14,6 @@ def insert(table: Array, status: Array, keys: Array, /) -> Array:
     from gpuql_kernels.group_table import cpu_loops
 
     slots = np.empty(len(keys), np.int64)
-    cpu_loops.insert(table, status, keys, slots)
+    insert_all = cpu_loops.insert if keys.ndim == 1 else cpu_loops.insert_words
+    insert_all(table, status, keys, slots)
     return slots

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-from gpuql_kernels.scalar.cpu import group_slot
+from gpuql_kernels.scalar.cpu import group_slot, group_slot_of_words
 
 Array = Any
 
@@ -18,5 +18,15 @@ def insert(table: Array, status: Array, keys: Array, slots: Array) -> None:
         slots[i] = group_slot(table, status, 0, keys[i])
 
 
-#: The argument types that the loop meets.
-SIGNATURES = {insert: ["(int64[:, ::1], int64[::1], int64[::1], int64[::1])"]}
+@njit(nogil=True, cache=True, error_model="numpy")
+def insert_words(table: Array, status: Array, keys: Array, slots: Array) -> None:
+    """As :func:`insert`, for keys of several words: as ``group_slot_of_words`` finds them."""
+    for i in range(len(keys)):
+        slots[i] = group_slot_of_words(table, status, 0, keys[i])
+
+
+#: The argument types that the loops meet.
+SIGNATURES = {
+    insert: ["(int64[:, ::1], int64[::1], int64[::1], int64[::1])"],
+    insert_words: ["(int64[:, ::1], int64[::1], int64[:, ::1], int64[::1])"],
+}

@@ -17,6 +17,7 @@ __all__ = [
     "float_equal",
     "float_less",
     "group_slot",
+    "group_slot_of_words",
     "integer_less",
     "multiply_overflows",
     "rescale_down",
@@ -34,3 +35,4 @@ rescale_down = _compile(arithmetic.rescale_down)
 subtract_overflows = _compile(arithmetic.subtract_overflows)
 find_slot = _compile(hashing.find_slot)
 group_slot = _compile(hashing.group_slot)
+group_slot_of_words = _compile(hashing.group_slot_of_words)

@@ -30,6 +30,7 @@ __all__ = [
     "float_equal",
     "float_less",
     "group_slot",
+    "group_slot_of_words",
     "integer_less",
     "join_words",
     "multiply_overflows",
@@ -54,13 +55,14 @@ find_slot = _compile(hashing.find_slot)
 def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Scalar:
     """Slot of group ``key`` (>= 0), inserted if new; all threads share the table. -1 and status FULL if it is full.
 
-    As ``hashing.group_slot``; a slot is claimed by compare-and-swap, so every key ends in exactly one slot.
+    As ``hashing.group_slot``; a slot is claimed by compare-and-swap, so every key ends in exactly one slot. Threads
+    that saw room at the same moment can fill a table to the last slot: nobody goes round it twice.
     """
     mask = np.int64(len(table) - 1)
     code = np.uint64(status[2])
     shift = code & np.uint64(63)
     position = np.int64((np.uint64(key) * (HASH_MULTIPLIER + code * TABLE_STEP)) >> shift)
-    while True:
+    for _ in range(len(table)):
         found = table[position, 0]
         if found == -1:
             if status[1] >= capacity:
@@ -73,6 +75,47 @@ def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Sc
         if found == key:
             return position
         position = (position + 1) & mask
+    status[0] = STATUS_FULL
+    return np.int64(-1)
+
+
+@_compile
+def group_slot_of_words(table: Array, status: Array, capacity: Scalar, key: Array) -> Scalar:
+    """As :func:`group_slot` for a ``key`` of several words, each >= 0; hashed as ``hashing.group_slot_of_words`` does.
+
+    The words of a slot are claimed one after the other, each by compare-and-swap, and whoever claims a word goes on to
+    the next one: a word never changes once it is there, so all threads agree on whether a slot holds their key, none
+    waits for another, and whoever claims the last word has made the group.
+    """
+    mixed = np.uint64(key[0])
+    for word in range(1, len(key)):
+        mixed = mixed * HASH_MULTIPLIER
+        mixed = (mixed ^ (mixed >> np.uint64(32))) + np.uint64(key[word])
+    mask = np.int64(len(table) - 1)
+    code = np.uint64(status[2])
+    shift = code & np.uint64(63)
+    position = np.int64((mixed * (HASH_MULTIPLIER + code * TABLE_STEP)) >> shift)
+    for _ in range(len(table)):
+        claimed = False
+        same = True
+        for word in range(len(key)):
+            if same:
+                found = table[position, word]
+                claimed = found == -1
+                if claimed:
+                    if word == 0 and status[1] >= capacity:
+                        status[0] = STATUS_FULL
+                        return np.int64(-1)
+                    found = cuda.atomic.cas(table, (position, word), np.int64(-1), np.int64(key[word]))
+                    claimed = found == -1
+                same = claimed or found == key[word]
+        if same:
+            if claimed:
+                cuda.atomic.add(status, 1, 1)
+            return position
+        position = (position + 1) & mask
+    status[0] = STATUS_FULL
+    return np.int64(-1)
 
 
 @_compile

@@ -37,6 +37,33 @@ def find_slot(slot_keys: Array, slot_used: Array, mask: Scalar, shift: Scalar, k
     return np.int64(-1)
 
 
+def group_slot_of_words(table: Array, status: Array, capacity: Scalar, key: Array) -> Scalar:
+    """As :func:`group_slot` for a ``key`` of several words, each >= 0: a tuple, or a row of an int64 array.
+
+    The leading columns of ``table`` hold the words.
+    """
+    mixed = np.uint64(key[0])
+    for word in range(1, len(key)):
+        mixed = mixed * HASH_MULTIPLIER
+        mixed = (mixed ^ (mixed >> np.uint64(32))) + np.uint64(key[word])
+    mask = np.int64(len(table) - 1)
+    code = np.uint64(status[2])
+    shift = code & np.uint64(63)
+    position = np.int64((mixed * (HASH_MULTIPLIER + code * TABLE_STEP)) >> shift)
+    while True:
+        if table[position, 0] == -1:
+            for word in range(len(key)):
+                table[position, word] = key[word]
+            status[1] += 1
+            return position
+        same = True
+        for word in range(len(key)):
+            same = same and table[position, word] == key[word]
+        if same:
+            return position
+        position = (position + 1) & mask
+
+
 def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Scalar:
     """Slot of group ``key`` (>= 0), inserted if new; one thread owns the table.
 
