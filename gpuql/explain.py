@@ -6,19 +6,35 @@ from collections.abc import Sequence
 
 from gpuql.execution.metrics import PipelineMetrics, QueryMetrics
 from gpuql_planner.physical.format import format_plan
-from gpuql_planner.physical.nodes import PhysicalPlan
+from gpuql_planner.physical.nodes import PhysicalPlan, Pipeline
 
 
 def explain_plan(plan: PhysicalPlan, foreseen: Sequence[PipelineMetrics]) -> str:
     """Pipelines with estimates, device, tier and reasons; nothing runs but on no rows."""
-    return format_plan(plan, {index: [tier_line(expected)] for index, expected in enumerate(foreseen)})
+    annotations = {
+        index: [tier_line(expected), *host_lines(pipeline)]
+        for index, (pipeline, expected) in enumerate(zip(plan.pipelines, foreseen, strict=True))
+    }
+    return format_plan(plan, annotations)
 
 
 def explain_analyze(plan: PhysicalPlan, metrics: QueryMetrics) -> str:
     """The plan with each pipeline's tier, rows and time as one run had them, and the whole time."""
-    annotations = {index: measured_lines(measured) for index, measured in enumerate(metrics.pipelines)}
+    annotations = {
+        index: [*measured_lines(measured), *host_lines(pipeline)]
+        for index, (pipeline, measured) in enumerate(zip(plan.pipelines, metrics.pipelines, strict=True))
+    }
     lines = [format_plan(plan, annotations), *memory_lines(metrics)]
     return "\n".join([*lines, f"total {format_duration(metrics.elapsed_ns)}"])
+
+
+def host_lines(pipeline: Pipeline) -> list[str]:
+    """What the CPU computes of a pipeline that runs on a GPU, one line each."""
+    if pipeline.device == "cpu":
+        return []
+    from gpuql.execution.host_parts import host_parts
+
+    return [f"on the CPU: {part}" for part in host_parts(pipeline)]
 
 
 def memory_lines(metrics: QueryMetrics) -> list[str]:

@@ -169,6 +169,10 @@ class PreparedQuery:
         if choice is not None:
             plan = choice.place(plan)
             settings = _on_device_of(plan, settings)
+        if settings.on_unsupported == "error" and settings.device != "cpu":
+            from gpuql.execution.host_parts import refuse_host_parts
+
+            refuse_host_parts(plan)
         executor = self._host.executor(settings)
         with self._host.running.token() as token, cancelled_by_control_c(token):
             finished = executor.execute(

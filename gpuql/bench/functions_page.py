@@ -11,7 +11,7 @@ from pathlib import Path
 import gpuql
 from gpuql.api.table_text import format_value
 from gpuql.errors import GpuqlError
-from gpuql.expressions import evaluate
+from gpuql.execution.host_parts import aggregate_reason, function_reason
 from gpuql_planner.functions.aggregates import AGGREGATE_ALIASES
 from gpuql_planner.functions.examples import (
     EXAMPLE_ROWS,
@@ -61,8 +61,6 @@ _GENERATED = frozenset(
 _GENERATED_AGGREGATES = frozenset(
     ["count", "count_if", "sum", "avg", "min", "max", "bool_and", "bool_or", "any_value"]
 )
-_ON_HOST = ("host_function.", "_text_function.", "_digits_of.", "_read.")
-_HOST_MODULES = ("temporal_text", "regular_expressions")
 
 
 def statement(topic: str, example: str) -> str:
@@ -109,11 +107,7 @@ def _parameters(overload: Overload) -> str:
 def _place(name: str) -> str:
     if name in _GENERATED:
         return "generated"
-    function = evaluate.function_named(name)
-    if function is None:
-        return "arrays"
-    is_host = function.__qualname__.startswith(_ON_HOST) or function.__module__.endswith(_HOST_MODULES)
-    return "host" if is_host else "arrays"
+    return "arrays" if function_reason(name) is None else "host"
 
 
 def _list_twin(name: str) -> str:
@@ -126,7 +120,7 @@ def _list_twin(name: str) -> str:
 def _aggregate_place(name: str) -> str:
     if name in _GENERATED_AGGREGATES:
         return "generated"
-    return "host" if name == "string_agg" else "arrays"
+    return "arrays" if aggregate_reason(name) is None else "host"
 
 
 def _others(name: str, aliases: dict[str, str]) -> str:

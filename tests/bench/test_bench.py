@@ -165,7 +165,7 @@ def test_a_failing_query_is_reported() -> None:
         report = measure_query(1, "SELECT nope", GpuqlEngine(connection), [], runs=1)
     assert report.verdict == "failed"
     assert "not run" in format_report(report, "cpu")
-    assert "BinderError" in format_report(report, "cpu")
+    assert "UndefinedColumn" in format_report(report, "cpu")
 
 
 def test_no_gpu_figure_for_what_ran_elsewhere() -> None:

@@ -39,7 +39,7 @@ def test_errors_are_findings(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--input-mb", "1", "--only", "sort by text", "--device", "cpu", "--threads", "1"]
     assert main(["bench", "out-of-core", *arguments, "--set", "threads=none"]) == 1
     output = capsys.readouterr().out
-    assert "BinderError: setting threads must be a whole number" in output
+    assert "InvalidParameterValue: setting threads must be a whole number" in output
     assert "0 of 1" in output
 
 

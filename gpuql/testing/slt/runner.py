@@ -12,6 +12,9 @@ from gpuql.errors import GpuqlError
 from gpuql.testing.slt.records import Record, parse_file
 from gpuql.testing.slt.values import difference, message_matches, texts
 
+#: Classes that say only where in PEP 249's tree an error stands.
+_BRANCHES = ("DataError", "DatabaseError", "GpuqlError", "OperationalError", "ProgrammingError")
+
 
 class Mismatch(AssertionError):
     """A record whose outcome is not what the file says."""
@@ -102,7 +105,7 @@ class Runner:
         return self._open_another()
 
     def _check_error(self, record: Record, error: Exception) -> None:
-        message = f"{type(error).__name__}: {error}"
+        message = f"{_family(error)}: {error}"
         if record.kind == "maybe":
             return
         if record.kind != "error":
@@ -110,6 +113,15 @@ class Runner:
         wanted = record.expected[0] if record.expected else ""
         if self._match_text and not message_matches(wanted, message):
             raise Mismatch(record, f"another error than {wanted!r}: {message}") from error
+
+
+def _family(error: Exception) -> str:
+    """Class of an error, after the broader one that files may name: BinderError UndefinedColumn."""
+    kind = type(error)
+    broader = kind.__base__
+    if not isinstance(error, GpuqlError) or broader is None or broader.__name__ in _BRANCHES:
+        return kind.__name__
+    return f"{broader.__name__} {kind.__name__}"
 
 
 def run_file(path: Path, connection: Any, labels: Collection[str] = (), **options: Any) -> int:

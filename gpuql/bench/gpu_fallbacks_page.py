@@ -1,0 +1,71 @@
+"""``python -m gpuql.bench.gpu_fallbacks_page``: docs/gpu-fallbacks.md from what the engine knows of itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from gpuql.execution.host_parts import host_forms
+
+PAGE = Path(__file__).parents[2] / "docs" / "gpu-fallbacks.md"
+
+_INTRODUCTION = """\
+# What the CPU computes in a query on a GPU
+
+Everything that is not on this page has a form on a GPU. What is on it is computed by the CPU while the rest of its
+pipeline stays on the GPU: values go to the host and their results come back, of text only the distinct ones. `EXPLAIN`
+names these parts under their pipeline:
+
+```
+  · on the CPU: md5 (computed by Python, once for each distinct value)
+```
+
+With `SET on_unsupported = 'error'` such a query is refused before it begins, and the error lists all parts of all
+pipelines. What reads no column is computed once and does not count.
+
+This page is made by `make docs-gpu-fallbacks` from the tables of functions. A test compares it with
+`tests/bench/gpu_fallbacks.txt`, which may only lose lines.
+
+{count} entries.
+"""
+_TITLES = {
+    "aggregate": "Aggregates",
+    "cast": "Casts",
+    "function": "Functions",
+    "operator": "Operators",
+}
+
+
+def page() -> str:
+    """Text of docs/gpu-fallbacks.md."""
+    forms = host_forms()
+    lines = [_INTRODUCTION.replace("{count}", str(len(forms)))]
+    for kind, group in groupby(forms, key=lambda form: form[0]):
+        by_reason: dict[str, list[str]] = {}
+        for _, name, reason in group:
+            by_reason.setdefault(reason, []).append(name)
+        lines += [f"## {_TITLES[kind]}", "", "| reason | what |", "|---|---|"]
+        for reason, names in sorted(by_reason.items()):
+            shown = [f"`{name}`" if kind in ("aggregate", "function") else name for name in names]
+            lines.append(f"| {reason} | {', '.join(shown)} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page, or with ``--check`` say whether it is as it would be written."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only compare")
+    chosen = parser.parse_args(arguments)
+    text = page()
+    if chosen.check:
+        return int(PAGE.read_text(encoding="utf-8") != text)
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
