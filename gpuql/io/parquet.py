@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -210,9 +210,19 @@ def _decoded_parts(
         empty = True
         for spans in _part_spans(forms, kept, part_rows, readers):
             empty = False
-            yield decode(forms, spans, readers, pool, widen=True), sum(span.num_rows for span in spans)
+            yield _decoded_part(forms, spans, readers, pool)
         if empty:
-            yield decode(forms, [], readers, pool, widen=True), 0
+            yield _decoded_part(forms, [], readers, pool)
+
+
+def _decoded_part(
+    forms: Sequence[ColumnForm], spans: list[Span], readers: SourceReaders, pool: Executor
+) -> tuple[dict[str, Column], int]:
+    """Columns and number of rows of a part; the list is emptied, so that nothing of what was read stays."""
+    num_rows = sum(span.num_rows for span in spans)
+    columns = decode(forms, spans, readers, pool, widen=True)
+    spans.clear()
+    return columns, num_rows
 
 
 def _part_spans(
@@ -231,7 +241,7 @@ def _part_spans(
                 yield taken
                 taken, num_rows = [], 0
             if rows > 2 * part_rows:
-                yield from ([span] for span in stream_spans(forms, source, group, part_rows, readers))
+                yield from stream_spans(forms, source, group, part_rows, readers)
                 continue
             taken.append(Span(source, (group,), rows))
             num_rows += rows

@@ -157,8 +157,8 @@ def _adapted(array: Any, dtype: DataType, name: str, path: str) -> Any:
 
 def stream_spans(
     forms: Sequence[ColumnForm], source: ParquetSource, group: int, num_rows: int, readers: SourceReaders
-) -> Iterator[Span]:
-    """One large row group in spans of at most ``num_rows`` rows, read as they are asked for."""
+) -> Iterator[list[Span]]:
+    """One large row group in spans of at most ``num_rows`` rows, each in a list, read as they are asked for."""
     total = source.rows_in([group])
     streams = {
         form.name: _Pieces(
@@ -169,8 +169,10 @@ def stream_spans(
     }
     for start in range(0, total, num_rows):
         length = min(num_rows, total - start)
-        arrays = {name: pieces.take(length) for name, pieces in streams.items()}
-        yield Span(source, (group,), length, arrays)
+        # No name for the arrays: it would keep them until the next ones are there.
+        yield [
+            Span(source, (group,), length, {name: pieces.take(length) for name, pieces in streams.items()})
+        ]
 
 
 class _Pieces:
