@@ -7,10 +7,8 @@ defaults.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import replace
 
 from gpuql_planner.logical.expressions import (
     Attribute,
@@ -20,7 +18,6 @@ from gpuql_planner.logical.expressions import (
     Expression,
     InList,
     Literal,
-    LiteralValue,
 )
 from gpuql_planner.logical.nodes import (
     Aggregate,
@@ -45,13 +42,14 @@ from gpuql_planner.logical.nodes import (
 from gpuql_planner.logical.traced import SlotValues
 from gpuql_planner.logical.visit import (
     conjuncts,
-    depend_on_literals,
     disjuncts,
     output_set,
     references,
     trace_of,
     with_values,
 )
+from gpuql_planner.optimizer.column_estimate import ColumnEstimate, united
+from gpuql_planner.optimizer.number_bounds import bound_of, bounds, stored_number
 from gpuql_planner.optimizer.statistics import is_unique
 from gpuql_planner.thresholds import (
     DEFAULT_DISTINCT_SHARE,
@@ -67,20 +65,7 @@ from gpuql_planner.thresholds import (
     RECURSION_ROUNDS,
     ROWS_WORTH_PLANNING,
 )
-from gpuql_planner.types import DataType, TypeId
-
-_EPOCH = datetime.date(1970, 1, 1)
-_RANGES = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq"}
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnEstimate:
-    """Distinct values, smallest and largest stored value (None if unknown), and the share of NULLs."""
-
-    distinct: float
-    minimum: float | None = None
-    maximum: float | None = None
-    null_share: float = 0.0
+from gpuql_planner.types import TypeId
 
 
 def estimate_rows(node: LogicalNode) -> float:
@@ -322,7 +307,7 @@ def _column(node: LogicalNode, attribute: Attribute) -> ColumnEstimate:
     if isinstance(node, Aggregate):
         keys = dict(node.keys)
         if attribute in keys:
-            return _capped(expression_estimate(keys[attribute], (node.input,)), rows)
+            return expression_estimate(keys[attribute], (node.input,)).capped(rows)
         return ColumnEstimate(max(1.0, rows))
     if isinstance(node, Window) and attribute not in output_set(node.input):
         return ColumnEstimate(max(1.0, rows))
@@ -331,7 +316,7 @@ def _column(node: LogicalNode, attribute: Attribute) -> ColumnEstimate:
         return column_estimate(node.definition, source)
     if isinstance(node, UnionAll):
         index = node.attributes.index(attribute)
-        return _united([column_estimate(s, s.outputs[index]) for s in node.sources], rows)
+        return united([column_estimate(s, s.outputs[index]) for s in node.sources], rows)
     if isinstance(node, (Recursive, WorkingScan)):
         return ColumnEstimate(rows)
     if isinstance(node, Running):
@@ -341,7 +326,7 @@ def _column(node: LogicalNode, attribute: Attribute) -> ColumnEstimate:
         attribute = carried.get(attribute, attribute)
     for child in node.inputs:
         if attribute in output_set(child):
-            return _thinned(column_estimate(child, attribute), estimate_rows(child), rows)
+            return column_estimate(child, attribute).thinned(estimate_rows(child), rows)
     return ColumnEstimate(2.0)  # the mark of a MARK join
 
 
@@ -364,8 +349,8 @@ def _distinct_guess(low: float | None, high: float | None, attribute: Attribute,
 
 def _filtered_column(node: Filter, attribute: Attribute, rows: float) -> ColumnEstimate:
     below = estimate_rows(node.input)
-    result = _thinned(column_estimate(node.input, attribute), below, rows)
-    low, high = _bounds(node.predicates).get(attribute, (None, None))
+    result = column_estimate(node.input, attribute).thinned(below, rows)
+    low, high = bounds(node.predicates).get(attribute, (None, None))
     if low is not None and low == high:
         return ColumnEstimate(1.0, low, low)
     if low is not None and (result.minimum is None or low > result.minimum):
@@ -390,28 +375,6 @@ def _is_equality_with_literal(predicate: Expression, attribute: Attribute) -> bo
     return (one == reference and isinstance(other, Literal)) or (
         other == reference and isinstance(one, Literal)
     )
-
-
-def _thinned(column: ColumnEstimate, before: float, after: float) -> ColumnEstimate:
-    """Distinct values left when rows are taken away at random (Yao 1977, with replacement)."""
-    if after >= before or column.distinct <= 1.0:
-        return _capped(column, after)
-    per_value = max(before / column.distinct, 1.0)
-    kept = column.distinct * (1.0 - (1.0 - after / before) ** per_value)
-    return _capped(replace(column, distinct=max(kept, 1.0)), after)
-
-
-def _capped(column: ColumnEstimate, rows: float) -> ColumnEstimate:
-    limit = max(rows, 1.0)
-    return column if column.distinct <= limit else replace(column, distinct=limit)
-
-
-def _united(columns: list[ColumnEstimate], rows: float) -> ColumnEstimate:
-    lows = [c.minimum for c in columns if c.minimum is not None]
-    highs = [c.maximum for c in columns if c.maximum is not None]
-    complete = len(lows) == len(highs) == len(columns)
-    distinct = min(sum(c.distinct for c in columns), max(rows, 1.0))
-    return ColumnEstimate(distinct, min(lows) if complete else None, max(highs) if complete else None)
 
 
 def expression_estimate(expression: Expression, inputs: Sequence[LogicalNode]) -> ColumnEstimate:
@@ -463,12 +426,12 @@ def selectivity(predicates: Iterable[Expression], inputs: Sequence[LogicalNode])
     """Share of rows (of pairs of rows, if there are two inputs) for which every predicate is true."""
     parts = [part for predicate in predicates for part in conjuncts(predicate)]
     result = 1.0
-    ranges = _bounds(parts)
+    ranges = bounds(parts)
     for attribute, (low, high) in ranges.items():
         column = expression_estimate(AttributeRef(attribute), inputs)
-        result *= _range_share(column, low, high, attribute.dtype)
+        result *= column.share_between(low, high, attribute.dtype)
     for part in parts:
-        if _bound_of(part) is None:
+        if bound_of(part) is None:
             result *= _share(part, inputs)
     return min(max(result, 1e-9), 1.0)
 
@@ -519,85 +482,3 @@ def _like_share(pattern: Expression) -> float:
     if isinstance(text, str):
         return LIKE_SELECTIVITY if text[:1] in ("%", "_") else LIKE_PREFIX_SELECTIVITY
     return LIKE_SELECTIVITY
-
-
-Bound = tuple[Attribute, str, float]
-
-
-def _bound_of(predicate: Expression) -> Bound | None:
-    """``column op constant`` with a constant that has a place on the number line."""
-    if not isinstance(predicate, Call) or predicate.function not in _RANGES:
-        return None
-    one, other = predicate.arguments
-    function = predicate.function
-    if isinstance(one, Literal):
-        one, other, function = other, one, _RANGES[function]
-    if not isinstance(one, AttributeRef) or not isinstance(other, Literal):
-        return None
-    value = stored_number(other.estimate, other.dtype)
-    return None if value is None else (one.attribute, function, value)
-
-
-def _bounds(predicates: Iterable[Expression]) -> dict[Attribute, tuple[float | None, float | None]]:
-    found: dict[Attribute, tuple[float | None, float | None]] = {}
-    for predicate in predicates:
-        bound = _bound_of(predicate)
-        if bound is None:
-            continue
-        attribute, function, value = bound
-        low, high = found.get(attribute, (None, None))
-        step = 0.0 if attribute.dtype.is_float else 1.0
-        if function in ("gt", "ge", "eq"):
-            candidate = value + step if function == "gt" else value
-            low = candidate if low is None else max(low, candidate)
-        if function in ("lt", "le", "eq"):
-            candidate = value - step if function == "lt" else value
-            high = candidate if high is None else min(high, candidate)
-        found[attribute] = (low, high)
-    return found
-
-
-def contradictory(predicates: Iterable[Expression]) -> bool:
-    """No value of some column meets all its comparisons with constants (proved: only exact numbers are compared)."""
-    parts = list(predicates)
-    found = any(low is not None and high is not None and low > high for low, high in _bounds(parts).values())
-    if found:  # a proof, unlike the estimates: it holds for these constants
-        for part in parts:
-            depend_on_literals(part)
-    return found
-
-
-def _range_share(column: ColumnEstimate, low: float | None, high: float | None, dtype: DataType) -> float:
-    if low is not None and high is not None and low > high:
-        return 0.0
-    if column.minimum is None or column.maximum is None:
-        if low is not None and low == high:
-            return 1.0 / column.distinct if column.distinct > 1.0 else EQUALITY_SELECTIVITY
-        return RANGE_SELECTIVITY ** ((low is not None) + (high is not None))
-    low = column.minimum if low is None else max(low, column.minimum)
-    high = column.maximum if high is None else min(high, column.maximum)
-    if low > high:
-        return 0.0
-    if low == high:
-        return 1.0 / column.distinct
-    extra = 0.0 if dtype.is_float else 1.0
-    width = float(column.maximum - column.minimum) + extra
-    return min(1.0, (float(high - low) + extra) / width) if width > 0 else 1.0
-
-
-def stored_number(value: LiteralValue, dtype: DataType) -> float | None:
-    """A constant in the stored form that statistics use; None if it has no place on a number line."""
-    if value is None or isinstance(value, (str, bytes)):
-        return None
-    if isinstance(value, Decimal):
-        return int(value.scaleb(dtype.scale)) if dtype.is_decimal else float(value)
-    if isinstance(value, (bool, int)):
-        return int(value) * 10**dtype.scale if dtype.is_decimal else int(value)
-    if isinstance(value, float):
-        return None if value != value else value
-    if isinstance(value, datetime.datetime):
-        since = value.replace(tzinfo=None) - datetime.datetime(1970, 1, 1)
-        return since // datetime.timedelta(microseconds=1)
-    if isinstance(value, datetime.date):
-        return (value - _EPOCH).days
-    return None

@@ -34,7 +34,7 @@ from gpuql_planner.logical.visit import (
     pass_through,
     transform_plan,
 )
-from gpuql_planner.optimizer.cardinality import contradictory
+from gpuql_planner.optimizer.number_bounds import contradictory
 from gpuql_planner.optimizer.simplify import simplify, simplify_predicate
 
 
