@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gpuql.columnar.column import Array, StringArray
@@ -15,6 +17,47 @@ from gpuql_planner.physical.nodes import HashJoinProbe
 
 #: Largest packed key; hash tables use -1 for an empty slot.
 PACKED_LIMIT = 2**62
+
+
+class KeyPlace(NamedTuple):
+    """Where a packed key has a part: ``code * stride`` is in word ``word``, and code is less than ``room``."""
+
+    word: int
+    stride: int
+    room: int
+
+    def codes(self, words: list[Array]) -> Array:
+        """The part of all keys, whose words are int64 arrays."""
+        packed = words[self.word]
+        if self.stride & (self.stride - 1) or self.room & (self.room - 1):
+            return (packed // self.stride) % self.room
+        return (packed >> (self.stride.bit_length() - 1)) & (self.room - 1)
+
+
+def tight_places(cardinalities: list[int]) -> list[KeyPlace]:
+    """Places of parts of so many values each, in the first word with room.
+
+    With one word, the keys are the numbers below the product of the ``cardinalities``.
+    """
+    places: list[KeyPlace] = []
+    used: list[int] = []
+    for cardinality in cardinalities:
+        word = next((n for n, values in enumerate(used) if values * cardinality <= PACKED_LIMIT), len(used))
+        if word == len(used):
+            used.append(1)
+        places.append(KeyPlace(word, used[word], cardinality))
+        used[word] *= cardinality
+    return places
+
+
+def places_of_bits(cardinalities: list[int]) -> list[KeyPlace]:
+    """As :func:`tight_places`, but in whole bits, unless that took another word.
+
+    Parts then come back by shifts, where others take two divisions each.
+    """
+    tight = tight_places(cardinalities)
+    rounded = tight_places([1 << (cardinality - 1).bit_length() for cardinality in cardinalities])
+    return rounded if max(rounded).word == max(tight).word else tight
 
 
 def mark_follows_from_presence(node: HashJoinProbe, table: JoinTable, keys: tuple[ir.KeyPart, ...]) -> bool:

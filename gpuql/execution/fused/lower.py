@@ -23,10 +23,12 @@ from gpuql.execution.fused.attributes import build_attributes, needed_attributes
 from gpuql.execution.fused.expressions import ExpressionLowering
 from gpuql.execution.fused.group_states import cpu_states, grid_states
 from gpuql.execution.fused.keys import (
-    PACKED_LIMIT,
+    KeyPlace,
     distinct_entries,
     key_domain,
     mark_follows_from_presence,
+    places_of_bits,
+    tight_places,
     translate,
 )
 from gpuql.execution.fused.operands import Operand
@@ -62,15 +64,17 @@ class OutputColumn:
 
 @dataclass(frozen=True, eq=False)
 class GroupKey:
-    """How to get a key column back from packed group keys: from word ``word``."""
+    """How to get a key column back from packed group keys.
+
+    ``cardinality`` counts NULL, whose code is the last one, if the key can be NULL.
+    """
 
     attribute: Attribute
     operand: Operand
     minimum: int
     cardinality: int
-    stride: int
+    place: KeyPlace
     strings: StringArray | None
-    word: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,16 +385,33 @@ class PipelineLowering:
         if not sink.keys:
             aggregates = lowering.lower(calls, count_rows=False)
             return self._finished(ir.Reduce(aggregates.accumulators), done, aggregates, attributes, (), 1, 1)
-        keys, parts = self._group_keys(sink)
-        domain = math.prod(key.cardinality for key in keys)
+        operands = [self._groupable(self.expressions.lower(expression)) for _, expression in sink.keys]
+        domains = [key_domain(operand) for operand in operands]
+        cardinalities = [
+            cardinality + operand.value.nullable
+            for operand, (_, cardinality) in zip(operands, domains, strict=True)
+        ]
+        domain = math.prod(cardinalities)
         reached = max(1, min(int(self.pipeline.estimated_rows), max_rows))
         groups = min(reached, domain)
-        clustered = self._clustered(keys)
+        clustered = self._clustered(operands)
         # Every state array is cleared, merged and searched for groups, however few rows arrive; hashing costs per row.
         copies = 1 if clustered is not None else self.context.workers
         state_bytes = 8 * (1 + len(calls)) * copies
         dense = domain <= SMALL_DOMAIN or domain * state_bytes <= DENSE_BYTES_PER_ROW * reached
         aggregates = lowering.lower(calls, count_rows=dense)
+        keys = tuple(
+            GroupKey(attribute, operand, minimum, cardinality, place, operand.strings)
+            for (attribute, _), operand, (minimum, _), cardinality, place in zip(
+                sink.keys,
+                operands,
+                domains,
+                cardinalities,
+                tight_places(cardinalities) if dense else places_of_bits(cardinalities),
+                strict=True,
+            )
+        )
+        parts = tuple(map(self._group_key_part, keys))
         if dense:
             placed = grid_states if self.on_grid else cpu_states
             ir_sink: ir.Sink = placed(parts, aggregates.accumulators, domain)
@@ -425,35 +446,19 @@ class PipelineLowering:
             clustered_by=clustered,
         )
 
-    def _group_keys(self, sink: AggregateSink) -> tuple[tuple[GroupKey, ...], tuple[ir.KeyPart, ...]]:
-        """The keys, each in the first word that has room for it."""
-        keys, parts = [], []
-        strides: list[int] = []
-        for attribute, expression in sink.keys:
-            operand = self._groupable(self.expressions.lower(expression))
-            minimum, cardinality = key_domain(operand)
-            null_code = None
-            if operand.value.nullable:
-                null_code = self.arguments.scalar(cardinality, "int64")
-                cardinality += 1
-            fitting = (n for n, stride in enumerate(strides) if stride * cardinality <= PACKED_LIMIT)
-            word = next(fitting, len(strides))
-            if word == len(strides):
-                strides.append(1)
-            stride = strides[word]
-            strides[word] *= cardinality
-            keys.append(GroupKey(attribute, operand, minimum, cardinality, stride, operand.strings, word))
-            parts.append(
-                ir.KeyPart(
-                    operand.value,
-                    self.arguments.scalar(minimum, "int64"),
-                    self.arguments.scalar(cardinality, "int64"),
-                    self.arguments.scalar(stride, "int64"),
-                    null_code,
-                    word=word,
-                )
-            )
-        return tuple(keys), tuple(parts)
+    def _group_key_part(self, key: GroupKey) -> ir.KeyPart:
+        def scalar(value: int) -> int:
+            return self.arguments.scalar(value, "int64")
+
+        null_code = scalar(key.cardinality - 1) if key.operand.value.nullable else None
+        return ir.KeyPart(
+            key.operand.value,
+            scalar(key.minimum),
+            scalar(key.cardinality),
+            scalar(key.place.stride),
+            null_code,
+            word=key.place.word,
+        )
 
     def _groupable(self, operand: Operand) -> Operand:
         """Strings by positions that are equal exactly where the strings are."""
@@ -469,12 +474,12 @@ class PipelineLowering:
         """Of so many strings each may be looked at once, rather than the string of each source row."""
         return 0 if self.inputs.is_part else self.inputs.batch.num_rows // rows_per_entry
 
-    def _clustered(self, keys: tuple[GroupKey, ...]) -> int | None:
+    def _clustered(self, keys: list[Operand]) -> int | None:
         """Source attribute of a single key that the source rows are sorted by."""
         source = self.pipeline.source
         if len(keys) != 1 or not isinstance(source, TableScan):
             return None
-        value = keys[0].operand.value
+        value = keys[0].value
         if not isinstance(value, ir.Column) or value.nullable:
             return None
         for attribute, name in source.columns:

@@ -134,15 +134,14 @@ def result_batch(
     if packed is not None:
         words = [packed] if packed.ndim == 1 else list(packed.T)
         for key in fused.group_keys:
-            single = sum(other.word == key.word for other in fused.group_keys) == 1
-            columns[key.attribute.id] = _key_column(key, words[key.word], single=single, xp=xp)
+            codes = packed if len(fused.group_keys) == 1 else key.place.codes(words)
+            columns[key.attribute.id] = _key_column(key, codes, xp)
     for attribute, assemble in zip(fused.aggregate_attributes, fused.aggregates.assemblers, strict=True):
         columns[attribute.id] = assemble(states, inputs, xp)
     return Batch(columns, num_rows)
 
 
-def _key_column(key: GroupKey, packed: Array, *, single: bool, xp: Any) -> Column:
-    codes = packed if single else (packed // key.stride) % key.cardinality
+def _key_column(key: GroupKey, codes: Array, xp: Any) -> Column:
     operand = key.operand
     validity = None
     size = key.cardinality

@@ -111,10 +111,19 @@ def _union(
     keep_duplicates: bool,
 ) -> LogicalNode:
     sources: list[LogicalNode] = []
-    for side in sides:  # a UNION ALL of a UNION ALL is one node of several sources
-        sources.extend(side.sources if isinstance(side, UnionAll) and keep_duplicates else (side,))
+    for side in sides:  # a UNION of UNIONs is one node of several sources, whose duplicates go once
+        rows = side if keep_duplicates else _before_distinct(side)
+        sources.extend(rows.sources if isinstance(rows, UnionAll) else (side,))
     plan = UnionAll(tuple(sources), _fresh_columns(names, types))
     return plan if keep_duplicates else distinct(plan)
+
+
+def _before_distinct(plan: LogicalNode) -> LogicalNode:
+    """The rows that :func:`distinct` got, if ``plan`` comes from there."""
+    if not isinstance(plan, Aggregate) or plan.aggregates:
+        return plan
+    untouched = tuple((a, AttributeRef(a)) for a in plan.input.outputs)
+    return plan.input if plan.keys == untouched else plan
 
 
 def distinct(plan: LogicalNode) -> LogicalNode:
