@@ -34,6 +34,9 @@ class Engine(Protocol):
     def load(self, files: Mapping[str, Path], *, resident: bool) -> None:
         """Make the tables known: read into memory, or as views over the files."""
 
+    def load_rows(self, table: str, rows: Any) -> None:
+        """Make a ``pyarrow.Table`` a table in memory; one of the same name is let go."""
+
     def execute(self, sql: str) -> Any:
         """Run a query to its end; the result in the engine's own form."""
 
@@ -54,6 +57,12 @@ class GpuqlEngine:
         """Tables or views."""
         for table, path in files.items():
             self.connection.execute(_definition(table, path, resident=resident))
+
+    def load_rows(self, table: str, rows: Any) -> None:
+        """A copy of the rows."""
+        self.connection.register("loaded_rows", rows)
+        self.connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM loaded_rows")
+        self.connection.unregister("loaded_rows")
 
     def execute(self, sql: str) -> Any:
         """A :class:`gpuql.api.result.Result`, converted to Arrow as the peers' results are."""
@@ -112,6 +121,12 @@ class DuckDbEngine:
         for table, path in files.items():
             self._connection.execute(_definition(table, path, resident=resident))
 
+    def load_rows(self, table: str, rows: Any) -> None:
+        """A copy of the rows."""
+        self._connection.register("loaded_rows", rows)
+        self._connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM loaded_rows")
+        self._connection.unregister("loaded_rows")
+
     def execute(self, sql: str) -> Any:
         """A ``pyarrow.Table``."""
         return self._connection.sql(sql).to_arrow_table()
@@ -142,6 +157,10 @@ class PolarsEngine:
         for table, path in files.items():
             frame = self._polars.read_parquet(path).lazy() if resident else self._polars.scan_parquet(path)
             self._context.register(table, frame)
+
+    def load_rows(self, table: str, rows: Any) -> None:
+        """A frame in memory."""
+        self._context.register(table, self._polars.from_arrow(rows).lazy())
 
     def execute(self, sql: str) -> Any:
         """A ``polars.DataFrame``."""

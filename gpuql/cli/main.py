@@ -237,6 +237,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     micro.add_argument("--runs", type=_at_least_one, default=3, metavar="R", help="timed runs (default: 3)")
     micro.add_argument("--only", metavar="TEXT", default="", help="only the cases whose name contains this")
+    micro.add_argument("--compare", default="none", metavar="LIST", help="duckdb, polars, both, or none")
     _add_bench_arguments(micro)
     micro.set_defaults(run=_run_micro)
     out_of_core = suites.add_parser(

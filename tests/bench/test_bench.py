@@ -17,7 +17,8 @@ import gpuql
 from gpuql.bench.data import suite_files
 from gpuql.bench.engines import GpuqlEngine, open_peers
 from gpuql.bench.machine import copy_bytes_per_s
-from gpuql.bench.micro import CASES, load_inputs, measure_case
+from gpuql.bench.micro import load_inputs, measure_case
+from gpuql.bench.micro_cases import CASES, Case
 from gpuql.bench.queries import load_queries, parse_selection
 from gpuql.bench.query_suite import Measurement, QueryReport, format_report, measure_query
 from gpuql.bench.rows import difference, same_value
@@ -192,6 +193,27 @@ def test_micro_cases_run(case: Any) -> None:
     assert (report.bytes > 0) == (case.sql != "SELECT 1")
 
 
+def test_micro_cases_beside_duckdb(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--rows", "3000", "--runs", "1", "--device", "cpu", "--threads", "1", "--compare", "duckdb"]
+    assert main(["bench", "micro", *arguments, "--only", "distinct"]) == 0
+    output = capsys.readouterr().out
+    assert "against duckdb on" in output
+    assert "duckdb ms" in output
+
+
+def test_a_peer_with_other_rows_is_not_timed() -> None:
+    case = Case("random", ("a",), "SELECT count(*) FROM t WHERE a <> 5")
+    with gpuql.connect(device="cpu", threads=1) as connection:
+        peers = open_peers("duckdb", 1)
+        load_inputs(connection, case, 1_000, peers)
+        peers[0].execute("INSERT INTO t VALUES (6)")
+        report = measure_case(connection, case, 1_000, 1, 1e9, peers)
+        assert report.peer_ms == {}
+        assert report.problems["duckdb"].startswith("row 0")
+        peers[0].execute("DROP TABLE t")
+        assert "CatalogException" in measure_case(connection, case, 1_000, 1, 1e9, peers).problems["duckdb"]
+
+
 def test_copy_bandwidth_is_a_rate() -> None:
     assert copy_bytes_per_s("cpu", 1, 1 << 20) > 1e6
 
@@ -201,6 +223,7 @@ def test_options_reach_the_connection() -> None:
         only="nothing has this name", rows=10, runs=1, json=None, device="cpu", threads=1
     )
     options.on_unsupported = "error"
+    options.compare = "none"
     from gpuql.bench.micro import run_micro
 
     assert run_micro(options, {"tier": "interpreted"}) == 0  # type: ignore[arg-type]

@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from gpuql.bench.micro import (
-    CASES,
-    GROUP_COUNTS,
-    Case,
-    group_case,
-    largest_group_step,
-    load_inputs,
-    measure_case,
-)
+from gpuql.bench.micro import largest_group_step, load_inputs, measure_case
+from gpuql.bench.micro_cases import CASES, GROUP_COUNTS, Case, group_case
 from gpuql.bench.report_steps.bandwidth import copy_rate
 from gpuql.bench.report_steps.contract import StepContext, error_text
 from gpuql.session import connect
