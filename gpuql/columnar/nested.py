@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuql.columnar import two_words
-from gpuql.columnar.column import NATURAL_DTYPE, Column, StringArray
+from gpuql.columnar.column import Column, StringArray
+from gpuql.columnar.nested_fixed import fixed_bytes, fixed_column, fixed_width
 from gpuql.columnar.strings import on_host, take_strings
 from gpuql_planner.errors import DataError
 from gpuql_planner.types import BYTE_TYPES, DataType, TypeId
@@ -32,7 +32,6 @@ Host = np.ndarray[Any, Any]
 
 _VALUE, _NULL = 1, 2
 _LENGTH_BYTES = 4
-_SIGN = {1: 0x80, 2: 0x8000, 4: 0x8000_0000, 8: 0x8000_0000_0000_0000}
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +193,7 @@ def _rows_writer(rows: Lists | Structs, owners: Host, tails: list[tuple[Host, Ho
 
 class _FixedWriter(_Writer):
     def __init__(self, column: Column) -> None:
-        self._bytes = _fixed_bytes(column)
+        self._bytes = fixed_bytes(column)
         num_rows, width = self._bytes.shape
         self.sizes = np.full(num_rows, width, np.int64)
 
@@ -277,44 +276,6 @@ def _blob_key(data: Host) -> Host:
     key[::2] = (data >> 4) + 1
     key[1::2] = (data & 15) + 1
     return key
-
-
-def is_two_words(dtype: DataType) -> bool:
-    """Fixed-width values that are stored in two words inside of nested values."""
-    return dtype.id in (TypeId.HUGEINT, TypeId.UUID) or (dtype.is_decimal and dtype.width > 18)
-
-
-def fixed_width(dtype: DataType) -> int:
-    """Bytes of the key of a fixed-width value."""
-    return 16 if is_two_words(dtype) else int(np.dtype(NATURAL_DTYPE[dtype.id]).itemsize)
-
-
-def _fixed_bytes(column: Column) -> Host:
-    dtype, values = column.dtype, column.values
-    if column.validity is not None:
-        shaped = column.validity if values.ndim == 1 else column.validity[:, None]
-        values = np.where(shaped, values, np.zeros((), values.dtype))
-    if is_two_words(dtype):
-        words = two_words.widen(values)
-        both = np.empty((len(words), 2), ">u8")
-        both[:, 0] = np.ascontiguousarray(words[:, 1]).view(np.uint64) ^ np.uint64(_SIGN[8])
-        both[:, 1] = np.ascontiguousarray(words[:, 0]).view(np.uint64)
-        return both.view(np.uint8).reshape(-1, 16)
-    natural: np.dtype[Any] = np.dtype(NATURAL_DTYPE[dtype.id])
-    width = natural.itemsize
-    unsigned = np.dtype(f"u{width}")
-    if dtype.is_float:
-        plain = values.astype(natural) + natural.type(0)  # -0.0 + 0.0 is 0.0
-        plain = np.where(np.isnan(plain), natural.type(np.nan), plain)
-        bits = np.ascontiguousarray(plain).view(unsigned)
-        sign = unsigned.type(_SIGN[width])
-        bits = np.where(bits & sign, ~bits, bits | sign)
-        bits = np.where(np.isnan(plain), np.iinfo(unsigned).max, bits).astype(unsigned)
-    elif natural.kind == "i":
-        bits = np.ascontiguousarray(values.astype(natural)).view(unsigned) ^ unsigned.type(_SIGN[width])
-    else:
-        bits = values.astype(unsigned)
-    return np.ascontiguousarray(bits.astype(unsigned.newbyteorder(">"))).view(np.uint8).reshape(-1, width)
 
 
 # --- reading -------------------------------------------------------------------------------------------------
@@ -521,7 +482,7 @@ class _FixedReader(_Reader):
         key = np.empty((len(starts), self._width), np.uint8)
         for byte in range(self._width):
             key[:, byte] = data[starts + byte]
-        return _fixed_column(self._dtype, key)
+        return fixed_column(self._dtype, key)
 
 
 class _TextReader(_Reader):
@@ -573,23 +534,3 @@ class _ListReader(_Reader):
         lengths = np.diff(self._offsets)
         places = np.repeat(starts - self._within[self._offsets[:-1]], lengths) + self._within[:-1]
         return Lists(self._offsets, _item_column(self._elements, self._element, data, places + 1))
-
-
-def _fixed_column(dtype: DataType, key: Host) -> Column:
-    if is_two_words(dtype):
-        words = np.ascontiguousarray(key).view(">u8").astype(np.uint64)
-        values = np.stack((words[:, 1], words[:, 0] ^ np.uint64(_SIGN[8])), axis=1).view(np.int64)
-        if bool(two_words.fits_one_word(values).all()):
-            return Column(dtype, np.ascontiguousarray(values[:, 0]))
-        return Column(dtype, np.ascontiguousarray(values))
-    natural: np.dtype[Any] = np.dtype(NATURAL_DTYPE[dtype.id])
-    width = natural.itemsize
-    unsigned = np.dtype(f"u{width}")
-    bits = np.ascontiguousarray(key).view(unsigned.newbyteorder(">")).reshape(-1).astype(unsigned)
-    if dtype.is_float:
-        sign = unsigned.type(_SIGN[width])
-        plain = np.where(bits & sign, bits ^ sign, ~bits).astype(unsigned).view(natural)
-        return Column(dtype, np.where(bits == np.iinfo(unsigned).max, natural.type(np.nan), plain))
-    if natural.kind == "i":
-        return Column(dtype, (bits ^ unsigned.type(_SIGN[width])).view(natural))
-    return Column(dtype, bits.astype(natural))

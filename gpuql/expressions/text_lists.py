@@ -89,8 +89,11 @@ def _to_string(dtype: DataType, rows: list[Column], context: Any) -> Column:
     good = valid_rows(rows[0]).tolist()
     joined: list[str | None] = []
     for row, separator in enumerate(column_to_python(rows[1])):
-        present = [text for text in texts[offsets[row] : offsets[row + 1]] if text is not None]
-        joined.append(("," if separator is None else separator).join(present) if good[row] else None)
+        own = texts[offsets[row] : offsets[row + 1]]
+        present = [text for text in own if text is not None]
+        # Of NULLs alone nothing is known; an empty list is an empty text.
+        known = good[row] and (bool(present) or not own)
+        joined.append(("," if separator is None else separator).join(present) if known else None)
     return strings_from_python(joined)
 
 

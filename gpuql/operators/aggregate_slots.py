@@ -91,6 +91,8 @@ class Slot:
     def _is_parameter(self, position: int) -> bool:
         """The argument is a constant of the function, such as the fraction of a quantile, not a value per row."""
         call = self.call
+        if call.function.endswith("_n"):
+            return position == len(call.arguments) - 1
         return position > 0 and call.function in HOLISTIC and isinstance(call.arguments[position], Literal)
 
 
@@ -98,7 +100,7 @@ def make_slots(node: AggregateSink) -> list[Slot]:
     """One for each aggregate. Errors: NotSupportedError."""
     slots = []
     for attribute, call in node.aggregates:
-        accumulator = make_accumulator(call.function, call.type, tuple(a.dtype for a in call.arguments))
+        accumulator = make_accumulator(call)
         if accumulator is None and call.function not in HOLISTIC:
             raise NotSupportedError(f"aggregate function is not supported: {call.function}")
         slots.append(Slot(attribute, call, accumulator))
@@ -109,7 +111,7 @@ def aggregate_rows(
     call: AggregateCall, columns: Sequence[Column], ids: Array, num_groups: int, context: RunContext
 ) -> Column:
     """The value of one aggregate for each group of evaluated rows, in their order. Errors: NotSupportedError."""
-    accumulator = make_accumulator(call.function, call.type, tuple(a.dtype for a in call.arguments))
+    accumulator = make_accumulator(call)
     if accumulator is None and call.function not in HOLISTIC:
         raise NotSupportedError(f"aggregate function is not supported: {call.function}")
     slot = Slot(Attribute.fresh(call.function, call.type), call, accumulator)

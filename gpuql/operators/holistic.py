@@ -85,12 +85,14 @@ def quantile_places(
     fraction: Any = 0.5
     if call.function != "median":
         fraction = _constant(call.arguments[1], "fraction of a quantile")
-    if not isinstance(fraction, int | float | Decimal) or not 0 <= fraction <= 1:
-        raise InvalidParameterValue(f"fraction of a quantile must be between 0 and 1: {fraction}")
+    if not isinstance(fraction, int | float | Decimal) or not -1 <= fraction <= 1:
+        raise InvalidParameterValue(f"fraction of a quantile must be between -1 and 1: {fraction}")
     fraction = float(fraction)
     last = xp.maximum(counts - 1, 0)
     if call.function == "quantile_disc":
-        place = xp.maximum(counts - xp.floor(counts - fraction * counts).astype(xp.int64), 1) - 1
+        place = xp.maximum(counts - xp.floor(counts - abs(fraction) * counts).astype(xp.int64), 1) - 1
+        if fraction < 0:  # from the largest value
+            place = xp.maximum(counts - 1 - place, 0)
         return QuantilePlaces(place, place, None)
     position = last * fraction
     low = xp.floor(position).astype(xp.int64)

@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gpuql_planner.errors import NotSupportedError
-
 
 class TypeId(enum.Enum):
     """The kind of a type, without its parameters."""
@@ -313,26 +311,17 @@ def _quoted_label(label: str) -> str:
 
 def list_of(element: DataType) -> DataType:
     """``element[]``."""
-    return DataType(TypeId.LIST, fields=(("", _part(element)),))
+    return DataType(TypeId.LIST, fields=(("", element),))
 
 
 def struct_of(fields: Iterable[tuple[str, DataType]]) -> DataType:
     """``STRUCT(name type, ...)``; of a row without names all are empty."""
-    return DataType(TypeId.STRUCT, fields=tuple((name, _part(dtype)) for name, dtype in fields))
+    return DataType(TypeId.STRUCT, fields=tuple((name, dtype) for name, dtype in fields))
 
 
 def map_of(key: DataType, value: DataType) -> DataType:
     """``MAP(key, value)``."""
-    return DataType(TypeId.MAP, fields=(("key", _part(key)), ("value", _part(value))))
-
-
-def _part(dtype: DataType) -> DataType:
-    if dtype.is_enum:
-        raise NotSupportedError("ENUM inside of lists, structs and maps is not supported")
-    if dtype.id is TypeId.INTERVAL:
-        # Intervals that are equal may differ (30 days, 1 month), so bytes cannot tell equal lists of them.
-        raise NotSupportedError("INTERVAL inside of lists, structs and maps is not supported")
-    return dtype
+    return DataType(TypeId.MAP, fields=(("key", key), ("value", value)))
 
 
 MAX_DECIMAL_WIDTH = 38

@@ -150,7 +150,6 @@ def test_dictionaries_made_elsewhere() -> None:
     ("array", "error", "text"),
     [
         (pa.nulls(1, pa.run_end_encoded(pa.int32(), pa.int64())), NotSupportedError, r"run_end.*column c"),
-        (pa.array([[datetime.timedelta(1)]]), NotSupportedError, "INTERVAL inside"),
         (pa.array([1], type=pa.timestamp("ns")), ConversionError, "nanoseconds"),
         (pa.array([2**62], type=pa.timestamp("s")), ConversionError, "range"),
         (pa.array([Decimal(10) ** 40], type=pa.decimal256(50, 0)), ConversionError, "column c"),
@@ -160,6 +159,20 @@ def test_dictionaries_made_elsewhere() -> None:
 def test_refusals_name_the_column(array: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         column_from_arrow(array, "c")
+
+
+def test_intervals_and_labels_inside_of_lists() -> None:
+    moods = types.list_of(types.enum_of(["sad", "ok"]))
+    for dtype, rows in [
+        (types.list_of(types.INTERVAL), [[Interval(1, 2, 3), None], None, [Interval(0, -1, 0)]]),
+        (moods, [["ok", None], ["sad"], None, []]),
+    ]:
+        column = column_from_python(rows, dtype)
+        assert column_to_python(column) == rows
+        assert len(column_to_arrow(column)) == len(rows)
+    assert column_to_arrow(column_from_python([["ok"]], moods)).to_pylist() == [["ok"]]
+    found = column_from_arrow(pa.array([[datetime.timedelta(1)]]), "c")
+    assert column_to_python(found) == [[Interval(0, 0, 86_400_000_000)]]
 
 
 def test_export_keeps_sql_types() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from gpuql.operators.accumulators.choices import ByKey, ByKeyWithNulls, Extreme, Positional
 from gpuql.operators.accumulators.rows import Accumulator
+from gpuql.operators.accumulators.several_extremes import SeveralExtremes
 from gpuql.operators.accumulators.sums import Average, Count, Fold, Sum, Variance
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.logical.expressions import AggregateCall
+from gpuql_planner.types import TypeId
 
 
-def make_accumulator(function: str, dtype: DataType, arguments: tuple[DataType, ...]) -> Accumulator | None:
+def make_accumulator(call: AggregateCall) -> Accumulator | None:
     """The accumulator of an aggregate; None for those that need all rows at once (``holistic``)."""
     from gpuql.operators.accumulators import moments
 
+    function, dtype = call.function, call.type
+    arguments = tuple(argument.dtype for argument in call.arguments)
     match function:
         case "count_star":
             return Count(dtype, skips_nulls=False)
@@ -35,6 +39,8 @@ def make_accumulator(function: str, dtype: DataType, arguments: tuple[DataType, 
             return ByKey(largest=function == "arg_max")
         case "arg_min_null" | "arg_max_null":
             return ByKeyWithNulls(function)
+        case "min_n" | "max_n" | "arg_min_n" | "arg_max_n":
+            return SeveralExtremes(call)
         case "skewness" | "kurtosis" | "kurtosis_pop":
             return moments.HigherMoments(dtype, function)
         case "fsum" | "favg":

@@ -156,11 +156,14 @@ def _median(name: str, arguments: Sequence[Expression]) -> Signature:
 
 
 def _fraction(name: str, argument: Expression) -> Literal:
+    """The fraction of a quantile; a negative one counts from the largest value."""
     if not isinstance(argument, Literal) or is_null_literal(argument) or not argument.dtype.is_numeric:
         raise InvalidParameterValue(f"fraction must be a constant number: {name}")
     fraction = float(argument.value)  # type: ignore[arg-type]
-    if not 0 <= fraction <= 1:
-        raise InvalidParameterValue(f"fraction must be between 0 and 1: {name}({fraction})")
+    if not -1 <= fraction <= 1:
+        raise InvalidParameterValue(f"fraction must be between -1 and 1: {name}({fraction})")
+    if fraction < 0 and name.endswith("_cont"):
+        fraction += 1
     return Literal(fraction, DOUBLE)
 
 
@@ -177,6 +180,24 @@ def _quantile_disc(name: str, arguments: Sequence[Expression]) -> Signature:
     if len(arguments) != 2:
         raise _no_match(name, arguments)
     return (arguments[0], _fraction(name, arguments[1])), arguments[0].dtype
+
+
+#: Functions that take a number of values as a last argument, and how many others they take.
+_OF_SEVERAL = {"min": 1, "max": 1, "arg_min": 2, "arg_max": 2}
+
+#: Most values that they give, as in DuckDB.
+_MAX_SEVERAL = 999_999
+
+
+def _several(name: str, function: str, arguments: Sequence[Expression]) -> tuple[str, Signature]:
+    """``max(x, n)`` and its kin, which give the first n values in order as a list."""
+    *values, count = arguments
+    if not isinstance(count, Literal) or is_null_literal(count) or not count.dtype.is_integer:
+        raise InvalidParameterValue(f"number of values must be a constant whole number: {name}")
+    number = int(count.value)  # type: ignore[arg-type]
+    if not 0 < number <= _MAX_SEVERAL:
+        raise InvalidParameterValue(f"number of values must be 1 to {_MAX_SEVERAL}: {name}({number})")
+    return f"{function}_n", ((*values, Literal(number, BIGINT)), list_of(values[0].dtype))
 
 
 def _arg_extremum(name: str, arguments: Sequence[Expression]) -> Signature:
@@ -296,7 +317,9 @@ AGGREGATE_ALIASES: dict[str, str] = {
 }
 
 #: Aggregates that are expressions over others: ``derived_aggregates`` makes them.
-DERIVED_NAMES = frozenset({"approx_quantile", "geomean", "geometric_mean", "weighted_avg", "wavg"})
+DERIVED_NAMES = frozenset(
+    {"approx_quantile", "geomean", "geometric_mean", "weighted_avg", "wavg", "histogram_exact"}
+)
 
 #: Aggregates that give a valid answer to a question that allows approximate ones.
 _APPROXIMATE = frozenset({"approx_count_distinct", "approx_quantile", "reservoir_quantile"})
@@ -317,6 +340,8 @@ _ORDER_SENSITIVE = frozenset(
         "arg_max",
         "arg_min_null",
         "arg_max_null",
+        "arg_min_n",
+        "arg_max_n",
     }
 )
 
@@ -329,7 +354,25 @@ def is_aggregate_function(name: str) -> bool:
 
 
 #: Aggregates that see an ENUM itself; others see its label.
-_KNOW_ENUMS = frozenset({"count", "min", "max", "first", "last", "any_value"})
+_KNOW_ENUMS = frozenset(
+    {
+        "count",
+        "min",
+        "max",
+        "first",
+        "last",
+        "any_value",
+        "list",
+        "histogram",
+        "mode",
+        "median",
+        "quantile_disc",
+        "arg_min",
+        "arg_max",
+        "arg_min_null",
+        "arg_max_null",
+    }
+)
 
 
 def make_aggregate(
@@ -367,7 +410,10 @@ def make_aggregate(
         raise UndefinedFunction(f"aggregate function does not exist: {name}", hint=hint)
     if canonical == "count_star" and distinct:
         raise BinderError("DISTINCT needs an argument: count(DISTINCT *)")
-    values, dtype = resolver(folded, arguments)
+    if len(arguments) == _OF_SEVERAL.get(canonical, 0) + 1 and canonical in _OF_SEVERAL:
+        canonical, (values, dtype) = _several(folded, canonical, arguments)
+    else:
+        values, dtype = resolver(folded, arguments)
     return AggregateCall(
         canonical,
         values,

@@ -49,11 +49,12 @@ def as_map(name: str, argument: Expression, arguments: Sequence[Expression]) -> 
 
 
 def joint_type(name: str, types: Sequence[DataType], arguments: Sequence[Expression]) -> DataType:
-    """The type that all take; text does not mix with others."""
+    """The type that all take; text does not mix with others, but for labels of an ENUM."""
     result = NULL
     for dtype in types:
         common = common_type(result, dtype)
-        mixes = common is not None and (common != VARCHAR or {result, dtype} <= {VARCHAR, NULL})
+        texts = {result.id, dtype.id} <= {TypeId.VARCHAR, TypeId.NULL, TypeId.ENUM}
+        mixes = common is not None and (common != VARCHAR or texts)
         if common is None or not mixes:
             raise no_match(name, arguments)
         result = common

@@ -11,6 +11,7 @@ from gpuql_planner.logical.nodes import LogicalNode
 from gpuql_planner.logical.verify import verify as verify_plan
 from gpuql_planner.logical.visit import with_outputs
 from gpuql_planner.optimizer.aggregate_before_join import aggregate_before_join
+from gpuql_planner.optimizer.comparable import refuse_uncomparable
 from gpuql_planner.optimizer.count_rows import count_rows
 from gpuql_planner.optimizer.fold_constants import fold_constants
 from gpuql_planner.optimizer.join_order import order_joins
@@ -68,6 +69,11 @@ def optimize(
     -------
     LogicalNode
         Same outputs in the same order.
+
+    Raises
+    ------
+    NotSupportedError
+        The plan compares values that have no order here.
     """
     if verify:
         verify_plan(plan)
@@ -79,4 +85,5 @@ def optimize(
             verify_plan(plan, unnested=unnested)
         if trace is not None:
             trace(rule.__name__, before, plan)
+    refuse_uncomparable(plan)
     return plan

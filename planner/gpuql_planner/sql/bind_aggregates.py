@@ -9,12 +9,12 @@ from sqlglot import exp
 
 from gpuql_planner.errors import BinderError
 from gpuql_planner.functions import as_condition, make_aggregate
-from gpuql_planner.functions.derived_aggregates import DERIVED_AGGREGATES
-from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
+from gpuql_planner.functions.derived_aggregates import from_above, make_derived
+from gpuql_planner.logical.expressions import AggregateCall, Expression, SortKey
 from gpuql_planner.logical.visit import references
-from gpuql_planner.statement_errors import GroupingError, InvalidParameterValue, LimitExceeded
+from gpuql_planner.statement_errors import GroupingError, LimitExceeded
 from gpuql_planner.thresholds import MAX_GROUPING_ARGUMENTS
-from gpuql_planner.types import BIGINT, DOUBLE
+from gpuql_planner.types import BIGINT
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_expressions import ExpressionBinder
@@ -85,9 +85,8 @@ def _bind_spelled(binder: ExpressionBinder, spelled: Spelled, node: exp.Expr) ->
     def call(name: str, *values: Expression) -> AggregateCall:
         return make_aggregate(name, values, distinct=spelled.distinct, filter=condition, order_by=order_by)
 
-    if spelled.name in DERIVED_AGGREGATES:
-        return DERIVED_AGGREGATES[spelled.name](call, arguments)
-    return call(spelled.name, *arguments)
+    derived = make_derived(spelled.name, call, arguments)
+    return call(spelled.name, *arguments) if derived is None else derived
 
 
 def ordered_set(
@@ -101,13 +100,8 @@ def ordered_set(
     key = bind_sort_key(binder, spelled.within_group[0])
     fraction = arguments[0]
     if key.descending:
-        if not spelled.name.endswith("_cont"):
-            raise binder.context.unsupported(f"{spelled.name} with a descending order", node)
-        if not isinstance(fraction, Literal) or not fraction.dtype.is_numeric or fraction.value is None:
-            raise binder.context.error(
-                InvalidParameterValue, f"fraction must be a constant number: {spelled.name}", node
-            )
-        fraction = Literal(1 - float(fraction.value), DOUBLE)  # type: ignore[arg-type]
+        with binder.context.locating(node):
+            fraction = from_above(spelled.name, fraction)
     return [key.expression, fraction]
 
 

@@ -21,8 +21,10 @@ from gpuql_planner.functions import (
     make_call,
     resolve_window_function,
 )
+from gpuql_planner.functions.derived_aggregates import make_derived
 from gpuql_planner.functions.windows import IGNORES_NULLS
 from gpuql_planner.logical.expressions import (
+    AggregateCall,
     Attribute,
     AttributeRef,
     Expression,
@@ -121,16 +123,15 @@ def bind_window(binder: ExpressionBinder, node: exp.Window) -> Expression:
         raise context.error(WindowingError, "window function calls cannot be nested", node)
     binder.inside_window = True
     try:
-        call = _bind_call(binder, unwrap_call(binder, node.this), node)
-        return _with_window(binder, call, node)
+        return _bind_call(binder, unwrap_call(binder, node.this), node)
     finally:
         binder.inside_window = False
 
 
-def _bind_call(binder: ExpressionBinder, spelled: Spelled, node: exp.Window) -> WindowCall:
+def _bind_call(binder: ExpressionBinder, spelled: Spelled, node: exp.Window) -> Expression:
     context, name = binder.context, spelled.name
     if is_window_function(name):
-        return _bind_window_function(binder, spelled, node)
+        return _with_window(binder, _bind_window_function(binder, spelled, node), node)
     if not is_aggregate_function(name):
         if is_scalar_function(name):
             raise context.error(
@@ -145,13 +146,27 @@ def _bind_call(binder: ExpressionBinder, spelled: Spelled, node: exp.Window) -> 
         arguments = ordered_set(binder, spelled, arguments, node)
     condition = None if spelled.condition is None else as_condition(binder.bind(spelled.condition))
     order_by = tuple(bind_sort_key(binder, item) for item in spelled.order_by)
-    call = make_aggregate(name, arguments, distinct=spelled.distinct, filter=condition, order_by=order_by)
+
+    def call(function: str, *values: Expression) -> Expression:
+        aggregate = make_aggregate(
+            function, values, distinct=spelled.distinct, filter=condition, order_by=order_by
+        )
+        return _with_window(binder, _as_window_call(context, aggregate, spelled, node), node)
+
+    derived = make_derived(name, call, arguments)
+    return call(name, *arguments) if derived is None else derived
+
+
+def _as_window_call(
+    context: BindContext, call: AggregateCall, spelled: Spelled, node: exp.Window
+) -> WindowCall:
+    """An aggregate over frames."""
     if call.function in ("first", "last", "any_value") and call.filter is None and not call.order_by:
         function = "last_value" if call.function == "last" else "first_value"
         ignore_nulls = spelled.ignore_nulls or call.function == "any_value"
         return WindowCall(function, call.arguments, call.type, ignore_nulls=ignore_nulls)
     if spelled.ignore_nulls:
-        raise context.unsupported(f"IGNORE NULLS of {name} with FILTER or ORDER BY", node)
+        raise context.unsupported(f"IGNORE NULLS of {spelled.name} with FILTER or ORDER BY", node)
     return WindowCall(
         call.function,
         call.arguments,

@@ -101,6 +101,8 @@ class _CallKeepingParser(ChangeGrammar):
     """
 
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    #: ``list(x)[1]`` is an element of a call's result, ``list[1]`` one of a column's value.
+    ARRAY_CONSTRUCTORS: ClassVar[dict[str, type[exp.Func]]] = {"ARRAY": exp.Array}
     FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
         name: DuckDBParser.FUNCTION_PARSERS[name] for name in _SYNTAX_FUNCTIONS
     }
