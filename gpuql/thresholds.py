@@ -223,12 +223,18 @@ MATCH_BYTES: Annotated[
     "guess",
     "What a match that is put out takes.",
 ] = 16
-INITIAL_GROUP_SLOTS: Annotated[
+INITIAL_GROUPS: Annotated[
     int,
-    "slots",
-    "judgement: estimates are often too high, growing fourfold moves few groups",
-    "Group tables start no larger.",
-] = 1 << 15
+    "groups",
+    "judgement: estimates are often too high, growing moves few groups",
+    "Group tables start with room for no more.",
+] = 1 << 14
+FEW_GROUPS_SHARE: Annotated[
+    float,
+    "share of groups",
+    "judgement: enlarging it to be parted as the largest is costs more than its groups",
+    "A worker's group table with no more groups than this share of the largest one's is merged into that at once.",
+] = 1 / 16
 UNCOUNTED_STATE_BYTES: Annotated[
     int,
     "bytes",

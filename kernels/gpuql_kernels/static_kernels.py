@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_FAMILIES = ("group_by", "group_table", "hash_table", "partition", "sort", "string_match", "window")
+_FAMILIES = (
+    "group_by",
+    "group_merge",
+    "group_table",
+    "hash_table",
+    "partition",
+    "sort",
+    "string_match",
+    "window",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,17 @@ from gpuql.columnar.column import Array, Column
 from gpuql.columnar.compressed import FrameOfReferenceColumn, RunLengthColumn
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.driver import Consumer
+from gpuql.execution.fused.group_tables import GroupTable, GroupTables
 from gpuql.execution.fused.lower import FusedPipeline
 from gpuql.execution.fused.state_memory import StateMemory, kept_result
-from gpuql.execution.fused.states import States, fold_replicas, merge, new_states, result_batch, used_slots
+from gpuql.execution.fused.states import States, fold_replicas, merge, new_states, result_batch
 from gpuql.execution.fused.status import raise_status
 from gpuql.execution.morsels import Morsel, Workers, cut, cut_at
 from gpuql.memory import faults
 from gpuql.operators.contract import RowsResult, RunContext
-from gpuql.thresholds import INITIAL_GROUP_SLOTS, MAX_MORSEL_ROWS
+from gpuql.thresholds import INITIAL_GROUPS, MAX_MORSEL_ROWS
 from gpuql_kernels.codegen import program as ir
 from gpuql_kernels.codegen.cpu import CompiledPipeline, compile_program
-from gpuql_kernels.scalar.hashing import salt_of, table_code
 from gpuql_kernels.thresholds import CHUNK_ROWS
 
 
@@ -289,25 +289,6 @@ def _dense_result(
     return [batches[sequence] for sequence in sorted(batches)]
 
 
-@dataclass(eq=False)
-class _HashTable:
-    """Groups of one worker. ``status`` is int64 (3,): status code, groups held, how it hashes (``table_code``)."""
-
-    status: Array
-    states: States
-
-    @property
-    def keys(self) -> Array:
-        """Packed key of each slot, -1 if empty; see ``States``."""
-        assert self.states.keys is not None, "a hash table has keys"
-        return self.states.keys
-
-    @property
-    def slots(self) -> int:
-        """Length of the table; half of it may be used."""
-        return len(self.keys)
-
-
 def _run_hash(
     fused: FusedPipeline,
     sink: ir.GroupHash,
@@ -317,69 +298,29 @@ def _run_hash(
     context: RunContext,
     memory: StateMemory,
 ) -> RowsResult:
-    tables: list[_HashTable] = []
     # Groups of one aggregation may be the rows of the next.
-    salt = fused.group_keys[0].attribute.id & 0xFFFF
+    kept = GroupTables(sink, fused.group_keys[0].attribute.id & 0xFFFF, memory)
+    tables: list[GroupTable] = []
     lock = threading.Lock()
 
     def work(morsels: Iterator[Morsel]) -> None:
         call = make_call()
-        slots = max(2 * fused.fanout, min(2 * fused.estimated_groups, INITIAL_GROUP_SLOTS))
-        table = _new_table(sink, slots, memory, salt)
+        table = kept.new(max(fused.fanout, min(fused.estimated_groups, INITIAL_GROUPS)))
         for morsel in morsels:
             context.check_cancelled()
             start = morsel.start
             while start < morsel.stop:
-                start += call.run(start, morsel.stop, table.status, table.slots // 2, table.states.arguments)
+                start += call.run(start, morsel.stop, table.status, table.capacity, table.states.arguments)
                 if start < morsel.stop:  # full
-                    table = _grown(sink, table, 4 * table.slots, context, memory)
+                    table = kept.grown(table)
         with lock:
             tables.append(table)
 
     workers.run(_cut(fused, inputs.batch.num_rows, workers), work)
-    tables.sort(key=lambda table: int(table.status[1]), reverse=True)
-    merged = tables.pop(0)
-    while tables:
-        other = tables.pop(0)
-        total = int(merged.status[1] + other.status[1])
-        if 2 * total > merged.slots:
-            merged = _grown(sink, merged, 2 * total, context, memory)
-        _insert(sink, merged, other, context)
-        _drop(other, memory)
-    slots = used_slots(merged.keys, np)
-    # The states taken out of the table, and the columns made of them.
-    memory.take(2 * len(slots) * 8 * sink.row_words)
-    states = [array[slots] for array in merged.states.accumulators]
-    keys = merged.keys[slots]
-    _drop(merged, memory)
-    del merged
-    return kept_result([result_batch(fused, inputs, keys, states, np)], context)
+    batches: dict[int, Batch] = {}
 
+    def take(keys: Array, states: list[Array], place: int) -> None:
+        batches[place] = result_batch(fused, inputs, keys, states, np)
 
-def _new_table(sink: ir.GroupHash, at_least_slots: int, memory: StateMemory, salt: int) -> _HashTable:
-    faults.passing(faults.ALLOCATION)
-    bits = max(10, (at_least_slots - 1).bit_length())
-    memory.take(8 * sink.row_words << bits)
-    return _HashTable(np.array([0, 0, table_code(bits, salt)], np.int64), new_states(sink, 1 << bits, np))
-
-
-def _grown(
-    sink: ir.GroupHash, table: _HashTable, slots: int, context: RunContext, memory: StateMemory
-) -> _HashTable:
-    """The same groups in a table of ``slots`` slots."""
-    larger = _new_table(sink, slots, memory, salt_of(int(table.status[2])))
-    _insert(sink, larger, table, context)
-    _drop(table, memory)
-    return larger
-
-
-def _drop(table: _HashTable, memory: StateMemory) -> None:
-    """Give back the bytes of a table that nobody reads any more."""
-    memory.give(sum(int(array.nbytes) for array in table.states.arguments[:1]))
-
-
-def _insert(sink: ir.GroupHash, into: _HashTable, other: _HashTable, context: RunContext) -> None:
-    used = used_slots(other.keys, np)
-    slots = context.kernels.group_table.insert(into.states.arguments[0], into.status, other.keys[used])
-    states = [array[used] for array in other.states.accumulators]
-    merge(sink.accumulators, into.states.accumulators, states, slots, np)
+    kept.merge(tables, context, take)
+    return kept_result([batches[place] for place in sorted(batches)], context)

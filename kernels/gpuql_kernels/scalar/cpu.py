@@ -16,6 +16,7 @@ __all__ = [
     "find_slot",
     "float_equal",
     "float_less",
+    "group_home",
     "group_slot",
     "group_slot_of_words",
     "integer_less",
@@ -34,5 +35,6 @@ multiply_overflows = _compile(arithmetic.multiply_overflows)
 rescale_down = _compile(arithmetic.rescale_down)
 subtract_overflows = _compile(arithmetic.subtract_overflows)
 find_slot = _compile(hashing.find_slot)
+group_home = _compile(hashing.group_home)
 group_slot = _compile(hashing.group_slot)
 group_slot_of_words = _compile(hashing.group_slot_of_words)

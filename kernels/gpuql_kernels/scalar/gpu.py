@@ -60,8 +60,8 @@ def group_slot(table: Array, status: Array, capacity: Scalar, key: Scalar) -> Sc
     """
     mask = np.int64(len(table) - 1)
     code = np.uint64(status[2])
-    shift = code & np.uint64(63)
-    position = np.int64((np.uint64(key) * (HASH_MULTIPLIER + code * TABLE_STEP)) >> shift)
+    multiplier = HASH_MULTIPLIER + (code >> np.uint64(6)) * TABLE_STEP
+    position = np.int64((np.uint64(key) * multiplier) >> (code & np.uint64(63)))
     for _ in range(len(table)):
         found = table[position, 0]
         if found == -1:
@@ -93,8 +93,8 @@ def group_slot_of_words(table: Array, status: Array, capacity: Scalar, key: Arra
         mixed = (mixed ^ (mixed >> np.uint64(32))) + np.uint64(key[word])
     mask = np.int64(len(table) - 1)
     code = np.uint64(status[2])
-    shift = code & np.uint64(63)
-    position = np.int64((mixed * (HASH_MULTIPLIER + code * TABLE_STEP)) >> shift)
+    multiplier = HASH_MULTIPLIER + (code >> np.uint64(6)) * TABLE_STEP
+    position = np.int64((mixed * multiplier) >> (code & np.uint64(63)))
     for _ in range(len(table)):
         claimed = False
         same = True
