@@ -1,4 +1,4 @@
-"""Lists, structs and maps between Arrow and columns."""
+"""Lists, arrays, structs and maps between Arrow and columns."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from gpuql.columnar.arrow_import import column_from_arrow
 from gpuql.columnar.arrow_types import type_to_arrow
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
+from gpuql.columnar.construct import null_column
 from gpuql.columnar.encodings import narrow_column
-from gpuql.columnar.nested import lists_column, read_lists, read_structs, structs_column
+from gpuql.columnar.nested import Lists, lists_column, read_lists, read_structs, structs_column
 from gpuql_planner.types import DataType, TypeId
 
 #: Elements of one Arrow array with 32-bit offsets; longer columns leave in several chunks.
@@ -49,7 +50,7 @@ def _as_list(chunk: Any) -> Any:
 
 
 def nested_to_arrow(column: Column) -> Any:
-    """Arrow Array of a LIST, STRUCT or MAP column, or a ChunkedArray if it has too many elements for one."""
+    """Arrow Array of a LIST, ARRAY, STRUCT or MAP column, or a ChunkedArray if it has too many elements for one."""
     num_rows = len(column)
     arrow_type = type_to_arrow(column.dtype)
     if num_rows == 0:
@@ -62,6 +63,8 @@ def nested_to_arrow(column: Column) -> Any:
             return _in_halves(column, arrow_type)
         return pa.Array.from_buffers(arrow_type, num_rows, [bitmap], children=parts)
     lists = read_lists(column)
+    if column.dtype.is_array:
+        return _array_to_arrow(column, lists, arrow_type, bitmap)
     elements = column_to_arrow(lists.elements)
     if isinstance(elements, pa.ChunkedArray) or len(lists.elements) > _CHUNK_ELEMENTS:
         return _in_halves(column, arrow_type)
@@ -71,6 +74,23 @@ def nested_to_arrow(column: Column) -> Any:
         elements = pa.Array.from_buffers(entries, len(elements), [None], children=children)
     offsets = pa.py_buffer(lists.offsets.astype(np.int32))
     return pa.Array.from_buffers(arrow_type, num_rows, [bitmap, offsets], children=[elements])
+
+
+def _array_to_arrow(column: Column, lists: Lists, arrow_type: Any, bitmap: Any) -> Any:
+    """Arrays have elements under NULL too: NULLs."""
+    size, elements = column.dtype.width, lists.elements
+    if column.validity is not None:
+        there = np.repeat(column.validity, size)
+        if len(elements):
+            found = elements.take(np.maximum(np.cumsum(there) - 1, 0))
+            valid = there if found.validity is None else found.validity & there
+            elements = Column(found.dtype, found.values, valid, found.strings, found.bounds)
+        else:
+            elements = null_column(elements.dtype, len(there))
+    parts = column_to_arrow(elements)
+    if isinstance(parts, pa.ChunkedArray):
+        return _in_halves(column, arrow_type)
+    return pa.Array.from_buffers(arrow_type, len(column), [bitmap], children=[parts])
 
 
 def _in_halves(column: Column, arrow_type: Any) -> Any:

@@ -106,6 +106,8 @@ def type_from_arrow(arrow_type: Any, column_name: str = "") -> DataType:
     if pat.is_map(arrow_type):
         key, value = arrow_type.key_type, arrow_type.item_type
         return types.map_of(type_from_arrow(key, column_name), type_from_arrow(value, column_name))
+    if pat.is_fixed_size_list(arrow_type) and 1 <= arrow_type.list_size <= types.MAX_ARRAY_SIZE:
+        return types.array_of(type_from_arrow(arrow_type.value_type, column_name), arrow_type.list_size)
     if is_list(arrow_type):
         return types.list_of(type_from_arrow(arrow_type.value_type, column_name))
     if pat.is_struct(arrow_type) and arrow_type.num_fields:
@@ -128,6 +130,8 @@ def type_to_arrow(dtype: DataType) -> Any:
     parts = [type_to_arrow(part) for _, part in dtype.fields]
     if dtype.id is TypeId.LIST:
         return pa.list_(parts[0])
+    if dtype.id is TypeId.ARRAY:
+        return pa.list_(parts[0], dtype.width)
     if dtype.id is TypeId.MAP:
         return pa.map_(*parts)
     return pa.struct([(name, part) for (name, _), part in zip(dtype.fields, parts, strict=True)])

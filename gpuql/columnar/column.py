@@ -41,6 +41,7 @@ NATURAL_DTYPE: dict[TypeId, type] = {
     TypeId.VARCHAR: np.int32,
     TypeId.BLOB: np.int32,
     TypeId.LIST: np.int32,
+    TypeId.ARRAY: np.int32,
     TypeId.STRUCT: np.int32,
     TypeId.MAP: np.int32,
     TypeId.ENUM: np.int32,

@@ -135,6 +135,9 @@ def _positions(num_rows: int) -> Host:
 def _encoded(dtype: DataType, rows: Lists | Structs, validity: Host | None, num_rows: int) -> Column:
     if validity is not None and bool(validity.all()):
         validity = None
+    even = _even_lists(dtype, rows) if validity is None and isinstance(rows, Lists) else None
+    if even is not None:
+        return even
     tails: list[tuple[Host, Host]] = []
     owners = np.arange(num_rows + 1, dtype=np.int64)
     writer = _rows_writer(rows, owners, tails)
@@ -156,6 +159,27 @@ def _encoded(dtype: DataType, rows: Lists | Structs, validity: Host | None, num_
     if tails:
         _put_words(data, place, sizes)
     return Column(dtype, _positions(num_rows), validity, StringArray(offsets, data))
+
+
+def _even_lists(dtype: DataType, rows: Lists) -> Column | None:
+    """Lists of one length of fixed-width values, as a matrix of bytes; None for others."""
+    num_rows, num_elements, element = len(rows.offsets) - 1, len(rows.elements), rows.elements.dtype
+    if not num_elements or element.id in BYTE_TYPES or num_elements % num_rows:
+        return None
+    length = num_elements // num_rows
+    if not bool((rows.lengths == length).all()):
+        return None
+    width = fixed_width(element) + 1
+    size = length * width + 1
+    matrix = np.zeros((num_rows, size + 2 * _LENGTH_BYTES), np.uint8)
+    items = np.empty((num_elements, width), np.uint8)
+    validity = rows.elements.validity
+    items[:, 0] = _VALUE if validity is None else np.where(validity, _VALUE, _NULL)
+    items[:, 1:] = fixed_bytes(rows.elements)
+    matrix[:, : size - 1] = items.reshape(num_rows, size - 1)
+    matrix[:, size:] = np.array([length, size], "<u4").view(np.uint8)
+    offsets = np.arange(num_rows + 1, dtype=np.int64) * matrix.shape[1]
+    return Column(dtype, _positions(num_rows), None, StringArray(offsets, matrix.reshape(-1)))
 
 
 def _put_words(data: Host, places: Host, words: Host) -> None:
@@ -362,6 +386,24 @@ def read_field(column: Column, place: int) -> Column:
     reader = entries.reader(column.dtype)
     assert isinstance(reader, _StructReader), "the column holds structs"
     return entries.spread(reader.read_one(entries.data, entries.starts, place))
+
+
+def read_arrays(column: Column) -> Column:
+    """Elements of an ARRAY column of fixed-width values, one array after the other without those that are NULL."""
+    column = host_column(column)
+    entries = _entries(column)
+    element = column.dtype.element
+    if entries is None:
+        from gpuql.columnar.construct import null_column
+
+        return null_column(element, 0)
+    width = fixed_width(element) + 1
+    windows = np.lib.stride_tricks.sliding_window_view(entries.data, column.dtype.width * width)
+    items = windows[entries.starts].reshape(-1, width)
+    valid = items[:, 0] == _VALUE
+    found = fixed_column(element, np.ascontiguousarray(items[:, 1:]))
+    validity = None if bool(valid.all()) else valid
+    return Column(element, found.values, validity, None, found.bounds)
 
 
 def fixed_elements_at(column: Column, index: Host) -> Column | None:

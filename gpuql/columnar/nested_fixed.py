@@ -79,9 +79,13 @@ def fixed_column(dtype: DataType, key: Host) -> Column:
     unsigned = np.dtype(f"u{width}")
     bits = np.ascontiguousarray(key).view(unsigned.newbyteorder(">")).reshape(-1).astype(unsigned)
     if dtype.is_float:
-        sign = unsigned.type(_SIGN[width])
-        plain = np.where(bits & sign, bits ^ sign, ~bits).astype(unsigned).view(natural)
-        return Column(dtype, np.where(bits == np.iinfo(unsigned).max, natural.type(np.nan), plain))
+        has_nan = bool((bits == np.iinfo(unsigned).max).any())
+        flipped = bits >> unsigned.type(8 * width - 1)
+        flipped -= unsigned.type(1)  # all bits of a negative number were flipped, of others the sign alone
+        flipped |= unsigned.type(_SIGN[width])
+        bits ^= flipped
+        plain = bits.view(natural)
+        return Column(dtype, np.where(np.isnan(plain), natural.type(np.nan), plain) if has_nan else plain)
     if natural.kind == "i":
         return Column(dtype, (bits ^ unsigned.type(_SIGN[width])).view(natural))
     return Column(dtype, bits.astype(natural))

@@ -1,4 +1,7 @@
-"""Lists, structs and maps between Python and columns: list, dict (tuple of a row without names), dict."""
+"""Lists, arrays, structs and maps between Python and columns.
+
+A list; a tuple; a dict, or a tuple of a row without names; a dict.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,8 @@ def nested_from_python(values: Sequence[Any], dtype: DataType) -> Column:
         return structs_column(dtype, fields, len(values), validity)
     lists = [_items(value, dtype) for value in values]
     lengths = np.array([len(items) for items in lists], np.int64)
+    if dtype.is_array and bool((lengths[present] != dtype.width).any()):
+        raise ConversionError(f"number of elements is not that of the type: {dtype}")
     elements = column_from_python([item for items in lists for item in items], dtype.element)
     return lists_column(dtype, lengths, elements, validity)
 
@@ -77,7 +82,8 @@ def nested_to_python(column: Column) -> list[Any]:
     if column.dtype.id is TypeId.MAP:
         return _maps(lists.elements, offsets, valid)
     elements = column_to_python(lists.elements)
-    return [elements[offsets[i] : offsets[i + 1]] if good else None for i, good in enumerate(valid)]
+    kind: type = tuple if column.dtype.is_array else list
+    return [kind(elements[offsets[i] : offsets[i + 1]]) if good else None for i, good in enumerate(valid)]
 
 
 def _maps(entries: Column, offsets: list[int], valid: list[bool]) -> list[Any]:

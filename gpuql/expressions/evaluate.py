@@ -121,6 +121,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
     if not _function_tables:
         from gpuql.expressions import (
             arithmetic,
+            arrays,
             boolean,
             calendar_functions,
             comparison,
@@ -167,6 +168,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | encodings.FUNCTIONS
             | text_measures.FUNCTIONS
             | calendar_functions.FUNCTIONS
+            | arrays.FUNCTIONS
             | lists.FUNCTIONS
             | json_text.FUNCTIONS
             | maps.FUNCTIONS

@@ -1,4 +1,4 @@
-"""CAST and TRY_CAST with a list, struct or map on one side or both."""
+"""CAST and TRY_CAST with a list, array, struct or map on one side or both."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from gpuql.columnar.column import Array, Column
 from gpuql.columnar.construct import column_to_python, null_column, strings_from_python
 from gpuql.columnar.nested import (
+    Lists,
     device_column,
     host_column,
     lists_column,
@@ -18,6 +19,7 @@ from gpuql.columnar.nested import (
     structs_column,
 )
 from gpuql.expressions.cast import evaluate_cast
+from gpuql.expressions.list_rows import blanked
 from gpuql.expressions.nested_text import always_quoted, list_items, pairs, quoted, row_items
 from gpuql.expressions.vectors import EvaluationContext, Scalars
 from gpuql_planner.errors import ConversionError
@@ -35,6 +37,8 @@ def host_context(context: EvaluationContext) -> EvaluationContext:
 
 def cast_nested(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool) -> Column:
     """A cast whose source or target is nested."""
+    if _same_bytes(column.dtype, dtype):
+        return Column(dtype, column.values, column.validity, column.strings, column.bounds)
     host = host_column(column)
     on_host = host_context(context)
     if host.dtype == VARCHAR:
@@ -60,7 +64,25 @@ def _parts_cast(column: Column, dtype: DataType, context: EvaluationContext, *, 
         return structs_column(dtype, tuple(chosen), len(column), column.validity)
     lists = read_lists(column)
     elements = _cast_rows(lists.elements, dtype.element, context, try_=try_)
-    return lists_column(dtype, lists.lengths, elements, column.validity)
+    validity = column.validity
+    if dtype.is_array and not column.dtype.is_array:
+        wrong = lists.lengths != dtype.width
+        if validity is not None:
+            wrong &= validity
+        if bool(wrong.any()):
+            if not try_:
+                length = int(lists.lengths[wrong][0])
+                raise ConversionError(f"cannot convert a list of {length} elements to {dtype}")
+            fits = Lists(lists.offsets, elements)
+            validity = ~wrong if validity is None else validity & ~wrong
+            lists = blanked(fits, validity)
+            elements = lists.elements
+    return lists_column(dtype, lists.lengths, elements, validity)
+
+
+def _same_bytes(source: DataType, target: DataType) -> bool:
+    """An array is stored as the list of its elements is."""
+    return source.is_array and target.is_list and source.element == target.element
 
 
 # --- to text -----------------------------------------------------------------------------------------------------
@@ -121,6 +143,9 @@ def _parsed(column: Column, dtype: DataType, context: EvaluationContext, *, try_
             raw = strings_from_python([None if row is None else row[place] for row in parsed])
             fields.append(_cast_rows(raw, part, context, try_=try_))
         return structs_column(dtype, tuple(fields), len(rows), validity)
+    if dtype.is_array:
+        parsed = [_of_size(row, text, dtype, try_=try_) for row, text in zip(parsed, rows, strict=True)]
+        validity = np.array([row is not None for row in parsed], np.bool_)
     lengths = np.array([0 if row is None else len(row) for row in parsed], np.int64)
     items = [item for row in parsed if row is not None for item in row]
     if dtype.id is TypeId.MAP:
@@ -136,12 +161,20 @@ def _parsed(column: Column, dtype: DataType, context: EvaluationContext, *, try_
     return lists_column(dtype, lengths, elements, validity)
 
 
+def _of_size(row: list[Any] | None, text: str | None, dtype: DataType, *, try_: bool) -> list[Any] | None:
+    if row is None or len(row) == dtype.width:
+        return row
+    if try_:
+        return None
+    raise ConversionError(f"cannot convert text to {dtype}: {text!r}")
+
+
 def _cast_rows(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool) -> Column:
     return evaluate_cast(column, dtype, context, try_=try_) if len(column) else null_column(dtype, 0)
 
 
 def _reader(dtype: DataType) -> Callable[[str], Any]:
-    if dtype.id is TypeId.LIST:
+    if dtype.id in (TypeId.LIST, TypeId.ARRAY):
         return list_items
     if dtype.id is TypeId.MAP:
         return lambda text: pairs(text, "=")

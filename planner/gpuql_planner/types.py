@@ -40,13 +40,14 @@ class TypeId(enum.Enum):
     TIMESTAMP_NS = "TIMESTAMP_NS"
     UUID = "UUID"
     LIST = "LIST"
+    ARRAY = "ARRAY"
     STRUCT = "STRUCT"
     MAP = "MAP"
     ENUM = "ENUM"
 
 
-#: Types whose values are lists, structs and maps of other values.
-NESTED_TYPES = frozenset({TypeId.LIST, TypeId.STRUCT, TypeId.MAP})
+#: Types whose values are lists, arrays, structs and maps of other values.
+NESTED_TYPES = frozenset({TypeId.LIST, TypeId.ARRAY, TypeId.STRUCT, TypeId.MAP})
 
 #: Types whose values are stored as byte strings.
 BYTE_TYPES = frozenset({TypeId.VARCHAR, TypeId.BLOB}) | NESTED_TYPES
@@ -54,9 +55,9 @@ BYTE_TYPES = frozenset({TypeId.VARCHAR, TypeId.BLOB}) | NESTED_TYPES
 
 @dataclass(frozen=True, slots=True)
 class DataType:
-    """A logical type. ``width`` and ``scale`` (digits) are used by DECIMAL only.
+    """A logical type. ``width`` is the digits of a DECIMAL, of which ``scale`` are decimals, or the size of an ARRAY.
 
-    ``fields`` are names and types of what a nested type is made of: one nameless element of LIST, ``key`` and
+    ``fields`` are names and types of what a nested type is made of: one nameless element of LIST and ARRAY, ``key`` and
     ``value`` of MAP, the fields of STRUCT. Of ENUM their names are its labels, in order.
 
     Stored form (before encoding): integers as themselves; DECIMAL as the integer ``value * 10**scale``; DATE as days
@@ -81,7 +82,7 @@ class DataType:
 
     @property
     def is_nested(self) -> bool:
-        """LIST, STRUCT or MAP."""
+        """LIST, ARRAY, STRUCT or MAP."""
         return self.id in NESTED_TYPES
 
     @property
@@ -100,13 +101,18 @@ class DataType:
         return self.id is TypeId.LIST
 
     @property
+    def is_array(self) -> bool:
+        """An ARRAY: a list of a fixed size."""
+        return self.id is TypeId.ARRAY
+
+    @property
     def is_bytes(self) -> bool:
         """Stored as byte strings: VARCHAR, BLOB and the nested types."""
         return self.id in BYTE_TYPES
 
     @property
     def element(self) -> DataType:
-        """Type of the elements of a LIST; a MAP is a list of structs of a key and a value."""
+        """Type of the elements of a LIST or ARRAY; a MAP is a list of structs of a key and a value."""
         return struct_of(self.fields) if self.id is TypeId.MAP else self.fields[0][1]
 
     def field(self, name: str) -> int | None:
@@ -277,6 +283,8 @@ _QUOTED_WORDS = frozenset(
 def _nested_name(dtype: DataType) -> str:
     if dtype.id is TypeId.LIST:
         return f"{_part_name(dtype.fields[0][1])}[]"
+    if dtype.id is TypeId.ARRAY:
+        return f"{_part_name(dtype.fields[0][1])}[{dtype.width}]"
     if dtype.id is TypeId.MAP:
         return f"MAP({', '.join(_part_name(part) for _, part in dtype.fields)})"
     if is_row(dtype):
@@ -312,6 +320,16 @@ def _quoted_label(label: str) -> str:
 def list_of(element: DataType) -> DataType:
     """``element[]``."""
     return DataType(TypeId.LIST, fields=(("", element),))
+
+
+MAX_ARRAY_SIZE = 100_000
+
+
+def array_of(element: DataType, size: int) -> DataType:
+    """``element[size]``; ``ValueError`` unless 1 <= size <= 100,000."""
+    if not 1 <= size <= MAX_ARRAY_SIZE:
+        raise ValueError(f"size of an array must be 1 to {MAX_ARRAY_SIZE}: {size}")
+    return DataType(TypeId.ARRAY, size, fields=(("", element),))
 
 
 def struct_of(fields: Iterable[tuple[str, DataType]]) -> DataType:
@@ -386,7 +404,11 @@ def common_type(left: DataType, right: DataType) -> DataType | None:
 
 def _common_nested(left: DataType, right: DataType) -> DataType | None:
     """Part by part; structs by their fields' names, in the order of the left, those that only the right has last."""
-    if left.id is not right.id:
+    if {left.id, right.id} == {TypeId.ARRAY, TypeId.LIST}:
+        element = common_type(left.element, right.element)
+        size = max(left.width, right.width)
+        return None if element is None else array_of(element, size)
+    if left.id is not right.id or (left.is_array and left.width != right.width):
         return None
     if left.id is not TypeId.STRUCT or is_row(left) or is_row(right):
         if len(left.fields) != len(right.fields):
@@ -406,7 +428,9 @@ def _common_nested(left: DataType, right: DataType) -> DataType | None:
             parts.append(dtype)
     if any(part is None for part in parts):
         return None
-    return DataType(left.id, fields=tuple((n, p) for n, p in zip(names, parts, strict=True) if p is not None))
+    return DataType(
+        left.id, left.width, fields=tuple((n, p) for n, p in zip(names, parts, strict=True) if p is not None)
+    )
 
 
 def is_row(dtype: DataType) -> bool:

@@ -188,6 +188,9 @@ def can_cast(source: DataType, target: DataType) -> bool:
 
 
 def _can_cast_nested(source: DataType, target: DataType) -> bool:
+    if {source.id, target.id} <= {TypeId.LIST, TypeId.ARRAY}:
+        same_size = not (source.is_array and target.is_array) or source.width == target.width
+        return same_size and can_cast(source.element, target.element)
     if source.id is not target.id:
         return False
     if source.id is not TypeId.STRUCT or is_row(source) or is_row(target):

@@ -165,6 +165,8 @@ def _flatten(arguments: Sequence[Expression]) -> Expression:
     values = as_list("flatten", arguments[0], arguments)
     if values.dtype.element == NULL:
         values = coerce(values, list_of(list_of(NULL)))
+    if values.dtype.element.is_array:
+        values = coerce(values, list_of(list_of(values.dtype.element.element)))
     if values.dtype.element.id is not TypeId.LIST:
         raise no_match("flatten", arguments)
     return Call("flatten", (values,), values.dtype.element)
@@ -459,7 +461,7 @@ LIST_FUNCTIONS: dict[str, Resolver] = {
 
 def _or_list(name: str, of_list: Resolver, others: Resolver) -> Resolver:
     def resolve(arguments: Sequence[Expression]) -> Expression:
-        if any(argument.dtype.id is TypeId.LIST for argument in arguments[:2]):
+        if any(argument.dtype.id in (TypeId.LIST, TypeId.ARRAY) for argument in arguments[:2]):
             return of_list(arguments)
         return others(arguments)
 

@@ -33,7 +33,9 @@ def check_count(name: str, arguments: Sequence[Expression], low: int, high: int 
 
 
 def as_list(name: str, argument: Expression, arguments: Sequence[Expression]) -> Expression:
-    """An argument that must be a list; a bare NULL is one of nothing."""
+    """An argument that must be a list; an array is taken as one, a bare NULL as one of nothing."""
+    if argument.dtype.is_array:
+        return coerce(argument, list_of(argument.dtype.element))
     if argument.dtype == NULL:
         return coerce(argument, list_of(NULL))
     if argument.dtype.id is not TypeId.LIST:

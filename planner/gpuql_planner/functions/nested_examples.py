@@ -4,6 +4,17 @@ from __future__ import annotations
 
 #: Topic -> examples; the name in front of the parenthesis is the function's.
 NESTED_EXAMPLES: dict[str, tuple[str, ...]] = {
+    "Arrays": (
+        "array_value(1, 2, 3)",
+        "array_distance([1, 2, 3]::FLOAT[3], [1, 2, 5]::FLOAT[3])",
+        "array_cosine_similarity([1, 0]::FLOAT[2], [1, 0]::FLOAT[2])",
+        "array_cosine_distance([1, 0]::DOUBLE[2], [0, 1]::DOUBLE[2])",
+        "array_inner_product([1, 2]::FLOAT[2], [3, 4]::FLOAT[2])",
+        "array_dot_product([1, 2]::FLOAT[2], [3, 4]::FLOAT[2])",
+        "array_negative_inner_product([1, 2]::FLOAT[2], [3, 4]::FLOAT[2])",
+        "array_negative_dot_product([1, 2]::FLOAT[2], [3, 4]::FLOAT[2])",
+        "array_cross_product([1, 2, 3]::DOUBLE[3], [3, 2, 1]::DOUBLE[3])",
+    ),
     "Lists": (
         "list_value(1, 2, 3)",
         "list_pack(1, 2)",

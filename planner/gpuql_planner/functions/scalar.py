@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.functions import arithmetic, comparison, conditional
+from gpuql_planner.functions.arrays import ARRAY_FUNCTIONS
 from gpuql_planner.functions.calendar_functions import CALENDAR_FUNCTIONS
 from gpuql_planner.functions.coercion import enum_as_text
 from gpuql_planner.functions.encodings import ENCODINGS
@@ -111,6 +112,7 @@ SCALAR_FUNCTIONS: dict[str, Resolver] = {
     **CALENDAR_FUNCTIONS,
     **SESSION_FUNCTIONS,
     **LIST_FUNCTIONS,
+    **ARRAY_FUNCTIONS,
     **STRUCT_FUNCTIONS,
     **JSON_FUNCTIONS,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.errors import BinderError
+from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.lists import LIST_FUNCTIONS
 from gpuql_planner.functions.nested_arguments import constant_integer
 from gpuql_planner.functions.structs import make_field
@@ -72,13 +73,20 @@ def _value(binder: ExpressionBinder, node: exp.Expr) -> Expression:
         binder.unnests = outside
 
 
+def _as_list(value: Expression) -> Expression:
+    """An array as a list, NULL as one of nothing, other values as they are."""
+    if value.dtype == NULL:
+        return Literal(None, list_of(NULL))
+    return coerce(value, list_of(value.dtype.element)) if value.dtype.is_array else value
+
+
 def _elements(
     binder: ExpressionBinder, value: Expression, depth: int | None
 ) -> tuple[Expression, int | None]:
     """The elements of a list, of lists in it too as far as ``depth`` goes, and what is left of it."""
     assert binder.unnests is not None, "the caller looked whether UNNEST may stand here"
     depth = None if depth is None else depth - 1
-    while value.dtype.element.id is TypeId.LIST and depth != 0:
+    while value.dtype.element.id in (TypeId.LIST, TypeId.ARRAY) and depth != 0:
         value = LIST_FUNCTIONS["flatten"]([value])
         depth = None if depth is None else depth - 1
     attribute = Attribute.fresh("unnest", value.dtype.element)
@@ -91,9 +99,7 @@ def bind_unnest(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     if binder.unnests is None or binder.parameters or binder.inside_aggregate:
         raise binder.context.error(BinderError, f"UNNEST is not allowed in {binder.clause}", node)
     options = _options(binder, node)
-    value = _value(binder, options.argument)
-    if value.dtype == NULL:
-        value = Literal(None, list_of(NULL))
+    value = _as_list(_value(binder, options.argument))
     if value.dtype.id is TypeId.STRUCT:
         raise binder.context.error(BinderError, "UNNEST of a struct must be a select item of its own", node)
     if value.dtype.id is not TypeId.LIST:
@@ -106,11 +112,9 @@ def bind_unnest_item(
 ) -> list[tuple[str, Expression]]:
     """Names and expressions that an UNNEST call as a select item stands for: several for a struct."""
     options = _options(binder, node)
-    value = _value(binder, options.argument)
+    value = _as_list(_value(binder, options.argument))
     depth = options.depth
-    if value.dtype.id is TypeId.LIST or value.dtype == NULL:
-        if value.dtype == NULL:
-            value = Literal(None, list_of(NULL))
+    if value.dtype.id is TypeId.LIST:
         value, depth = _elements(binder, value, depth)
         if depth == 0:
             return [(name, value)]
@@ -144,9 +148,7 @@ def bind_unnest_source(queries: QueryBinder, node: exp.Unnest, left: Scope) -> F
     if len(node.expressions) != 1:
         raise context.error(NoMatchingFunction, "UNNEST in FROM takes one list", node)
     for argument in node.expressions:
-        value = binder.bind(argument)
-        if value.dtype == NULL:
-            value = Literal(None, list_of(NULL))
+        value = _as_list(binder.bind(argument))
         if value.dtype.id is not TypeId.LIST:
             raise context.error(DatatypeMismatch, f"UNNEST in FROM takes lists: {value.dtype}", argument)
         lists.append((Attribute.fresh("unnest", value.dtype.element), value))

@@ -62,6 +62,8 @@ def bind_type(context: BindContext, node: exp.Expr) -> DataType:
         return _SIMPLE_TYPES[kind]
     if kind is _D.ARRAY and len(node.expressions) == 1 and not node.args.get("values"):
         return types.list_of(bind_type(context, node.expressions[0]))
+    if kind is _D.ARRAY and len(node.expressions) == 1:
+        return _bind_array(context, node)
     if kind is _D.MAP and len(node.expressions) == 2:
         return types.map_of(*(bind_type(context, part) for part in node.expressions))
     if kind is _D.STRUCT and node.expressions and all(isinstance(p, exp.ColumnDef) for p in node.expressions):
@@ -71,6 +73,19 @@ def bind_type(context: BindContext, node: exp.Expr) -> DataType:
     if kind is _D.USERDEFINED:
         return _bind_named(context, node)
     raise context.unsupported(f"type {node.sql('duckdb')}", node)
+
+
+def _bind_array(context: BindContext, node: exp.Expr) -> DataType:
+    """``element[size]``."""
+    element = bind_type(context, node.expressions[0])
+    sizes = node.args["values"]
+    size = sizes[0].name if len(sizes) == 1 and isinstance(sizes[0], exp.Literal) else ""
+    if not size.isdigit():
+        raise context.error(BinderError, f"size of an array must be a number: {node.sql('duckdb')}", node)
+    try:
+        return types.array_of(element, int(size))
+    except ValueError as error:
+        raise context.error(BinderError, str(error), node) from None
 
 
 def enum_type(context: BindContext, labels: Sequence[str], node: exp.Expr | None) -> DataType:
