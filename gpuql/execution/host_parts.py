@@ -26,7 +26,13 @@ PATTERNS = "regular expressions run in RE2, on the CPU"
 JSON = "JSON is read by Python, once for each distinct text"
 
 #: Modules of which every function is the CPU's.
-_MODULES = {"json_text": JSON, "lambdas": NESTED, "list_rows": NESTED, "regular_expressions": PATTERNS}
+_MODULES = {
+    "arrays": NESTED,
+    "json_text": JSON,
+    "lambdas": NESTED,
+    "list_rows": NESTED,
+    "regular_expressions": PATTERNS,
+}
 #: Functions made from one of plain values, by what made them.
 _MAKERS = {
     "host_function": NUMBERS,
@@ -41,6 +47,7 @@ _AGGREGATES = {
     "string_agg": "texts of a group are joined by Python",
     "list": NESTED,
     "histogram": NESTED,
+    **dict.fromkeys(("min_n", "max_n", "arg_min_n", "arg_max_n"), NESTED),
 }
 _TEXTS = (TypeId.VARCHAR, TypeId.BLOB)
 #: Rows of the list that are no functions: what, and why.

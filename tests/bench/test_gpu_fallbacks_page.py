@@ -75,7 +75,8 @@ def test_aggregates_that_are_not_listed_stay_on_the_device() -> None:
 
     with gpuql.connect(device="cpu", tier="interpreted", threads=1) as connection:
         for example in TOPICS[AGGREGATES]:
-            if aggregate_reason(function_of(example)) is not None:
+            several = "_n" if example.endswith(", 2)") else ""  # max(x, 2) is max_n in plans
+            if aggregate_reason(function_of(example) + several) is not None:
                 continue
             sys.setprofile(note)
             try:
