@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuql.execution.fused.keys import PACKED_LIMIT, places_of_bits, tight_places
+from gpuql.execution.fused.group_keys import places_of_bits, tight_places
+from gpuql.execution.fused.keys import PACKED_LIMIT
 
 CARDINALITIES = st.lists(
     st.one_of(

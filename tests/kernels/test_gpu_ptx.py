@@ -42,6 +42,24 @@ def test_claiming_a_slot_is_one_atomic() -> None:
             assert "atom.global.min" in text, name
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float64", "float32"])
+def test_halves_of_group_keys_compile_to_ptx(dtype: str) -> None:
+    from gpuql_kernels.codegen import program as ir
+    from gpuql_kernels.codegen.gpu import compile_ptx
+
+    value: ir.Value = ir.Column(dtype, nullable=True, array=0, validity=1)
+    if dtype.startswith("float"):
+        value = ir.ScalarCall("int64", nullable=True, function="float_bits", operands=(value,))
+    parts = tuple(
+        ir.KeyPart(value, 2, 3, 4, 5, word=word, bits=bits) for word, bits in enumerate(("high", "low"))
+    )
+    arguments = [ir.Argument("column", dtype), ir.Argument("column", "bool")] + [
+        ir.Argument("scalar", "int64")
+    ] * 4
+    text = compile_ptx(ir.Program(tuple(arguments), (), ir.GroupHash(parts, ())), (7, 5))
+    assert "cas" in text
+
+
 @pytest.mark.parametrize("words", [1, 2, 5])
 def test_group_keys_of_several_words_compile_to_ptx(words: int) -> None:
     """Each word of a slot is claimed by a compare-and-swap of its own."""

@@ -43,9 +43,14 @@ class AggregateLowering:
         self._positions: dict[tuple[Any, ...], int] = {}
         self._build_rows: dict[int, ir.BuildRow] = {}
 
-    def lower(self, calls: list[AggregateCall], *, count_rows: bool) -> LoweredAggregates:
-        """Lower all; ``count_rows`` asks for an accumulator that is positive where a group exists."""
-        assemblers = tuple(self._lower(call) for call in calls)
+    def lower(
+        self, calls: list[AggregateCall], values: list[Operand], *, count_rows: bool
+    ) -> LoweredAggregates:
+        """Lower all, and keep some of each of ``values``.
+
+        ``count_rows`` asks for an accumulator that is positive where a group exists.
+        """
+        assemblers = (*(self._lower(call) for call in calls), *(self._any(value, None) for value in values))
         row_count = self._row_seen() if count_rows else None
         return LoweredAggregates(tuple(self.accumulators), assemblers, row_count)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from gpuql.columnar.column import Array, StringArray
 from gpuql.columnar.strings import entry_bytes
-from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.operators.contract import JoinTable, RunContext
 from gpuql.thresholds import STRING_TRANSLATION_ENTRIES
@@ -17,47 +14,6 @@ from gpuql_planner.physical.nodes import HashJoinProbe
 
 #: Largest packed key; hash tables use -1 for an empty slot.
 PACKED_LIMIT = 2**62
-
-
-class KeyPlace(NamedTuple):
-    """Where a packed key has a part: ``code * stride`` is in word ``word``, and code is less than ``room``."""
-
-    word: int
-    stride: int
-    room: int
-
-    def codes(self, words: list[Array]) -> Array:
-        """The part of all keys, whose words are int64 arrays."""
-        packed = words[self.word]
-        if self.stride & (self.stride - 1) or self.room & (self.room - 1):
-            return (packed // self.stride) % self.room
-        return (packed >> (self.stride.bit_length() - 1)) & (self.room - 1)
-
-
-def tight_places(cardinalities: list[int]) -> list[KeyPlace]:
-    """Places of parts of so many values each, in the first word with room.
-
-    With one word, the keys are the numbers below the product of the ``cardinalities``.
-    """
-    places: list[KeyPlace] = []
-    used: list[int] = []
-    for cardinality in cardinalities:
-        word = next((n for n, values in enumerate(used) if values * cardinality <= PACKED_LIMIT), len(used))
-        if word == len(used):
-            used.append(1)
-        places.append(KeyPlace(word, used[word], cardinality))
-        used[word] *= cardinality
-    return places
-
-
-def places_of_bits(cardinalities: list[int]) -> list[KeyPlace]:
-    """As :func:`tight_places`, but in whole bits, unless that took another word.
-
-    Parts then come back by shifts, where others take two divisions each.
-    """
-    tight = tight_places(cardinalities)
-    rounded = tight_places([1 << (cardinality - 1).bit_length() for cardinality in cardinalities])
-    return rounded if max(rounded).word == max(tight).word else tight
 
 
 def mark_follows_from_presence(node: HashJoinProbe, table: JoinTable, keys: tuple[ir.KeyPart, ...]) -> bool:
@@ -110,17 +66,3 @@ def distinct_entries(
         strings.cache[key] = StringArray(offsets, data, unique=True), codes.astype(np.int32)
     found: tuple[StringArray, Array] = strings.cache[key]
     return found
-
-
-def key_domain(operand: Operand) -> tuple[int, int]:
-    """Smallest stored value and number of possible values of a group key."""
-    if operand.strings is not None:
-        return 0, max(1, len(operand.strings))
-    if operand.value.dtype == "bool":
-        return 0, 2
-    if not operand.is_integer or operand.bounds is None or operand.value.dtype == "uint64":
-        raise NotFusible(f"group key of type {operand.dtype} has no small range")
-    low, high = operand.bounds
-    if high - low >= PACKED_LIMIT - 1:  # NULL takes a place, too
-        raise NotFusible("group key does not fit one word")
-    return low, high - low + 1

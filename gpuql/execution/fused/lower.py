@@ -6,7 +6,6 @@ and the form of the join indexes. The program holds their consequences, never th
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,16 +20,9 @@ from gpuql.execution.fused.aggregates import AggregateLowering, LoweredAggregate
 from gpuql.execution.fused.arguments import ArgumentList, Binding, Inputs, padded
 from gpuql.execution.fused.attributes import build_attributes, needed_attributes
 from gpuql.execution.fused.expressions import ExpressionLowering
+from gpuql.execution.fused.group_keys import GroupKey, UnplacedKeys
 from gpuql.execution.fused.group_states import cpu_states, grid_states
-from gpuql.execution.fused.keys import (
-    KeyPlace,
-    distinct_entries,
-    key_domain,
-    mark_follows_from_presence,
-    places_of_bits,
-    tight_places,
-    translate,
-)
+from gpuql.execution.fused.keys import distinct_entries, mark_follows_from_presence, translate
 from gpuql.execution.fused.operands import Operand
 from gpuql.execution.fused.refusal import NotFusible
 from gpuql.operators.contract import JoinTable, KeyColumn, RunContext
@@ -60,21 +52,6 @@ class OutputColumn:
     attribute: Attribute | None
     operand: Operand
     dtype: str
-
-
-@dataclass(frozen=True, eq=False)
-class GroupKey:
-    """How to get a key column back from packed group keys.
-
-    ``cardinality`` counts NULL, whose code is the last one, if the key can be NULL.
-    """
-
-    attribute: Attribute
-    operand: Operand
-    minimum: int
-    cardinality: int
-    place: KeyPlace
-    strings: StringArray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,15 +360,11 @@ class PipelineLowering:
         calls = [call for _, call in sink.aggregates]
         attributes = tuple(attribute for attribute, _ in sink.aggregates)
         if not sink.keys:
-            aggregates = lowering.lower(calls, count_rows=False)
+            aggregates = lowering.lower(calls, [], count_rows=False)
             return self._finished(ir.Reduce(aggregates.accumulators), done, aggregates, attributes, (), 1, 1)
         operands = [self._groupable(self.expressions.lower(expression)) for _, expression in sink.keys]
-        domains = [key_domain(operand) for operand in operands]
-        cardinalities = [
-            cardinality + operand.value.nullable
-            for operand, (_, cardinality) in zip(operands, domains, strict=True)
-        ]
-        domain = math.prod(cardinalities)
+        unplaced = UnplacedKeys(list(zip((key for key, _ in sink.keys), operands, strict=True)))
+        domain = unplaced.domain
         reached = max(1, min(int(self.pipeline.estimated_rows), max_rows))
         groups = min(reached, domain)
         clustered = self._clustered(operands)
@@ -399,19 +372,11 @@ class PipelineLowering:
         copies = 1 if clustered is not None else self.context.workers
         state_bytes = 8 * (1 + len(calls)) * copies
         dense = domain <= SMALL_DOMAIN or domain * state_bytes <= DENSE_BYTES_PER_ROW * reached
-        aggregates = lowering.lower(calls, count_rows=dense)
-        keys = tuple(
-            GroupKey(attribute, operand, minimum, cardinality, place, operand.strings)
-            for (attribute, _), operand, (minimum, _), cardinality, place in zip(
-                sink.keys,
-                operands,
-                domains,
-                cardinalities,
-                tight_places(cardinalities) if dense else places_of_bits(cardinalities),
-                strict=True,
-            )
-        )
-        parts = tuple(map(self._group_key_part, keys))
+        keys = unplaced.placed(dense=dense)
+        valued = [key for key in keys if key.kept_value]
+        aggregates = lowering.lower(calls, [key.operand for key in valued], count_rows=dense)
+        attributes += tuple(key.attribute for key in valued)
+        parts = tuple(part for key in keys for part in key.parts(self.arguments))
         if dense:
             placed = grid_states if self.on_grid else cpu_states
             ir_sink: ir.Sink = placed(parts, aggregates.accumulators, domain)
@@ -444,20 +409,6 @@ class PipelineLowering:
             aggregate_attributes=attributes,
             estimated_groups=groups,
             clustered_by=clustered,
-        )
-
-    def _group_key_part(self, key: GroupKey) -> ir.KeyPart:
-        def scalar(value: int) -> int:
-            return self.arguments.scalar(value, "int64")
-
-        null_code = scalar(key.cardinality - 1) if key.operand.value.nullable else None
-        return ir.KeyPart(
-            key.operand.value,
-            scalar(key.minimum),
-            scalar(key.cardinality),
-            scalar(key.place.stride),
-            null_code,
-            word=key.place.word,
         )
 
     def _groupable(self, operand: Operand) -> Operand:

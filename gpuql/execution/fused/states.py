@@ -9,9 +9,8 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
-from gpuql.columnar.construct import narrowest_dtype
 from gpuql.execution.fused.arguments import Inputs
-from gpuql.execution.fused.lower import FusedPipeline, GroupKey
+from gpuql.execution.fused.lower import FusedPipeline
 from gpuql_kernels.codegen import program as ir
 
 
@@ -133,29 +132,8 @@ def result_batch(
     columns: dict[int, Column] = {}
     if packed is not None:
         words = [packed] if packed.ndim == 1 else list(packed.T)
-        for key in fused.group_keys:
-            codes = packed if len(fused.group_keys) == 1 else key.place.codes(words)
-            columns[key.attribute.id] = _key_column(key, codes, xp)
+        for key in (key for key in fused.group_keys if not key.kept_value):
+            columns[key.attribute.id] = key.column(words, xp)
     for attribute, assemble in zip(fused.aggregate_attributes, fused.aggregates.assemblers, strict=True):
         columns[attribute.id] = assemble(states, inputs, xp)
     return Batch(columns, num_rows)
-
-
-def _key_column(key: GroupKey, codes: Array, xp: Any) -> Column:
-    operand = key.operand
-    validity = None
-    size = key.cardinality
-    if operand.value.nullable:
-        size -= 1
-        validity = codes != size
-        codes = xp.where(validity, codes, 0)
-        if bool(validity.all()):
-            validity = None
-    low, high = key.minimum, key.minimum + size - 1
-    values = codes + key.minimum if key.minimum else codes
-    if operand.value.dtype == "bool":
-        return Column(operand.dtype, values != 0, validity)
-    narrow = narrowest_dtype(low, high, operand.dtype)
-    assert narrow is not None, "packed keys have at most 62 bits"
-    bounds = None if operand.strings is not None else (low, high)
-    return Column(operand.dtype, values.astype(narrow), validity, operand.strings, bounds)

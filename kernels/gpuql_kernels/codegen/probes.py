@@ -83,7 +83,7 @@ class ProbeEmitter(ExpressionEmitter):
         if valid is not None and part.null_code is None:
             tests.append(valid)
         if part.table is None:
-            self.line(f"{code} = np.int64({value}) - a{part.minimum}")
+            self.line(f"{code} = {self.key_bits(part, value)} - a{part.minimum}")
         else:
             self.line(f"{code} = np.int64(a{part.table}[{value}])")
             tests.append(f"{code} >= 0")
@@ -101,6 +101,18 @@ class ProbeEmitter(ExpressionEmitter):
                 self.line(f"{found} = {code} >= 0")
             test = found
         return code, test
+
+    @staticmethod
+    def key_bits(part: ir.KeyPart, value: str) -> str:
+        """Text of the part's bits of a value."""
+        if part.bits == "all":
+            return f"np.int64({value})"
+        unsigned = part.value.dtype == "uint64"
+        if part.bits == "high":
+            return f"np.int64({value} >> np.uint64(32))" if unsigned else f"(np.int64({value}) >> 32)"
+        return (
+            f"np.int64({value} & np.uint64(0xFFFFFFFF))" if unsigned else f"(np.int64({value}) & 0xFFFFFFFF)"
+        )
 
     def candidates(self, probe: ir.Probe, number: int) -> None:
         """Emit the range ``lo`` to ``hi`` of positions of build rows with the row's key."""

@@ -184,7 +184,8 @@ class KeyPart:
     ``filter`` is a bitmap (uint8) of the codes that the index holds.
     ``null_in_index`` says that the index has a place for NULL after the codes, which no value may take for its own.
     All of ``minimum``, ``cardinality``, ``stride``, ``null_code`` are int64 scalar arguments.
-    Group keys that do not fit one word are packed into several: ``word`` is the number of this part's word.
+    Group keys that do not fit one word are packed into several: ``word`` is the number of this part's word. Of a value
+    that takes more than a word's 62 bits by itself, a part has the upper or lower 32 (``bits`` "high" or "low").
     """
 
     value: Value
@@ -196,6 +197,7 @@ class KeyPart:
     filter: int | None = None
     null_in_index: bool = False
     word: int = 0
+    bits: str = "all"
 
 
 @dataclass(frozen=True, eq=False)

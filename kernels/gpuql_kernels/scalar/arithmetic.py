@@ -56,6 +56,15 @@ def float_equal(left: Scalar, right: Scalar) -> Scalar:
     return left == right or (left != left and right != right)
 
 
+def float_bits(value: Scalar) -> Scalar:
+    """int64 that is the same for equal values in the order of :func:`float_less`: the bits of one of them."""
+    if value == 0:
+        return np.int64(0)
+    if value != value:
+        return np.int64(0x7FF8000000000000)
+    return np.float64(value).view(np.int64)
+
+
 def float_less(left: Scalar, right: Scalar) -> Scalar:
     """Order in which NaN is greater than everything else."""
     return left < right or (right != right and left == left)

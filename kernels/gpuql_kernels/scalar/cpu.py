@@ -14,6 +14,7 @@ __all__ = [
     "NEGATIVE_INFINITY",
     "add_overflows",
     "find_slot",
+    "float_bits",
     "float_equal",
     "float_less",
     "group_home",
@@ -28,6 +29,7 @@ __all__ = [
 _compile = njit(nogil=True, cache=True, error_model="numpy")
 
 add_overflows = _compile(arithmetic.add_overflows)
+float_bits = _compile(arithmetic.float_bits)
 float_equal = _compile(arithmetic.float_equal)
 float_less = _compile(arithmetic.float_less)
 integer_less = _compile(arithmetic.integer_less)

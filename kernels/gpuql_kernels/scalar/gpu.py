@@ -27,6 +27,7 @@ __all__ = [
     "add_overflows",
     "add_two_words",
     "find_slot",
+    "float_bits",
     "float_equal",
     "float_less",
     "group_slot",
@@ -157,4 +158,14 @@ def _next_slot_of_warp(status: Array) -> Scalar:
     return cuda.shfl_sync(together, first, leader) + rank
 
 
+def _float_bits_on_device(value: Scalar) -> Scalar:
+    """As ``arithmetic.float_bits``, with the device's instruction for the bits."""
+    if value == 0:
+        return np.int64(0)
+    if value != value:
+        return np.int64(0x7FF8000000000000)
+    return cuda.libdevice.double_as_longlong(np.float64(value))
+
+
+float_bits = _compile(arithmetic.float_bits if numba_config.ENABLE_CUDASIM else _float_bits_on_device)
 next_slot = _compile(_next_slot_of_thread if numba_config.ENABLE_CUDASIM else _next_slot_of_warp)
