@@ -34,16 +34,25 @@ def factorize(keys: Array, /) -> tuple[Array, Array]:
     return rank[inverse], first[order].astype(np.int64)
 
 
-def most_in_one_table(num_rows: int) -> int:
-    """How many distinct keys of so many rows are numbered in one table, before that is given up for partitions."""
-    return num_rows if num_rows < PARTITIONED_GROUP_ROWS else GROUP_TABLE_KEYS
+def few_distinct(keys: Array) -> tuple[Array, Array] | None:
+    """As :func:`factorize`, of int64, in one table; None if so many are distinct that partitions are faster."""
+    most = len(keys) if len(keys) < PARTITIONED_GROUP_ROWS else GROUP_TABLE_KEYS
+    codes, first = _loops().factorize(keys, most)
+    return None if len(first) > most else (codes, first)
 
 
 def first_of_hash(hashes: Array) -> Array:
-    """Of each row the first with its hash (uint64, all bits mixed), int64."""
+    """Of each row the first with its hash (uint64, all bits mixed), int64, in the memory of ``hashes``.
+
+    Memory beside it: 12 bytes a row, 16 from 2^31 rows.
+    """
     num_bits = min(MOST_GROUP_PARTITION_BITS, max(1, (len(hashes) // GROUP_TABLE_KEYS).bit_length()))
     loops = _loops()
-    return loops.first_of_hash(*loops.scatter(hashes, num_bits))
+    rows = np.empty(len(hashes), np.int32 if len(hashes) < 2**31 else np.int64)
+    scattered, ends = loops.scatter(hashes, rows, num_bits)
+    result = hashes.view(np.int64)
+    loops.first_of_hash(scattered, rows, ends, result)
+    return result
 
 
 def number_representatives(representatives: Array) -> Array:
@@ -52,14 +61,11 @@ def number_representatives(representatives: Array) -> Array:
 
 
 def _factorize_many(keys: Array) -> tuple[Array, Array]:
-    loops = _loops()
-    most = most_in_one_table(len(keys))
-    codes, first = loops.factorize(keys, most)
-    if len(first) > most:
-        del codes
-        codes = first_of_hash(loops.hash_keys(keys))
-        first = number_representatives(codes)
-    return codes, first
+    found = few_distinct(keys)
+    if found is not None:
+        return found
+    codes = first_of_hash(_loops().hash_keys(keys))
+    return codes, number_representatives(codes)
 
 
 def count(groups: Array, num_groups: int, /) -> Array:

@@ -14,54 +14,82 @@ Array = Any
 _MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
+#: Rows looked up before those that are not found, or stand elsewhere, are looked at one by one.
+_STAGE_ROWS = 1024
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _empty_table(bits: int) -> Array:
+    """Slots of a key and its code, -1 for none."""
+    table = np.empty((1 << bits, 2), np.int64)
+    table[:, 1] = -1
+    return table
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _free_slot(table: Array, key: int, shift: int) -> Any:
+    """Where a key that is not in the table goes."""
+    slot = np.int64((np.uint64(key) * _MULTIPLIER) >> np.uint64(shift))
+    while table[slot, 1] >= 0:
+        slot = (slot + 1) & (len(table) - 1)
+    return slot
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def factorize(keys: Array, most: int) -> Any:
     """Number distinct keys, in an open-addressing table that grows when half full.
 
-    Gives up once there are more than ``most``: then so many have a first row, and codes mean nothing.
+    A stage of rows is looked up first, without a branch, so that cache misses overlap; keys that are new, or not in
+    the slot that their hash says, follow one by one. Gives up once there are more than ``most``: then so many have a
+    first row, and codes mean nothing.
     """
     total = len(keys)
     codes = np.empty(total, np.int64)
     bits = 12
-    table_codes = np.full(1 << bits, -1, np.int32)
-    table_keys = np.empty(1 << bits, np.int64)
+    table = _empty_table(bits)
     first = np.empty(min(total, 2048) + 1, np.int64)
+    missed = np.empty(_STAGE_ROWS, np.int64)
     count = 0
-    shift = np.uint64(64 - bits)
-    mask = np.int64((1 << bits) - 1)
-    for i in range(total):
-        key = keys[i]
-        slot = np.int64((np.uint64(key) * _MULTIPLIER) >> shift)
-        while table_codes[slot] >= 0 and table_keys[slot] != key:
-            slot = (slot + 1) & mask
-        code = np.int64(table_codes[slot])
-        if code < 0:
-            code = np.int64(count)
-            table_codes[slot] = code
-            table_keys[slot] = key
-            first[count] = i
-            count += 1
-            if count > most:
-                break
-            if count == len(first):
-                grown = np.empty(min(2 * count, total + 1), np.int64)
-                grown[:count] = first
-                first = grown
-            if 2 * count > mask:
-                # Four times larger: few rebuilds, and a load of one half to one eighth.
-                bits += 2
-                shift = np.uint64(64 - bits)
-                mask = np.int64((1 << bits) - 1)
-                table_codes = np.full(1 << bits, -1, np.int32)
-                table_keys = np.empty(1 << bits, np.int64)
-                for entry in range(count):
-                    old = keys[first[entry]]
-                    slot = np.int64((np.uint64(old) * _MULTIPLIER) >> shift)
-                    while table_codes[slot] >= 0:
-                        slot = (slot + 1) & mask
-                    table_codes[slot] = entry
-                    table_keys[slot] = old
-        codes[i] = code
+    base = 0
+    while base < total and count <= most:
+        end = min(base + _STAGE_ROWS, total)
+        shift = np.uint64(64 - bits)
+        num_missed = 0
+        for i in range(base, end):
+            slot: Any = np.int64((np.uint64(keys[i]) * _MULTIPLIER) >> shift)
+            code = table[slot, 1]
+            codes[i] = code
+            missed[num_missed] = i
+            num_missed += np.int64((code < 0) | (table[slot, 0] != keys[i]))
+        for place in range(num_missed):
+            i = missed[place]
+            key = keys[i]
+            mask = np.int64(len(table) - 1)
+            slot = np.int64((np.uint64(key) * _MULTIPLIER) >> np.uint64(64 - bits))
+            while table[slot, 1] >= 0 and table[slot, 0] != key:
+                slot = (slot + 1) & mask
+            if table[slot, 1] < 0:
+                table[slot, 0] = key
+                table[slot, 1] = count
+                first[count] = i
+                count += 1
+                codes[i] = count - 1
+                if count == len(first):
+                    grown = np.empty(min(2 * count, total + 1), np.int64)
+                    grown[:count] = first
+                    first = grown
+                if 2 * count > mask:
+                    # Four times larger: few rebuilds, and a load of one half to one eighth.
+                    bits += 2
+                    table = _empty_table(bits)
+                    for entry in range(count):
+                        old = keys[first[entry]]
+                        slot = _free_slot(table, old, 64 - bits)
+                        table[slot, 0] = old
+                        table[slot, 1] = entry
+            else:
+                codes[i] = table[slot, 1]
+        base = end
     return codes, first[:count].copy()
 
 
@@ -77,15 +105,14 @@ def hash_keys(keys: Array) -> Array:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def scatter(hashes: Array, num_bits: int) -> Any:
-    """Hashes by their upper ``num_bits``, with their rows, and where each partition ends: a stable counting sort."""
+def scatter(hashes: Array, rows: Array, num_bits: int) -> Any:
+    """Hashes by their upper ``num_bits``, and where each partition ends: a stable counting sort. Fills ``rows``."""
     shift = np.uint64(64 - num_bits)
     places = np.zeros((1 << num_bits) + 1, np.int64)
     for i in range(len(hashes)):
         places[np.int64(hashes[i] >> shift) + 1] += 1
     for bound in range(1, len(places)):
         places[bound] += places[bound - 1]
-    rows = np.empty(len(hashes), np.int64)
     scattered = np.empty(len(hashes), np.uint64)
     for i in range(len(hashes)):
         hashed = hashes[i]
@@ -94,13 +121,12 @@ def scatter(hashes: Array, num_bits: int) -> Any:
         places[partition] = place + 1
         rows[place] = i
         scattered[place] = hashed
-    return scattered, rows, places[:-1].copy()
+    return scattered, places[:-1].copy()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def first_of_hash(hashes: Array, rows: Array, ends: Array) -> Array:
+def first_of_hash(hashes: Array, rows: Array, ends: Array, result: Array) -> None:
     """Of each row the first with its hash, partition by partition (see ``scatter``), whose tables stay in the cache."""
-    result = np.empty(len(rows), np.int64)
     table = np.empty(1024, np.int64)
     begin = 0
     for end in ends:
@@ -120,7 +146,6 @@ def first_of_hash(hashes: Array, rows: Array, ends: Array) -> Array:
                 table[slot] = place
             result[rows[place]] = rows[table[slot]]
         begin = end
-    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -186,8 +211,8 @@ _INTEGERS = ("int8", "int16", "int32", "int64")
 SIGNATURES = {
     factorize: ["(int64[::1], int64)"],
     hash_keys: ["(int64[::1],)"],
-    scatter: ["(uint64[::1], int64)"],
-    first_of_hash: ["(uint64[::1], int64[::1], int64[::1])"],
+    scatter: ["(uint64[::1], int32[::1], int64)"],
+    first_of_hash: ["(uint64[::1], int32[::1], int64[::1], int64[::1])"],
     number: ["(int64[::1],)"],
     sum_int64: [f"({word}[::1], int64[::1], int64)" for word in _INTEGERS],
     sum_words: ["(int64[:, ::1], int64[::1], int64)"],

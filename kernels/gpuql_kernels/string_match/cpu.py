@@ -226,18 +226,17 @@ def _factorize_many(offsets: Array, data: Array, rows: Array) -> tuple[Array, Ar
         return group_by.factorize(words.view(np.int64))
     del lengths
     loops = _loops()
-    most = group_by.most_in_one_table(len(rows))
-    codes, first = loops.factorize(offsets, data, rows, most)
-    if len(first) > most:
-        del codes
-        hashes = loops.hash_by_words(offsets, data, rows)
+    hashes = loops.hash_by_words(offsets, data, rows)
+    found = group_by.few_distinct(hashes.view(np.int64))
+    if found is None:
         codes = group_by.first_of_hash(hashes)
-        del hashes
-        if not loops.equal_representatives(offsets, data, rows, codes):
-            # Two strings have the same hash, which chance alone does not bring about.
-            codes, first = loops.factorize(offsets, data, rows, len(rows))
-            return codes, first
-        first = group_by.number_representatives(codes)
+        if loops.equal_representatives(offsets, data, rows, codes):
+            return codes, group_by.number_representatives(codes)
+    elif loops.equal_first(offsets, data, rows, *found):
+        return found
+    # Two strings have the same hash, which chance alone does not bring about.
+    del hashes, found
+    codes, first = loops.factorize(offsets, data, rows)
     return codes, first
 
 

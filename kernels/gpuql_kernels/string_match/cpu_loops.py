@@ -245,10 +245,10 @@ def gather(data: Array, starts: Array, offsets: Array) -> Array:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def factorize(offsets: Array, data: Array, rows: Array, most: int) -> Any:
+def factorize(offsets: Array, data: Array, rows: Array) -> Any:
     """Number distinct strings by first occurrence, in an open-addressing table that doubles when half full.
 
-    Gives up once there are more than ``most``: then so many have a first row, and codes mean nothing.
+    For strings of which different ones have the same hash: see ``hash_by_words`` for the others.
     """
     total = len(rows)
     codes = np.empty(total, np.int64)
@@ -278,8 +278,6 @@ def factorize(offsets: Array, data: Array, rows: Array, most: int) -> Any:
             first[count] = i
             hashes[count] = hashed
             count += 1
-            if count > most:
-                break
             if count == len(first):
                 grown = np.empty(min(2 * count, total + 1), np.int64)
                 grown[:count] = first
@@ -356,6 +354,18 @@ def equal_representatives(offsets: Array, data: Array, rows: Array, representati
     """Whether each row has the same string as the row that stands for it."""
     for i in range(len(rows)):
         other = representatives[i]
+        if other != i:
+            a, b = rows[other], rows[i]
+            if not _equal(data, offsets[a], offsets[a + 1], offsets[b], offsets[b + 1]):
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def equal_first(offsets: Array, data: Array, rows: Array, codes: Array, first: Array) -> bool:
+    """Whether each row has the same string as the first row with its code."""
+    for i in range(len(rows)):
+        other = first[codes[i]]
         if other != i:
             a, b = rows[other], rows[i]
             if not _equal(data, offsets[a], offsets[a + 1], offsets[b], offsets[b + 1]):
@@ -453,9 +463,10 @@ SIGNATURES = {
     character_count: [f"({_STRINGS}, {rows})" for rows in _ROWS],
     character_range: [f"({_STRINGS}, {rows}, int64, int64)" for rows in _ROWS],
     gather: ["(uint8[::1], int64[::1], int64[::1])"],
-    factorize: [f"({_STRINGS}, {rows}, int64)" for rows in _ROWS],
+    factorize: [f"({_STRINGS}, {rows})" for rows in _ROWS],
     hash_by_words: [f"({_STRINGS}, {rows})" for rows in _ROWS],
     equal_representatives: [f"({_STRINGS}, {rows}, int64[::1])" for rows in _ROWS],
+    equal_first: [f"({_STRINGS}, {rows}, int64[::1], int64[::1])" for rows in _ROWS],
     fill_index: [f"({_STRINGS}, {slots}, uint64[::1])" for slots in _ROWS],
     lookup: [f"({slots}, uint64[::1], {_STRINGS}, {_STRINGS}, {rows})" for slots in _ROWS for rows in _ROWS],
     prefix_word: [f"({_STRINGS}, {rows}, int64)" for rows in _ROWS],
