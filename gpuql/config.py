@@ -13,6 +13,7 @@ from typing import Any
 
 from gpuql_planner.errors import CatalogError, did_you_mean
 from gpuql_planner.statement_errors import InvalidParameterValue
+from gpuql_planner.time_zones import find_zone, local_zone
 
 SettingValue = str | int | bool
 
@@ -38,6 +39,7 @@ class Settings:
     gpu_memory_limit: str = "auto"
     temp_directory: str = "auto"
     max_temp_directory_size: str = "auto"
+    timezone: str = field(default_factory=local_zone)
 
     def changed(self, name: str, value: object) -> Settings:
         """These settings with one changed; ``value`` None gives it its default back.
@@ -160,6 +162,11 @@ SETTINGS: dict[str, Setting] = {
         Setting("batch_rows", "Rows handed to an operator at a time.", _at_least_one),
         Setting("optimizer", "Rewrite plans into cheaper ones; off is for tests.", _boolean),
         Setting("verify_plans", "Check the plan after every rewrite; for tests.", _boolean),
+        Setting(
+            "timezone",
+            "Time zone in which TIMESTAMP WITH TIME ZONE has a date and a time of day; the system's at first.",
+            lambda value: find_zone(str(value)),
+        ),
         Setting("integer_division", "Make / on two integers an integer division.", _boolean),
         Setting(
             "memory_limit",

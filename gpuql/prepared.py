@@ -24,6 +24,7 @@ from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import Scan, Values
 from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.physical.instantiate import instantiate
+from gpuql_planner.session_zone import binding_in_zone
 from gpuql_planner.sql.statements import Query
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ class PreparedQuery:
             self._query = self._source.query(self._values)
         return self._query
 
+    @property
+    def time_zone(self) -> str:
+        """The session's time zone now."""
+        return self._host.settings().timezone
+
     def physical_plan(self, settings: Settings) -> PhysicalPlan:
         """Optimised, lowered and placed."""
         planned = self._planned
@@ -178,7 +184,7 @@ class PreparedQuery:
             finished = executor.execute(
                 plan, cancel=token, settings=settings, memory=self._host.memory, into=into
             )
-        return Result(plan.outputs, plan.names, finished.batches, finished.metrics)
+        return Result(plan.outputs, plan.names, finished.batches, finished.metrics, settings.timezone)
 
     @room_for_deep_statements()
     def explain(self, mode: str) -> str:
@@ -210,7 +216,8 @@ class PreparedQuery:
         from gpuql_planner.optimizer import optimize
         from gpuql_planner.physical.lower import lower
 
-        plan = optimize(query.plan, verify=settings.verify_plans, enabled=settings.optimizer)
+        with binding_in_zone(settings.timezone):
+            plan = optimize(query.plan, verify=settings.verify_plans, enabled=settings.optimizer)
         device = self._host.executor(settings).device
         return lower(plan, query.names, device=device.name, reason=device.reason)
 
@@ -230,6 +237,11 @@ class FinishedQuery:
     def query(self) -> Query:
         """The rows as constants."""
         return Query(Values(self._result.outputs, tuple(self._result.iter_rows())), self._result.names)
+
+    @property
+    def time_zone(self) -> str:
+        """The session's time zone when it ran."""
+        return self._result.time_zone
 
     def run(self) -> Result:
         """The result."""

@@ -32,6 +32,7 @@ from gpuql_planner.catalog import Table, View
 from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.logical.nodes import LogicalNode, Scan
 from gpuql_planner.logical.traced import SlotValues, Trace
+from gpuql_planner.session_zone import binding_in_zone
 from gpuql_planner.sql.bind import bind_statement
 from gpuql_planner.sql.change_statements import AlterTable, ChangeRows, Insert, RenameRelation, Truncate
 from gpuql_planner.sql.parse import ParsedStatement, is_volatile, parse_statements
@@ -469,7 +470,7 @@ class Connection:
         if not isinstance(text, str):
             raise InterfaceError(f"statements must be text: {type(text).__name__}")
         check_parameters(parameters)
-        key = cache_key(text, parameters, self._settings.integer_division, self._catalog.search_path())
+        key = cache_key(text, parameters, *self._bound_with())
         session = self._catalog.session
         plain = session.autocommit if session.transaction is None else not session.transaction.is_aborted
         known = None if key is None or not plain else self._plans.get(key, self._catalog)
@@ -504,7 +505,12 @@ class Connection:
         return prepared
 
     def _template_key(self, shape: StatementShape) -> Hashable:
-        return shape.key, self._settings.integer_division, self._catalog.search_path()
+        return shape.key, *self._bound_with()
+
+    def _bound_with(self) -> tuple[Hashable, ...]:
+        """What the meaning of a statement depends on besides its text and the relations that it names."""
+        settings = self._settings
+        return settings.integer_division, settings.timezone, self._catalog.search_path()
 
     def _reuse(self, key: Hashable, shape: StatementShape) -> PreparedQuery | None:
         """A query of this shape that was planned with other constants and fits these, kept under ``key``."""
@@ -537,6 +543,7 @@ class Connection:
             catalog,
             parameters,
             integer_division=self._settings.integer_division,
+            time_zone=self._settings.timezone,
             shape=shape,
             trace=trace,
         )
@@ -548,7 +555,8 @@ class Connection:
 
     def _run_command(self, statement: Statement) -> Result:
         try:
-            return run_command(statement, self)
+            with binding_in_zone(self._settings.timezone):
+                return run_command(statement, self)
         finally:
             match statement:
                 case (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from numbers import Integral
 from os import PathLike, fspath
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gpuql.api.binding import (
     Grouping,
@@ -26,11 +27,13 @@ from gpuql_planner.errors import BinderError
 from gpuql_planner.logical.expressions import AggregateCall, Attribute, AttributeRef, Expression
 from gpuql_planner.logical.nodes import Aggregate, Filter, Limit, LogicalNode, Project, Sort, UnionAll
 from gpuql_planner.logical.visit import with_fresh_attributes
+from gpuql_planner.session_zone import binding_in_zone
 from gpuql_planner.sql.statements import Query
 from gpuql_planner.statement_errors import DatatypeMismatch, InvalidRowCount, RepeatedColumn
 from gpuql_planner.types import DataType, common_type
 
 Named = tuple[str, Expr]
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class RunnableQuery(Protocol):
@@ -39,6 +42,10 @@ class RunnableQuery(Protocol):
     @property
     def query(self) -> Query:
         """The bound query."""
+
+    @property
+    def time_zone(self) -> str:
+        """Name of the session's time zone."""
 
     def run(self) -> Result:
         """Run it."""
@@ -51,6 +58,17 @@ class RunnableQuery(Protocol):
 
     def explain(self, mode: str) -> str:
         """Plan as text; ``mode`` is plan, analyze or codegen."""
+
+
+def _binding(verb: Verb) -> Verb:
+    """A verb that binds expressions: for the session's time zone, however deep they are."""
+
+    @wraps(verb)
+    def bound(self: DataFrame | GroupBy, *arguments: Any, **named: Any) -> Any:
+        with room_for_deep_statements(), binding_in_zone(self.time_zone):
+            return verb(self, *arguments, **named)
+
+    return bound  # type: ignore[return-value]
 
 
 class DataFrame:
@@ -70,6 +88,11 @@ class DataFrame:
     def plan(self) -> LogicalNode:
         """Its logical plan, as bound."""
         return self._prepared.query.plan
+
+    @property
+    def time_zone(self) -> str:
+        """Time zone of its session, in which TIMESTAMP WITH TIME ZONE has a date and a time of day."""
+        return self._prepared.time_zone
 
     @property
     def columns(self) -> list[str]:
@@ -107,7 +130,7 @@ class DataFrame:
 
     # --- columns ---
 
-    @room_for_deep_statements()
+    @_binding
     def select(self, *expressions: Expr | str | Sequence[Expr | str], **named: Any) -> DataFrame:
         """Exactly these columns. Aggregates alone give one row: ``df.select(gpuql.sum("x"))``."""
         wanted = self._named(expressions, named)
@@ -115,7 +138,7 @@ class DataFrame:
             return self._aggregate([], wanted)
         return self._project(wanted)
 
-    @room_for_deep_statements()
+    @_binding
     def with_columns(self, *expressions: Expr | str | Sequence[Expr | str], **named: Any) -> DataFrame:
         """All columns, and these; one of an existing name takes its place."""
         added = dict(self._named(expressions, named))
@@ -140,6 +163,7 @@ class DataFrame:
         expressions = tuple((outputs[i], AttributeRef(outputs[i])) for i in kept)
         return self._with_plan(Project(self.plan, expressions), [self._names[i] for i in kept])
 
+    @_binding
     def cast(self, dtypes: Mapping[str, DataType | str]) -> DataFrame:
         """With columns converted to other types."""
         return self.with_columns(
@@ -148,14 +172,14 @@ class DataFrame:
 
     # --- rows ---
 
-    @room_for_deep_statements()
+    @_binding
     def filter(self, *predicates: Expr | bool) -> DataFrame:
         """Rows for which all predicates are true."""
         bound = [bind_predicate(as_expr(predicate), self._scope) for predicate in flatten(predicates)]
         parts = tuple(part for predicate in bound for part in functions.split_conjuncts(predicate))
         return self._with_plan(Filter(self.plan, parts), self._names) if parts else self
 
-    @room_for_deep_statements()
+    @_binding
     def sort(
         self,
         *by: Expr | SortExpr | str | Sequence[Expr | SortExpr | str],
@@ -187,7 +211,7 @@ class DataFrame:
         """At most ``n`` rows."""
         return self.limit(n)
 
-    @room_for_deep_statements()
+    @_binding
     def unique(self, subset: str | Sequence[str] | None = None) -> DataFrame:
         """Without duplicate rows (NULLs count as equal). With a ``subset``, any one row of each combination."""
         outputs = self.plan.outputs
@@ -219,6 +243,7 @@ class DataFrame:
 
     # --- several frames ---
 
+    @_binding
     def union(self, *others: DataFrame) -> DataFrame:
         """Rows of all frames, by position, duplicates kept (UNION ALL)."""
         plans = [self.plan, *(with_fresh_attributes(other.plan)[0] for other in others)]
@@ -241,7 +266,7 @@ class DataFrame:
         sources = tuple(_cast_outputs(plan, [a.dtype for a in attributes]) for plan in plans)
         return self._with_plan(UnionAll(sources, tuple(attributes)), self._names)
 
-    @room_for_deep_statements()
+    @_binding
     def join(
         self,
         other: DataFrame,
@@ -273,7 +298,7 @@ class DataFrame:
         )
         return self._with_plan(plan, names)
 
-    @room_for_deep_statements()
+    @_binding
     def group_by(self, *keys: Expr | str | Sequence[Expr | str], **named: Any) -> GroupBy:
         """Groups of rows with equal keys (NULLs count as equal); follow with ``agg``."""
         return GroupBy(self, self._named(keys, named))
@@ -408,7 +433,12 @@ class GroupBy:
         self._frame = frame
         self._keys = keys
 
-    @room_for_deep_statements()
+    @property
+    def time_zone(self) -> str:
+        """Time zone of its frame's session."""
+        return self._frame.time_zone
+
+    @_binding
     def agg(self, *expressions: Expr | Sequence[Expr], **named: Any) -> DataFrame:
         """One row per group: the keys, then these. Their order is not defined."""
         return self._frame._aggregate(self._keys, self._frame._named(expressions, named))

@@ -47,12 +47,14 @@ class Result:
     names : column names, which may repeat as in ``SELECT 1 AS a, 2 AS a``.
     batches : the rows, keyed by attribute.
     metrics : what the executor measured, or None for results that no pipeline made.
+    time_zone : where TIMESTAMP WITH TIME ZONE is shown: the zone of the session.
     """
 
     outputs: tuple[Attribute, ...]
     names: tuple[str, ...]
     batches: Sequence[Batch] | RowStore
     metrics: Any = field(default=None, repr=False)
+    time_zone: str = field(default="UTC", repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.batches, RowStore):
@@ -105,7 +107,10 @@ class Result:
         return self.iter_rows()
 
     def iter_rows(self) -> Iterator[Row]:
-        """Rows as tuples of Python values: int, float, Decimal, str, bytes, date, time, datetime, Interval, None."""
+        """Rows as tuples of Python values: int, float, Decimal, str, bytes, date, time, datetime, Interval, None.
+
+        Of TIMESTAMP WITH TIME ZONE they are datetimes in the session's time zone.
+        """
         from gpuql.columnar.construct import column_to_python
 
         size = FIRST_PYTHON_ROWS
@@ -114,7 +119,9 @@ class Result:
             while start < batch.num_rows:
                 part = batch.slice(start, start + size)
                 if self.outputs:
-                    yield from zip(*(column_to_python(part[a]) for a in self.outputs), strict=True)
+                    yield from zip(
+                        *(column_to_python(part[a], self.time_zone) for a in self.outputs), strict=True
+                    )
                 else:
                     yield from (() for _ in range(part.num_rows))
                 start += size
@@ -153,14 +160,14 @@ class Result:
         """A ``pyarrow.Table`` with exact types."""
         from gpuql.columnar.arrow import table_to_arrow
 
-        return table_to_arrow(self.whole_columns(), self.names, self.num_rows)
+        return table_to_arrow(self.whole_columns(), self.names, self.num_rows, self.time_zone)
 
     def to_arrow_reader(self) -> Any:
         """A ``pyarrow.RecordBatchReader``, which reads rows in files as it goes; all batches have one schema."""
         from gpuql.columnar.arrow import record_batch_reader
 
         batches = (([batch[a] for a in self.outputs], batch.num_rows) for batch in self.iter_batches())
-        return record_batch_reader(self.names, self.dtypes, batches)
+        return record_batch_reader(self.names, self.dtypes, batches, self.time_zone)
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame``; needs pandas."""

@@ -24,7 +24,8 @@ def format_value(value: object, null: str = "NULL") -> str:
     if isinstance(value, bytes):
         return "".join(chr(byte) if 32 <= byte < 127 and byte != 92 else f"\\x{byte:02X}" for byte in value)
     if isinstance(value, datetime.datetime):
-        return value.isoformat(sep=" ")
+        text = value.isoformat(sep=" ")
+        return text.removesuffix(":00") if value.tzinfo is not None else text
     if isinstance(value, Interval):
         return format_interval(value)
     return str(value)

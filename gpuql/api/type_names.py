@@ -25,6 +25,7 @@ _ALIASES = {
     "BINARY": TypeId.BLOB,
     "BYTEA": TypeId.BLOB,
     "DATETIME": TypeId.TIMESTAMP,
+    "TIMESTAMPTZ": TypeId.TIMESTAMPTZ,
 }
 _NAMES = {type_id.value: type_id for type_id in TypeId} | _ALIASES
 

@@ -58,25 +58,35 @@ def column_to_arrow(column: Column) -> Any:
     return pa.Array.from_buffers(type_to_arrow(dtype), num_rows, buffers)
 
 
-def table_to_arrow(columns: Sequence[Column], names: Sequence[str], num_rows: int) -> Any:
-    """Arrow table of equally long columns; names may repeat; without columns ``num_rows`` rows of nothing."""
-    schema = schema_to_arrow(names, [column.dtype for column in columns])
+def table_to_arrow(columns: Sequence[Column], names: Sequence[str], num_rows: int, zone: str = "UTC") -> Any:
+    """Arrow table of equally long columns; names may repeat; without columns ``num_rows`` rows of nothing.
+
+    Moments say that they are from ``zone``.
+    """
+    dtypes = [column.dtype for column in columns]
+    schema = schema_to_arrow(names, dtypes)
     if not columns:
         return pa.table({"": pa.nulls(num_rows)}).select([])
     arrays = [column_to_arrow(column) for column in columns]
     chunked = [array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]) for array in arrays]
-    return pa.Table.from_arrays(chunked, schema=schema)
+    table = pa.Table.from_arrays(chunked, schema=schema)
+    if zone != "UTC" and any(dtype.is_zoned for dtype in dtypes):
+        return table.cast(schema_to_arrow(names, dtypes, zone))
+    return table
 
 
 def record_batch_reader(
-    names: Sequence[str], dtypes: Sequence[DataType], batches: Iterable[tuple[Sequence[Column], int]]
+    names: Sequence[str],
+    dtypes: Sequence[DataType],
+    batches: Iterable[tuple[Sequence[Column], int]],
+    zone: str = "UTC",
 ) -> Any:
     """Stream of record batches made one at a time from (columns, number of rows)."""
-    schema = schema_to_arrow(names, dtypes)
+    schema = schema_to_arrow(names, dtypes, zone)
 
     def generate() -> Iterable[Any]:
         for columns, num_rows in batches:
-            yield from table_to_arrow(columns, names, num_rows).to_batches()
+            yield from table_to_arrow(columns, names, num_rows, zone).to_batches()
 
     return pa.RecordBatchReader.from_batches(schema, generate())
 

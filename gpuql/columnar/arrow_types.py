@@ -1,7 +1,7 @@
 """Arrow types and SQL types, both ways.
 
 Chosen readings: timestamps of any unit are TIMESTAMP (microseconds; a nanosecond value that is not a whole
-number of microseconds is refused, not rounded), those with a time zone are the instant in UTC; durations are
+number of microseconds is refused, not rounded), those with a time zone TIMESTAMP WITH TIME ZONE; durations are
 INTERVAL; decimal256 is DECIMAL when its values fit 38 digits; dictionaries are their value type; extension
 types are their storage.
 """
@@ -67,6 +67,7 @@ _TO_ARROW: dict[TypeId, Any] = {
     TypeId.TIMESTAMP_MS: pa.timestamp("ms"),
     TypeId.TIMESTAMP_NS: pa.timestamp("ns"),
     TypeId.UUID: pa.string(),
+    TypeId.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
     TypeId.INTERVAL: pa.month_day_nano_interval(),
 }
 
@@ -94,7 +95,7 @@ def type_from_arrow(arrow_type: Any, column_name: str = "") -> DataType:
             max(min(arrow_type.precision, MAX_DECIMAL_WIDTH), arrow_type.scale, 1), arrow_type.scale
         )
     if pat.is_timestamp(arrow_type):
-        return types.TIMESTAMP
+        return types.TIMESTAMP if arrow_type.tz is None else types.TIMESTAMPTZ
     if pat.is_time(arrow_type):
         return types.TIME
     if pat.is_duration(arrow_type):
@@ -116,18 +117,17 @@ def type_from_arrow(arrow_type: Any, column_name: str = "") -> DataType:
     raise NotSupportedError(f"column type is not supported: {arrow_type} (column {column_name})")
 
 
-def type_to_arrow(dtype: DataType) -> Any:
-    """Arrow type in which values of a SQL type leave the engine (VARCHAR: string, HUGEINT.
-
-    Decimal128(38, 0)).
-    """
+def type_to_arrow(dtype: DataType, zone: str = "UTC") -> Any:
+    """Arrow type in which values of a SQL type leave the engine; moments say that they are from ``zone``."""
+    if dtype.id is TypeId.TIMESTAMPTZ:
+        return pa.timestamp("us", tz=zone)
     if dtype.is_decimal:
         return pa.decimal128(dtype.width, dtype.scale)
     if dtype.is_enum:
         return pa.dictionary(pa.int32(), pa.string())
     if not dtype.is_nested:
         return _TO_ARROW[dtype.id]
-    parts = [type_to_arrow(part) for _, part in dtype.fields]
+    parts = [type_to_arrow(part, zone) for _, part in dtype.fields]
     if dtype.id is TypeId.LIST:
         return pa.list_(parts[0])
     if dtype.id is TypeId.ARRAY:
@@ -163,6 +163,6 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return result
 
 
-def schema_to_arrow(names: Sequence[str], dtypes: Sequence[DataType]) -> Any:
-    """Arrow schema of a result; names may repeat."""
-    return pa.schema([pa.field(n, type_to_arrow(d)) for n, d in zip(names, dtypes, strict=True)])
+def schema_to_arrow(names: Sequence[str], dtypes: Sequence[DataType], zone: str = "UTC") -> Any:
+    """Arrow schema of a result; names may repeat, and moments are from ``zone``."""
+    return pa.schema([pa.field(n, type_to_arrow(d, zone)) for n, d in zip(names, dtypes, strict=True)])

@@ -35,6 +35,7 @@ NATURAL_DTYPE: dict[TypeId, type] = {
     TypeId.TIMESTAMP_MS: np.int64,
     TypeId.TIMESTAMP_NS: np.int64,
     TypeId.UUID: np.int64,
+    TypeId.TIMESTAMPTZ: np.int64,
     TypeId.INTERVAL: np.int64,
     TypeId.HUGEINT: np.int64,
     TypeId.DECIMAL: np.int64,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+import zoneinfo
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from gpuql.columnar.column import NATURAL_DTYPE, Array, Column, StringArray
 from gpuql.columnar.strings import entry_bytes, narrow_positions, on_host, sorted_dictionary
 from gpuql_planner.errors import ConversionError, OutOfRangeError
 from gpuql_planner.logical.expressions import Interval
+from gpuql_planner.time_zones import load_zone
 from gpuql_planner.types import BYTE_TYPES, TICKS_PER_SECOND, VARCHAR, DataType, TypeId
 
 EPOCH_DATE = datetime.date(1970, 1, 1)
@@ -60,7 +62,7 @@ def _stored_value(value: Any, dtype: DataType) -> Any:
                 return value
             seconds = (value.hour * 60 + value.minute) * 60 + value.second
             return seconds * 1_000_000 + value.microsecond
-        case TypeId.TIMESTAMP:
+        case TypeId.TIMESTAMP | TypeId.TIMESTAMPTZ:
             return value if isinstance(value, int) else _microseconds_since_epoch(value)
         case TypeId.TIMESTAMP_S | TypeId.TIMESTAMP_MS | TypeId.TIMESTAMP_NS:
             if isinstance(value, int):
@@ -191,15 +193,16 @@ def strings_from_python(values: Sequence[str | None]) -> Column:
     return column_from_python(values, VARCHAR)
 
 
-def column_to_python(column: Column) -> list[Any]:
+def column_to_python(column: Column, zone: str = "UTC") -> list[Any]:
     """Values as Python objects: int, float, bool, Decimal, str, bytes, date, time, datetime, Interval, list, dict.
 
+    TIMESTAMPTZ is a datetime in ``zone``.
     Errors: OutOfRangeError for a date or timestamp outside the years 1 to 9999, which Python cannot express.
     """
     if column.dtype.is_nested:
         from gpuql.columnar.nested_python import nested_to_python
 
-        return nested_to_python(column)
+        return nested_to_python(column, zone)
     if column.strings is not None and column.dtype.id in _STRING_TYPES:
         plain = _string_values(column)
     elif column.dtype.id is TypeId.INTERVAL:
@@ -207,15 +210,17 @@ def column_to_python(column: Column) -> list[Any]:
     else:
         values = on_host(column.values)
         integers = two_words.to_integers(values) if values.ndim == 2 else values.tolist()
-        plain = _converted(integers, column)
+        plain = _converted(integers, column, zone)
     if column.validity is None:
         return [None] * len(column) if column.dtype.id is TypeId.NULL else plain
     valid = on_host(column.validity).tolist()
     return [value if is_valid else None for value, is_valid in zip(plain, valid, strict=True)]
 
 
-def _converted(stored: list[Any], column: Column) -> list[Any]:
+def _converted(stored: list[Any], column: Column, zone: str) -> list[Any]:
     convert = _CONVERTERS.get(column.dtype.id)
+    if column.dtype.id is TypeId.TIMESTAMPTZ:
+        convert = _moments_in(zone)
     if column.dtype.is_decimal:
         exponent = -column.dtype.scale
         return [Decimal(value).scaleb(exponent, _EXACT) for value in stored]
@@ -229,6 +234,24 @@ def _converted(stored: list[Any], column: Column) -> list[Any]:
         return [convert(value) if is_valid else None for value, is_valid in zip(stored, valid, strict=True)]
     except OverflowError as error:
         raise OutOfRangeError(f"value of type {column.dtype} cannot be expressed in Python") from error
+
+
+def _moments_in(zone: str) -> Callable[[int], datetime.datetime]:
+    """Datetimes of microseconds since 1970 UTC: Python's own zone of that name, else the offset at each."""
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    if zone == "UTC":
+        return lambda micros: epoch + datetime.timedelta(microseconds=micros)
+    try:
+        named = zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        offsets = load_zone(zone)
+
+        def at_offset(micros: int) -> datetime.datetime:
+            shift = datetime.timedelta(seconds=offsets.offset_at(micros // 1_000_000))
+            return (epoch + datetime.timedelta(microseconds=micros)).astimezone(datetime.timezone(shift))
+
+        return at_offset
+    return lambda micros: (epoch + datetime.timedelta(microseconds=micros)).astimezone(named)
 
 
 _EXACT = Context(prec=60)

@@ -66,13 +66,13 @@ def _items(value: Any, dtype: DataType) -> list[Any]:
         raise ConversionError(f"value is not of type {dtype}: {value!r}") from None
 
 
-def nested_to_python(column: Column) -> list[Any]:
-    """Values as Python objects; None is NULL."""
+def nested_to_python(column: Column, zone: str = "UTC") -> list[Any]:
+    """Values as Python objects; None is NULL. Moments are in ``zone``."""
     column = host_column(column)
     valid = [True] * len(column) if column.validity is None else column.validity.tolist()
     if column.dtype.id is TypeId.STRUCT:
         fields = read_structs(column).fields
-        rows = list(zip(*(column_to_python(field) for field in fields), strict=True))
+        rows = list(zip(*(column_to_python(field, zone) for field in fields), strict=True))
         if not is_row(column.dtype):
             names = [name for name, _ in column.dtype.fields]
             rows = [dict(zip(names, row, strict=True)) for row in rows]  # type: ignore[misc]
@@ -80,14 +80,14 @@ def nested_to_python(column: Column) -> list[Any]:
     lists = read_lists(column)
     offsets = lists.offsets.tolist()
     if column.dtype.id is TypeId.MAP:
-        return _maps(lists.elements, offsets, valid)
-    elements = column_to_python(lists.elements)
+        return _maps(lists.elements, offsets, valid, zone)
+    elements = column_to_python(lists.elements, zone)
     kind: type = tuple if column.dtype.is_array else list
     return [kind(elements[offsets[i] : offsets[i + 1]]) if good else None for i, good in enumerate(valid)]
 
 
-def _maps(entries: Column, offsets: list[int], valid: list[bool]) -> list[Any]:
-    keys, items = (column_to_python(field) for field in read_structs(entries).fields)
+def _maps(entries: Column, offsets: list[int], valid: list[bool], zone: str) -> list[Any]:
+    keys, items = (column_to_python(field, zone) for field in read_structs(entries).fields)
     maps: list[Any] = []
     for row, good in enumerate(valid):
         own = slice(offsets[row], offsets[row + 1])

@@ -35,9 +35,12 @@ _INT64 = (INT64_MIN, INT64_MAX)
 
 
 def evaluate_cast(
-    column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool = False
+    column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool = False, zone: str = ""
 ) -> Column:
-    """``column`` as ``dtype``; rows that do not fit raise ConversionError, or become NULL if ``try_`` is set."""
+    """``column`` as ``dtype``; rows that do not fit raise ConversionError, or become NULL if ``try_`` is set.
+
+    ``zone`` is the time zone of what a TIMESTAMPTZ is made from or turned into.
+    """
     source = column.dtype
     if source == dtype:
         return column
@@ -51,11 +54,11 @@ def evaluate_cast(
     if source.is_nested or dtype.is_nested:
         from gpuql.expressions.nested_cast import cast_nested
 
-        return cast_nested(column, dtype, context, try_=try_)
+        return cast_nested(column, dtype, context, try_=try_, zone=zone)
     if source.id in _TEXT or dtype.id in _TEXT:
         from gpuql.expressions import cast_text
 
-        return cast_text.cast(column, dtype, context, try_=try_)
+        return cast_text.cast(column, dtype, context, try_=try_, zone=zone)
     if source.id is TypeId.BOOLEAN and dtype.is_numeric:
         bits = Column(DataType(TypeId.TINYINT), column.values.view(np.int8), column.validity, None, (0, 1))
         return evaluate_cast(bits, dtype, context, try_=try_)
@@ -69,6 +72,10 @@ def evaluate_cast(
         return Column(dtype, exact_to_float(xp, column).astype(NATURAL_DTYPE[dtype.id]), column.validity)
     if source.is_numeric and dtype.is_numeric:
         return _exact_to_exact(xp, column, dtype, try_=try_)
+    if TypeId.TIMESTAMPTZ in (source.id, dtype.id):
+        from gpuql.expressions.zone_cast import cast_zoned
+
+        return cast_zoned(column, dtype, context, zone=zone, try_=try_)
     if source.is_temporal and dtype.is_temporal:
         return _temporal(xp, column, dtype, try_=try_)
     if source.id is TypeId.TIME and dtype.id is TypeId.INTERVAL:

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,24 +22,29 @@ from gpuql.expressions.distinct_values import (
     values_of_entries,
 )
 from gpuql.expressions.host_calls import call_on_host
+from gpuql.expressions.temporal_text import offset_text
 from gpuql.expressions.vectors import EvaluationContext
 from gpuql_kernels.int128 import words
-from gpuql_planner.errors import ConversionError, NotSupportedError
-from gpuql_planner.types import TICKS_PER_SECOND, DataType, TypeId
+from gpuql_planner.errors import ConversionError, InternalError, NotSupportedError
+from gpuql_planner.functions.zoned_text import parse_moment
+from gpuql_planner.time_zones import TimeZone, load_zone
+from gpuql_planner.types import INFINITE_TIMESTAMP, TICKS_PER_SECOND, DataType, TypeId
 
 _TRUE = {"true", "t", "yes", "y", "1"}
 _FALSE = {"false", "f", "no", "n", "0"}
 _EXACT = Context(prec=120, rounding=ROUND_HALF_UP)
 
 
-def cast(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool) -> Column:
-    """A cast with VARCHAR or BLOB on one side or both."""
+def cast(
+    column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool, zone: str = ""
+) -> Column:
+    """A cast with VARCHAR or BLOB on one side or both; ``zone`` is that of TIMESTAMPTZ."""
     xp = context.xp
     source = column.dtype
     if source.id in (TypeId.VARCHAR, TypeId.BLOB):
         if dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
             return _between_text(xp, column, dtype, try_=try_)
-        parse = parser(dtype)
+        parse = parser(dtype, zone)
         texts = text_of_entries(xp, column)
         return values_of_entries(
             xp, dtype, column, texts, parse, f"could not cast text to {dtype}", try_=try_
@@ -47,7 +53,7 @@ def cast(column: Column, dtype: DataType, context: EvaluationContext, *, try_: b
         return call_on_host(lambda value: (value + UUID_SHIFT).to_bytes(16, "big"), dtype, [column], context)
     if dtype.id is TypeId.BLOB:
         raise NotSupportedError(f"cast is not supported: {source} to BLOB")
-    return strings_of_distinct(xp, dtype, column, formatter(column))
+    return strings_of_distinct(xp, dtype, column, formatter(column, zone))
 
 
 def _between_text(xp: Any, column: Column, dtype: DataType, *, try_: bool) -> Column:
@@ -95,8 +101,8 @@ def _text_blob(entry: bytes) -> bytes | None:
 # --- to text -----------------------------------------------------------------------------------------------------
 
 
-def formatter(column: Column) -> Callable[[Any], str]:
-    """Function from a stored value of the column to its text."""
+def formatter(column: Column, zone: str = "") -> Callable[[Any], str]:
+    """Function from a stored value of the column to its text; TIMESTAMPTZ is local time of ``zone``."""
     dtype = column.dtype
     match dtype.id:
         case TypeId.BOOLEAN:
@@ -117,6 +123,8 @@ def formatter(column: Column) -> Callable[[Any], str]:
             return lambda value: timestamp_text(value * 1_000)
         case TypeId.TIMESTAMP_NS:
             return nanosecond_text
+        case TypeId.TIMESTAMPTZ:
+            return partial(zoned_text, load_zone(_needed(zone)))
         case TypeId.UUID:
             return lambda value: str(uuid.UUID(int=_as_integer(value) + UUID_SHIFT))
         case TypeId.INTERVAL:
@@ -186,6 +194,20 @@ def nanosecond_text(nanoseconds: int) -> str:
     return f"{whole}.{nanoseconds % 1_000_000_000:09d}".rstrip("0")
 
 
+def zoned_text(zone: TimeZone, moment: int) -> str:
+    """Local date and time of day, and the offset from UTC."""
+    if abs(moment) == INFINITE_TIMESTAMP:
+        return "infinity" if moment > 0 else "-infinity"
+    seconds = zone.offset_at(moment // 1_000_000)
+    return timestamp_text(moment + seconds * 1_000_000) + offset_text(seconds, seconds=False)
+
+
+def _needed(zone: str) -> str:
+    if not zone:
+        raise InternalError("cast of TIMESTAMPTZ names no time zone")
+    return zone
+
+
 def interval_text(parts: list[int]) -> str:
     """``1 year 2 months 3 days 04:05:06``."""
     months, days, microseconds = parts
@@ -203,7 +225,7 @@ def interval_text(parts: list[int]) -> str:
 # --- from text ---------------------------------------------------------------------------------------------------
 
 
-def parser(dtype: DataType) -> Callable[[str], Any]:
+def parser(dtype: DataType, zone: str = "") -> Callable[[str], Any]:
     """Function from text to the stored value, or None if the text is no such value."""
     match dtype.id:
         case TypeId.BOOLEAN:
@@ -221,6 +243,8 @@ def parser(dtype: DataType) -> Callable[[str], Any]:
             return lambda text: _rounded(parse_timestamp(text), 1_000_000 // ticks)
         case TypeId.TIMESTAMP_NS:
             return parse_nanoseconds
+        case TypeId.TIMESTAMPTZ:
+            return partial(parse_moment, zone=_needed(zone))
         case TypeId.UUID:
             return parse_uuid
         case TypeId.INTERVAL:

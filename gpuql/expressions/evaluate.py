@@ -65,7 +65,9 @@ def evaluate_operand(expression: Expression, batch: Batch, context: EvaluationCo
             from gpuql.expressions.cast import evaluate_cast
 
             argument = evaluate_operand(expression.argument, batch, context)
-            return evaluate_cast(argument, expression.type, context, try_=expression.try_)
+            return evaluate_cast(
+                argument, expression.type, context, try_=expression.try_, zone=expression.zone
+            )
         case Case():
             from gpuql.expressions.case import evaluate_case
 
@@ -140,6 +142,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             temporal,
             text_lists,
             text_measures,
+            zoned_functions,
         )
 
         special = boolean.SPECIAL | lambdas.SPECIAL | session_functions.SPECIAL
@@ -173,6 +176,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | json_text.FUNCTIONS
             | maps.FUNCTIONS
             | text_lists.FUNCTIONS
+            | zoned_functions.FUNCTIONS
         )
         _function_tables.append((special, null_aware, strict))
     tables: tuple[dict[str, SpecialFunction], dict[str, StrictFunction], dict[str, StrictFunction]] = (

@@ -35,22 +35,26 @@ def host_context(context: EvaluationContext) -> EvaluationContext:
     return Scalars(np, cpu_families())
 
 
-def cast_nested(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool) -> Column:
-    """A cast whose source or target is nested."""
+def cast_nested(
+    column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool, zone: str = ""
+) -> Column:
+    """A cast whose source or target is nested; ``zone`` is that of TIMESTAMPTZ."""
     if _same_bytes(column.dtype, dtype):
         return Column(dtype, column.values, column.validity, column.strings, column.bounds)
     host = host_column(column)
     on_host = host_context(context)
     if host.dtype == VARCHAR:
-        result = _parsed(host, dtype, on_host, try_=try_)
+        result = _parsed(host, dtype, on_host, try_=try_, zone=zone)
     elif dtype == VARCHAR:
-        result = strings_from_python(texts(host, on_host))
+        result = strings_from_python(texts(host, on_host, zone))
     else:
-        result = _parts_cast(host, dtype, on_host, try_=try_)
+        result = _parts_cast(host, dtype, on_host, try_=try_, zone=zone)
     return device_column(context.xp, result)
 
 
-def _parts_cast(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool) -> Column:
+def _parts_cast(
+    column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool, zone: str
+) -> Column:
     if dtype.id is TypeId.STRUCT:
         fields = read_structs(column).fields
         by_place = is_row(column.dtype) or is_row(dtype)
@@ -60,10 +64,10 @@ def _parts_cast(column: Column, dtype: DataType, context: EvaluationContext, *, 
             if source is None or source >= len(fields):
                 chosen.append(null_column(part, len(column)))
             else:
-                chosen.append(_cast_rows(fields[source], part, context, try_=try_))
+                chosen.append(_cast_rows(fields[source], part, context, try_=try_, zone=zone))
         return structs_column(dtype, tuple(chosen), len(column), column.validity)
     lists = read_lists(column)
-    elements = _cast_rows(lists.elements, dtype.element, context, try_=try_)
+    elements = _cast_rows(lists.elements, dtype.element, context, try_=try_, zone=zone)
     validity = column.validity
     if dtype.is_array and not column.dtype.is_array:
         wrong = lists.lengths != dtype.width
@@ -88,15 +92,15 @@ def _same_bytes(source: DataType, target: DataType) -> bool:
 # --- to text -----------------------------------------------------------------------------------------------------
 
 
-def texts(column: Column, context: EvaluationContext) -> list[str | None]:
+def texts(column: Column, context: EvaluationContext, zone: str = "") -> list[str | None]:
     """Text of each value of a host column, None for NULL."""
     if not column.dtype.is_nested:
         if len(column) == 0:
             return []
-        return column_to_python(evaluate_cast(column, VARCHAR, context))
+        return column_to_python(evaluate_cast(column, VARCHAR, context, zone=zone))
     valid = [True] * len(column) if column.validity is None else column.validity.tolist()
     if column.dtype.id is TypeId.STRUCT:
-        parts = [_inner_texts(field, context) for field in read_structs(column).fields]
+        parts = [_inner_texts(field, context, zone) for field in read_structs(column).fields]
         rows: list[str] = []
         if is_row(column.dtype):
             rows = [f"({', '.join(row)})" for row in zip(*parts, strict=True)]
@@ -108,11 +112,11 @@ def texts(column: Column, context: EvaluationContext) -> list[str | None]:
     lists = read_lists(column)
     offsets = lists.offsets.tolist()
     if column.dtype.id is TypeId.MAP:
-        keys, items = (_inner_texts(field, context) for field in read_structs(lists.elements).fields)
+        keys, items = (_inner_texts(field, context, zone) for field in read_structs(lists.elements).fields)
         entries = [f"{key}={item}" for key, item in zip(keys, items, strict=True)]
         opening, closing = "{", "}"
     else:
-        entries = _inner_texts(lists.elements, context)
+        entries = _inner_texts(lists.elements, context, zone)
         opening, closing = "[", "]"
     return [
         opening + ", ".join(entries[offsets[i] : offsets[i + 1]]) + closing if good else None
@@ -120,15 +124,15 @@ def texts(column: Column, context: EvaluationContext) -> list[str | None]:
     ]
 
 
-def _inner_texts(column: Column, context: EvaluationContext) -> list[str]:
+def _inner_texts(column: Column, context: EvaluationContext, zone: str) -> list[str]:
     written: Callable[[str], str] = str if column.dtype.is_nested else quoted
-    return ["NULL" if text is None else written(text) for text in texts(column, context)]
+    return ["NULL" if text is None else written(text) for text in texts(column, context, zone)]
 
 
 # --- from text ---------------------------------------------------------------------------------------------------
 
 
-def _parsed(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool) -> Column:
+def _parsed(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool, zone: str) -> Column:
     rows: list[str | None] = column_to_python(column)
     read = _reader(dtype)
     parsed: list[Any] = [None if text is None else read(text) for text in rows]
@@ -141,7 +145,7 @@ def _parsed(column: Column, dtype: DataType, context: EvaluationContext, *, try_
         fields = []
         for place, (_, part) in enumerate(dtype.fields):
             raw = strings_from_python([None if row is None else row[place] for row in parsed])
-            fields.append(_cast_rows(raw, part, context, try_=try_))
+            fields.append(_cast_rows(raw, part, context, try_=try_, zone=zone))
         return structs_column(dtype, tuple(fields), len(rows), validity)
     if dtype.is_array:
         parsed = [_of_size(row, text, dtype, try_=try_) for row, text in zip(parsed, rows, strict=True)]
@@ -152,12 +156,12 @@ def _parsed(column: Column, dtype: DataType, context: EvaluationContext, *, try_
         both = []
         for place, (_, part) in enumerate(dtype.fields):
             raw = strings_from_python([item[place] for item in items])
-            both.append(_cast_rows(raw, part, context, try_=try_))
+            both.append(_cast_rows(raw, part, context, try_=try_, zone=zone))
         if both[0].validity is not None:
             raise ConversionError(f"keys of a map must not be NULL: {dtype}")
         entries = structs_column(dtype.element, tuple(both), len(items))
         return lists_column(map_of(*(part for _, part in dtype.fields)), lengths, entries, validity)
-    elements = _cast_rows(strings_from_python(items), dtype.element, context, try_=try_)
+    elements = _cast_rows(strings_from_python(items), dtype.element, context, try_=try_, zone=zone)
     return lists_column(dtype, lengths, elements, validity)
 
 
@@ -169,8 +173,12 @@ def _of_size(row: list[Any] | None, text: str | None, dtype: DataType, *, try_: 
     raise ConversionError(f"cannot convert text to {dtype}: {text!r}")
 
 
-def _cast_rows(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool) -> Column:
-    return evaluate_cast(column, dtype, context, try_=try_) if len(column) else null_column(dtype, 0)
+def _cast_rows(
+    column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool, zone: str
+) -> Column:
+    return (
+        evaluate_cast(column, dtype, context, try_=try_, zone=zone) if len(column) else null_column(dtype, 0)
+    )
 
 
 def _reader(dtype: DataType) -> Callable[[str], Any]:

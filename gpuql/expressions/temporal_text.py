@@ -43,7 +43,7 @@ def _moment(value: int, dtype: DataType) -> datetime.datetime:
         raise DatetimeOutOfRange(f"{dtype} out of range for text") from None
 
 
-def _directives(moment: datetime.datetime) -> dict[str, Callable[[], str]]:
+def _directives(moment: datetime.datetime, offset_seconds: int, zone: str) -> dict[str, Callable[[], str]]:
     hour12 = moment.hour % 12 or 12
     iso = moment.isocalendar()
     return {
@@ -73,15 +73,25 @@ def _directives(moment: datetime.datetime) -> dict[str, Callable[[], str]]:
         "G": lambda: f"{iso[0]:04d}",
         "x": lambda: f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}",
         "X": lambda: f"{moment:%H:%M:%S}",
-        "z": lambda: "+00",
-        "Z": lambda: "",
+        "z": lambda: offset_text(offset_seconds, seconds=True),
+        "Z": lambda: zone,
         "%": lambda: "%",
     }
 
 
-def format_moment(moment: datetime.datetime, pattern: str) -> str:
-    """Text of a moment by a strftime pattern."""
-    directives = _directives(moment)
+def offset_text(offset_seconds: int, *, seconds: bool) -> str:
+    """``+02``, ``-03:30``; with the seconds of old local times if ``seconds`` is set, ``-00:44:30``."""
+    hours, rest = divmod(abs(offset_seconds), 3600)
+    text = f"{'-' if offset_seconds < 0 else '+'}{hours:02d}"
+    minutes, last = divmod(rest, 60)
+    if minutes or (last and seconds):
+        text += f":{minutes:02d}"
+    return f"{text}:{last:02d}" if last and seconds else text
+
+
+def format_moment(moment: datetime.datetime, pattern: str, offset_seconds: int = 0, zone: str = "") -> str:
+    """Text of a local time by a strftime pattern; the rest says where."""
+    directives = _directives(moment, offset_seconds, zone)
 
     def expand(match: re.Match[str]) -> str:
         letter = match.group(2)
@@ -141,13 +151,16 @@ _SCAN = {
     "B": "(?P<B>" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + ")",
     "a": "(?P<a>" + "|".join(day[:3] for day in _DAYS) + ")",
     "A": "(?P<A>" + "|".join(_DAYS) + ")",
+    "z": r"(?P<z>Z|[+-]\d{2}(?::?\d{2}(?::?\d{2})?)?)",
+    "Z": r"(?P<Z>[A-Za-z][A-Za-z0-9/_+:-]*)",
     "%": "%",
 }
 #: Directives that are written as several others.
 _SCAN_AS = {"x": "%Y-%m-%d", "X": "%H:%M:%S", "c": "%Y-%m-%d %H:%M:%S"}
 
 
-def _scanner(pattern: str) -> re.Pattern[str]:
+def scanner_of(pattern: str) -> re.Pattern[str]:
+    """What reads the texts of a strptime pattern. Errors: NotSupportedError for directives that are not known."""
     parts, position = [], 0
     pattern = re.sub("%([xXc%])", lambda found: _SCAN_AS.get(found[1], found[0]), pattern)
     seen: set[str] = set()
@@ -223,6 +236,12 @@ def _date_of(found: dict[str, str | None]) -> datetime.date:
 
 def scan_moment(text: str, scanner: re.Pattern[str]) -> int | None:
     """Microseconds since 1970 of a text, or None if it does not match."""
+    scanned = scan_fields(text, scanner)
+    return None if scanned is None else scanned[0]
+
+
+def scan_fields(text: str, scanner: re.Pattern[str]) -> tuple[int, dict[str, str | None]] | None:
+    """Microseconds since 1970 of a text, and what each directive read; None if the text does not match."""
     match = scanner.fullmatch(text.lstrip())
     if match is None:
         return None
@@ -245,7 +264,8 @@ def scan_moment(text: str, scanner: re.Pattern[str]) -> int | None:
     except ValueError:
         return None
     difference = moment - _EPOCH
-    return difference.days * MICROSECONDS_PER_DAY + difference.seconds * 1_000_000 + difference.microseconds
+    micros = difference.days * MICROSECONDS_PER_DAY + difference.seconds * 1_000_000
+    return micros + difference.microseconds, found
 
 
 def _read(*, try_: bool) -> Callable[[DataType, list[Column], EvaluationContext], Column]:
@@ -254,7 +274,7 @@ def _read(*, try_: bool) -> Callable[[DataType, list[Column], EvaluationContext]
         if not is_constant(pattern_column):
             raise NotSupportedError("strptime pattern must be a constant")
         pattern = constant_text(pattern_column)
-        scanner = _scanner(pattern)
+        scanner = scanner_of(pattern)
 
         def parse(text: str) -> Any:
             return scan_moment(text, scanner)

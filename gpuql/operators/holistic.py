@@ -137,7 +137,7 @@ def _interpolate(
 def _between(xp: Any, dtype: DataType, low: Array, step: Array) -> Array:
     """``low + step`` as whole stored units, rounded as DuckDB does it for each type. ``step`` is not negative."""
     down = low + xp.floor(step).astype(xp.int64)
-    if dtype.id in (TypeId.TIMESTAMP, TypeId.TIME):  # half away from zero
+    if dtype.id in (TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME):  # half away from zero
         fraction = step - xp.floor(step)
         return down + ((fraction > 0.5) | ((fraction == 0.5) & (down >= 0)))
     if dtype.width > _WORD_DIGITS:

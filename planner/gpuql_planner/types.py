@@ -39,6 +39,7 @@ class TypeId(enum.Enum):
     TIMESTAMP_MS = "TIMESTAMP_MS"
     TIMESTAMP_NS = "TIMESTAMP_NS"
     UUID = "UUID"
+    TIMESTAMPTZ = "TIMESTAMP WITH TIME ZONE"
     LIST = "LIST"
     ARRAY = "ARRAY"
     STRUCT = "STRUCT"
@@ -61,7 +62,8 @@ class DataType:
     ``value`` of MAP, the fields of STRUCT. Of ENUM their names are its labels, in order.
 
     Stored form (before encoding): integers as themselves; DECIMAL as the integer ``value * 10**scale``; DATE as days
-    and TIMESTAMP as microseconds since 1970-01-01, its kin in their own units; TIME as microseconds since midnight;
+    and TIMESTAMP as microseconds since 1970-01-01, its kin in their own units; TIMESTAMPTZ as microseconds since
+    1970-01-01 UTC, its constants as datetimes in UTC that name no zone; TIME as microseconds since midnight;
     INTERVAL as (months, days, microseconds); UUID as its 128-bit number less 2**127;
     ENUM as the place of the label, which is also the value of its constants.
     """
@@ -142,13 +144,18 @@ class DataType:
 
     @property
     def is_temporal(self) -> bool:
-        """DATE, TIME or a TIMESTAMP of any precision."""
-        return self.id in (TypeId.DATE, TypeId.TIME) or self.is_timestamp
+        """DATE, TIME, TIMESTAMPTZ or a TIMESTAMP of any precision."""
+        return self.id in (TypeId.DATE, TypeId.TIME, TypeId.TIMESTAMPTZ) or self.is_timestamp
 
     @property
     def is_timestamp(self) -> bool:
-        """TIMESTAMP of any precision."""
+        """TIMESTAMP of any precision, without time zone."""
         return self.id in TICKS_PER_SECOND
+
+    @property
+    def is_zoned(self) -> bool:
+        """TIMESTAMPTZ, or made of it: what its values look like depends on the session's time zone."""
+        return self.id is TypeId.TIMESTAMPTZ or (self.is_nested and any(d.is_zoned for _, d in self.fields))
 
     @property
     def limits(self) -> tuple[int, int] | None:
@@ -163,7 +170,7 @@ class DataType:
             return 0, len(self.fields) - 1
         if self.id is TypeId.DATE:
             return INTEGER_LIMITS[TypeId.INTEGER]
-        if self.id is TypeId.TIME or self.is_timestamp:
+        if self.id in (TypeId.TIME, TypeId.TIMESTAMPTZ) or self.is_timestamp:
             return INTEGER_LIMITS[TypeId.BIGINT]
         if self.id is TypeId.UUID:
             return INTEGER_LIMITS[TypeId.HUGEINT]
@@ -209,6 +216,11 @@ TIMESTAMP_S = DataType(TypeId.TIMESTAMP_S)
 TIMESTAMP_MS = DataType(TypeId.TIMESTAMP_MS)
 TIMESTAMP_NS = DataType(TypeId.TIMESTAMP_NS)
 UUID = DataType(TypeId.UUID)
+TIMESTAMPTZ = DataType(TypeId.TIMESTAMPTZ)
+
+#: Stored timestamps and dates that stand for infinity, and their negatives for the other one.
+INFINITE_TIMESTAMP = 2**63 - 1
+INFINITE_DATE = 2**31 - 1
 
 #: What timestamps count in.
 TICKS_PER_SECOND: dict[TypeId, int] = {
@@ -393,6 +405,12 @@ def common_type(left: DataType, right: DataType) -> DataType | None:
         return VARCHAR
     if left.is_timestamp and right.is_timestamp:
         return max(left, right, key=lambda dtype: TICKS_PER_SECOND[dtype.id])
+    if TypeId.TIMESTAMPTZ in pair:
+        other = right if left.id is TypeId.TIMESTAMPTZ else left
+        if other.id is TypeId.TIMESTAMP_NS:
+            return other
+        if other.is_timestamp or other.id is TypeId.DATE:
+            return TIMESTAMPTZ
     if TypeId.DATE in pair and (left.is_timestamp or right.is_timestamp):
         return left if left.is_timestamp else right
     if TypeId.BOOLEAN in pair and (left.is_numeric or right.is_numeric):

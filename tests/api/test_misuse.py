@@ -53,7 +53,10 @@ def test_misuse(connection: gpuql.Connection, misuse: str) -> None:
         (np.datetime64("NaT"), None),
         (np.datetime64("2020-01-01"), datetime.date(2020, 1, 1)),
         (np.datetime64("2020-01-01T01:02:03", "ns"), datetime.datetime(2020, 1, 1, 1, 2, 3)),
-        (pd.Timestamp("2020-01-01", tz="Asia/Tokyo"), datetime.datetime(2019, 12, 31, 15)),
+        (
+            pd.Timestamp("2020-01-01", tz="Asia/Tokyo"),
+            datetime.datetime(2019, 12, 31, 15, tzinfo=datetime.UTC),
+        ),
         (np.float32(1.5), 1.5),
         (np.array(5), 5),
     ],

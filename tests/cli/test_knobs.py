@@ -30,6 +30,8 @@ FACTS = {
     "gpuql/columnar/arrow_regex.py": {"_MAX_GROUP"},
     "gpuql/columnar/nested.py": {"_LENGTH_BYTES"},
     "gpuql/expressions/calendar_functions.py": {"_ORIGIN_MONTH"},
+    "gpuql/expressions/zones.py": {"_SECOND"},
+    "planner/gpuql_planner/time_zones.py": {"CYCLE_SECONDS", "_CYCLE_YEARS", "_DAY_SECONDS"},
     "gpuql/expressions/encodings.py": {"_MULTIPLIER"},
     "gpuql/expressions/mathematics.py": {"_BAR_WIDTH", "_HUGEINT_MAX"},
     "gpuql/expressions/temporal_arithmetic.py": {"_MILLION"},
@@ -56,7 +58,7 @@ FACTS = {
     "planner/gpuql_planner/sql/bind_sample.py": {"_HASHES"},
     "planner/gpuql_planner/functions/arithmetic.py": {"_WORD_DIGITS"},
     "planner/gpuql_planner/functions/strings.py": {"_NO_UPPER_END"},
-    "planner/gpuql_planner/types.py": {"MAX_DECIMAL_WIDTH"},
+    "planner/gpuql_planner/types.py": {"INFINITE_DATE", "INFINITE_TIMESTAMP", "MAX_DECIMAL_WIDTH"},
     "kernels/gpuql_kernels/codegen/grid.py": {"WARP_LANES", "SHARED_BYTES"},
     "kernels/gpuql_kernels/codegen/program.py": {
         "STATUS_OK",

@@ -136,7 +136,7 @@ class Average:
         xp = context.xp
         total, count = parts
         some = xp.maximum(count.values, 1)
-        if self._dtype.id in (TypeId.TIMESTAMP, TypeId.TIME):
+        if self._dtype.id in (TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME):
             wide = as_wide(xp, total)
             if self._argument.id is TypeId.DATE:
                 wide, _ = words.multiply(xp, wide, words.from_python(xp, [86_400_000_000]))

@@ -22,6 +22,7 @@ from gpuql_planner.types import (
     NULL,
     TIME,
     TIMESTAMP,
+    TIMESTAMPTZ,
     UBIGINT,
     UINTEGER,
     VARCHAR,
@@ -76,6 +77,8 @@ def _sum(name: str, arguments: Sequence[Expression]) -> Signature:
 def _average(name: str, arguments: Sequence[Expression]) -> Signature:
     argument = _one(name, arguments)
     dtype = argument.dtype
+    if dtype == TIMESTAMPTZ:
+        return (argument,), dtype
     if dtype in (DATE, TIMESTAMP):
         return (coerce(argument, TIMESTAMP),), TIMESTAMP
     if dtype.is_float or dtype == NULL:
@@ -223,7 +226,7 @@ def _of_any(result: DataType) -> Resolver:
 def _median_deviation(name: str, arguments: Sequence[Expression]) -> Signature:
     argument = _one(name, arguments)
     dtype = argument.dtype
-    if dtype in (DATE, TIMESTAMP, TIME):
+    if dtype in (DATE, TIMESTAMP, TIMESTAMPTZ, TIME):
         return (argument,), INTERVAL
     if not (dtype.is_numeric or dtype == NULL):
         raise _no_match(name, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuql_planner.errors import OutOfRangeError
+from gpuql_planner.functions import zoned
 from gpuql_planner.functions.coercion import (
     coerce,
     is_integer_literal,
@@ -24,6 +25,7 @@ from gpuql_planner.types import (
     REAL,
     TIME,
     TIMESTAMP,
+    TIMESTAMPTZ,
     DataType,
     TypeId,
     common_type,
@@ -216,10 +218,12 @@ def _arithmetic_type(name: str, left: Expression, right: Expression) -> DataType
 def _adapt_text(left: Expression, right: Expression, name: str) -> tuple[Expression, Expression]:
     """Give a string literal the type of the other side."""
     if is_string_literal(left) and not is_string_literal(right):
+        if right.dtype == TIMESTAMPTZ and name == "add":
+            return coerce(left, INTERVAL), right
         return coerce(left, _text_becomes(right.dtype)), right
     if is_string_literal(right) and not is_string_literal(left):
         dtype = _text_becomes(left.dtype)
-        if left.dtype in (DATE, TIMESTAMP) and name == "add":
+        if left.dtype in (DATE, TIMESTAMP, TIMESTAMPTZ) and name == "add":
             dtype = INTERVAL
         return left, coerce(right, dtype)
     return left, right
@@ -236,19 +240,28 @@ def _add_temporal(left: Expression, right: Expression) -> Expression | None:
             return Call("add", (left, coerce(right, INTEGER)), DATE)
         case ((TypeId.DATE | TypeId.TIMESTAMP), TypeId.INTERVAL):
             return Call("add", (left, right), TIMESTAMP)
+        case TypeId.TIMESTAMPTZ, TypeId.INTERVAL:
+            return zoned.add_interval(left, right)
         case TypeId.TIME, TypeId.INTERVAL:
             return Call("add", (left, right), TIME)
         case TypeId.INTERVAL, TypeId.INTERVAL:
             return Call("add", (left, right), INTERVAL)
         case TypeId.DATE, TypeId.TIME:
             return Call("add", (left, Cast(right, INTERVAL)), TIMESTAMP)
-        case ((TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL):
+        case (
+            (TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIMESTAMPTZ | TypeId.TIME | TypeId.INTERVAL),
+            TypeId.NULL,
+        ):
             return Literal(None, left.dtype)
         case _:
             return None
 
 
 def _subtract_temporal(left: Expression, right: Expression) -> Expression | None:
+    if zoned.any_zoned((left, right)) and all(
+        side.dtype in (DATE, TIMESTAMP, TIMESTAMPTZ) for side in (left, right)
+    ):
+        return zoned.difference(left, right)
     match left.dtype.id, right.dtype.id:
         case TypeId.DATE, TypeId.DATE:
             return Call("subtract", (left, right), BIGINT)
@@ -256,13 +269,18 @@ def _subtract_temporal(left: Expression, right: Expression) -> Expression | None
             return Call("subtract", (left, coerce(right, INTEGER)), DATE)
         case ((TypeId.DATE | TypeId.TIMESTAMP), TypeId.INTERVAL):
             return Call("subtract", (left, right), TIMESTAMP)
+        case TypeId.TIMESTAMPTZ, TypeId.INTERVAL:
+            return zoned.subtract_interval(left, right)
         case TypeId.TIME, TypeId.INTERVAL:
             return Call("subtract", (left, right), TIME)
         case ((TypeId.DATE | TypeId.TIMESTAMP), (TypeId.DATE | TypeId.TIMESTAMP)):
             return Call("subtract", (coerce(left, TIMESTAMP), coerce(right, TIMESTAMP)), INTERVAL)
         case TypeId.INTERVAL, TypeId.INTERVAL:
             return Call("subtract", (left, right), INTERVAL)
-        case ((TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIME | TypeId.INTERVAL), TypeId.NULL):
+        case (
+            (TypeId.DATE | TypeId.TIMESTAMP | TypeId.TIMESTAMPTZ | TypeId.TIME | TypeId.INTERVAL),
+            TypeId.NULL,
+        ):
             return Literal(None, left.dtype)
         case _:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 
+from gpuql_planner.functions import zoned
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.mathematics import simple
 from gpuql_planner.functions.signatures import Overload, call_overload, choose_overload, no_overload
@@ -32,8 +33,10 @@ _DATED = (DATE, TIMESTAMP)
 def _age(arguments: Sequence[Expression]) -> Expression:
     """``age(end, start)``; with one argument its age at the beginning of today."""
     if len(arguments) == 1:
-        today = datetime.datetime.combine(datetime.datetime.now(datetime.UTC).date(), datetime.time())
+        today = datetime.datetime.combine(zoned.local_now().date(), datetime.time())
         arguments = (Literal(today, TIMESTAMP), arguments[0])
+    if zoned.any_zoned(arguments) and len(arguments) == 2:
+        return zoned.age(arguments)
     return call_overload("age", arguments, (Overload((TIMESTAMP, TIMESTAMP), INTERVAL),))
 
 
@@ -75,6 +78,8 @@ def _make_timestamp_ns(arguments: Sequence[Expression]) -> Expression:
 
 def _time_bucket(arguments: Sequence[Expression]) -> Expression:
     """``time_bucket(width, moment [, offset or origin])``: the start of the bucket, of the moment's type."""
+    if zoned.any_zoned(arguments[1:]):
+        return zoned.time_bucket(arguments)
     overloads = [
         Overload((INTERVAL, dtype, *rest), dtype)
         for dtype in (TIMESTAMP, DATE)
@@ -93,7 +98,7 @@ def _normalized_interval(arguments: Sequence[Expression]) -> Expression:
 
 
 def _dated(name: str, result: DataType) -> Resolver:
-    return simple(name, *(Overload((dtype,), result) for dtype in _DATED))
+    return zoned.of_local_time(simple(name, *(Overload((dtype,), result) for dtype in _DATED)))
 
 
 def interval_of_seconds(name: str, arguments: Sequence[Expression]) -> Expression:
@@ -120,6 +125,5 @@ CALENDAR_FUNCTIONS: dict[str, Resolver] = {
     "make_timestamp_ns": _make_timestamp_ns,
     "time_bucket": _time_bucket,
     "normalized_interval": _normalized_interval,
-    "try_strptime": simple("try_strptime", Overload((VARCHAR, VARCHAR), TIMESTAMP)),
     "julian": _dated("julian", DOUBLE),
 }

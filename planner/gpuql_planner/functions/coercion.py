@@ -9,9 +9,12 @@ from decimal import Decimal
 
 from gpuql_planner.errors import ConversionError, InterfaceError, OutOfRangeError
 from gpuql_planner.functions.text_literals import fit_decimal, is_beyond_python, parse_text, round_half_away
+from gpuql_planner.functions.zoned_text import moment_as_datetime, parse_moment
 from gpuql_planner.logical.expressions import Cast, Expression, Interval, Literal, LiteralValue
 from gpuql_planner.logical.traced import decide, derive
-from gpuql_planner.statement_errors import DatatypeMismatch, UndefinedCast
+from gpuql_planner.session_zone import session_zone
+from gpuql_planner.statement_errors import DatatypeMismatch, InvalidParameterValue, UndefinedCast
+from gpuql_planner.time_zones import find_zone, load_zone
 from gpuql_planner.types import (
     BIGINT,
     BLOB,
@@ -26,6 +29,7 @@ from gpuql_planner.types import (
     NULL,
     TIME,
     TIMESTAMP,
+    TIMESTAMPTZ,
     VARCHAR,
     DataType,
     TypeId,
@@ -130,7 +134,7 @@ def python_literal(value: object) -> Literal:
         case bytes() | bytearray() | memoryview():
             return Literal(bytes(value), BLOB)
         case datetime.datetime():
-            return Literal(_without_zone(value), TIMESTAMP)
+            return Literal(_without_zone(value), TIMESTAMP if value.tzinfo is None else TIMESTAMPTZ)
         case datetime.date():
             return Literal(value, DATE)
         case datetime.time():
@@ -179,6 +183,9 @@ def can_cast(source: DataType, target: DataType) -> bool:
         return True
     if source.id is TypeId.TIMESTAMP_NS and target.id in (TypeId.TIMESTAMP_S, TypeId.TIMESTAMP_MS):
         return False
+    if TypeId.TIMESTAMPTZ in (source.id, target.id):
+        other = target if source.id is TypeId.TIMESTAMPTZ else source
+        return other.is_timestamp or other.id is TypeId.DATE
     if source.is_timestamp or target.is_timestamp:
         other = target if source.is_timestamp else source
         return other.is_timestamp or other.id is TypeId.DATE or target.id is TypeId.TIME
@@ -218,7 +225,8 @@ def coerce(expression: Expression, dtype: DataType) -> Expression:
     if source.is_enum and dtype.is_enum:
         return coerce(coerce(expression, VARCHAR), dtype)
     if isinstance(expression, Literal):
-        converted = derive(lambda literal: _convert_literal(literal, dtype), expression)
+        zone = session_zone() if dtype.id is TypeId.TIMESTAMPTZ else ""
+        converted = derive(lambda literal: _convert_literal(literal, dtype, zone), expression)
         if converted is not None:
             return converted
     if not can_cast(source, dtype):
@@ -249,7 +257,7 @@ def explicit_cast(expression: Expression, dtype: DataType, *, try_: bool = False
     return Cast(expression, dtype, try_)
 
 
-def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
+def _convert_literal(literal: Literal, dtype: DataType, zone: str = "") -> Literal | None:
     """The literal as ``dtype`` if that is exact or a reading of text; None to leave the work to a Cast."""
     value = literal.value
     if value is None:
@@ -264,6 +272,8 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
     if dtype.id is TypeId.VARCHAR:
         text = _constant_text(value)
         return None if text is None else Literal(text, VARCHAR)
+    if dtype.id is TypeId.TIMESTAMPTZ:
+        return _moment_literal(value, zone)
     match value:
         case bool():
             return None
@@ -283,6 +293,37 @@ def _convert_literal(literal: Literal, dtype: DataType) -> Literal | None:
             return Literal(datetime.datetime.combine(value, datetime.time()), dtype)
         case _:
             return None
+
+
+def _moment_literal(value: LiteralValue, zone: str) -> Literal | None:
+    """TIMESTAMPTZ of a text, or of a date or timestamp that clocks of ``zone`` show."""
+    if isinstance(value, str):
+        moment = parse_moment(value, zone)
+        if moment is None:
+            raise ConversionError(
+                f"cannot convert text to {TIMESTAMPTZ}: {value!r}", hint=_expected_moment(value)
+            )
+    elif isinstance(value, datetime.date):
+        midnight = datetime.datetime.combine(value, datetime.time())
+        local = value if isinstance(value, datetime.datetime) else midnight
+        since = local - datetime.datetime(1970, 1, 1)
+        second = load_zone(zone).second_of(since.days * 86_400 + since.seconds)
+        moment = second * 1_000_000 + since.microseconds
+    else:
+        return None
+    known = moment_as_datetime(moment)
+    return None if known is None else Literal(known, TIMESTAMPTZ)
+
+
+def _expected_moment(text: str) -> str:
+    """What a TIMESTAMPTZ looks like, or a zone that is meant."""
+    words = text.split()
+    if len(words) > 2 and words[-1][:1].isalpha():
+        try:
+            find_zone(words[-1])
+        except InvalidParameterValue as error:
+            return error.hint or error.message
+    return "YYYY-MM-DD HH:MM:SS, then an offset such as +02:00 or the name of a time zone"
 
 
 def _enum_literal(label: str, dtype: DataType) -> Literal:

@@ -167,8 +167,8 @@ ALIASES: dict[str, str] = {
     "current_timestamp": "now",
     "get_current_timestamp": "now",
     "transaction_timestamp": "now",
-    "localtimestamp": "now",
-    "current_localtimestamp": "now",
+    "current_localtimestamp": "localtimestamp",
+    "current_localtime": "localtime",
 }
 
 

@@ -45,6 +45,8 @@ def implicit_distance(expression: Expression, target: DataType) -> int | None:
         return 2
     if source.is_timestamp and target.id is TypeId.TIMESTAMP:
         return 1
+    if target.id is TypeId.TIMESTAMPTZ and (source.is_timestamp or source.id is TypeId.DATE):
+        return 3
     return None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Sequence
 
 from gpuql_planner.errors import NotSupportedError
+from gpuql_planner.functions import zoned
 from gpuql_planner.functions.arithmetic import make_add, make_multiply
 from gpuql_planner.functions.calendar_functions import from_epoch
 from gpuql_planner.functions.coercion import coerce
@@ -22,6 +22,7 @@ from gpuql_planner.types import (
     NULL,
     TIME,
     TIMESTAMP,
+    TIMESTAMPTZ,
     VARCHAR,
     DataType,
     TypeId,
@@ -106,6 +107,14 @@ _DATE_PART_TYPES = {
 def make_date_part(part: str, argument: Expression) -> Expression:
     """``extract(part FROM argument)``: BIGINT, or DOUBLE for ``epoch``."""
     function = DATE_PARTS.get(part.lower())
+    if part.lower() in zoned.ZONE_PARTS:
+        return zoned.make_zone_part(part.lower(), argument)
+    if function is not None and argument.dtype.id is TypeId.TIMESTAMPTZ:
+        if function == "epoch":
+            return Call("zone_epoch", (argument,), DOUBLE)
+        if function in zoned.ERA_PARTS:
+            return zoned.make_era_part(function, argument)
+        argument = zoned.local_time(argument)
     if function is None:
         raise NotSupportedError(
             f"date part not supported: {part}", hint=f"parts: {', '.join(_DATE_PART_TYPES)}"
@@ -158,24 +167,34 @@ def _date_trunc(arguments: Sequence[Expression]) -> Expression:
     overloads = (
         Overload((VARCHAR, TIMESTAMP), TIMESTAMP),
         Overload((VARCHAR, DATE), TIMESTAMP),
+        Overload((VARCHAR, TIMESTAMPTZ), TIMESTAMPTZ),
         Overload((VARCHAR, INTERVAL), INTERVAL),
     )
     overload = choose_overload("date_trunc", arguments, overloads)
     unit = _unit("date_trunc", arguments[0])
+    if overload.result == TIMESTAMPTZ:
+        return zoned.truncate(unit, arguments[1])
     return Call("date_trunc", (unit, coerce(arguments[1], overload.parameters[1])), overload.result)
 
 
+_DIFFERENCES = tuple(
+    Overload((VARCHAR, dtype, dtype), BIGINT) for dtype in (DATE, TIMESTAMP, TIMESTAMPTZ, TIME)
+)
+
+
 def _date_diff(arguments: Sequence[Expression]) -> Expression:
-    overloads = tuple(Overload((VARCHAR, dtype, dtype), BIGINT) for dtype in (DATE, TIMESTAMP, TIME))
-    overload = choose_overload("date_diff", arguments, overloads)
+    overload = choose_overload("date_diff", arguments, _DIFFERENCES)
+    if overload.parameters[1] == TIMESTAMPTZ:
+        return zoned.count_units("date_diff", _unit("date_diff", arguments[0]), arguments[1:])
     values = (coerce(argument, overload.parameters[1]) for argument in arguments[1:])
     return Call("date_diff", (_unit("date_diff", arguments[0]), *values), BIGINT)
 
 
 def _date_sub(arguments: Sequence[Expression]) -> Expression:
     """Whole units between two moments, where ``date_diff`` counts boundaries."""
-    overloads = tuple(Overload((VARCHAR, dtype, dtype), BIGINT) for dtype in (DATE, TIMESTAMP, TIME))
-    overload = choose_overload("date_sub", arguments, overloads)
+    overload = choose_overload("date_sub", arguments, _DIFFERENCES)
+    if overload.parameters[1] == TIMESTAMPTZ:
+        return zoned.count_units("date_sub", _unit("date_sub", arguments[0]), arguments[1:])
     values = (coerce(argument, overload.parameters[1]) for argument in arguments[1:])
     return Call("date_sub", (_unit("date_sub", arguments[0]), *values), BIGINT)
 
@@ -191,6 +210,8 @@ def _strftime(arguments: Sequence[Expression]) -> Expression:
     value_first = (Overload((DATE, VARCHAR), VARCHAR), Overload((TIMESTAMP, VARCHAR), VARCHAR))
     if len(arguments) == 2 and arguments[0].dtype == VARCHAR and arguments[1].dtype != VARCHAR:
         arguments = (arguments[1], arguments[0])
+    if len(arguments) == 2 and arguments[0].dtype == TIMESTAMPTZ:
+        return zoned.strftime(*arguments)
     return call_overload("strftime", arguments, value_first)
 
 
@@ -232,19 +253,6 @@ def _simple(name: str, *overloads: Overload) -> Resolver:
     return lambda arguments: call_overload(name, arguments, overloads)
 
 
-def _today(arguments: Sequence[Expression]) -> Expression:
-    if arguments:
-        raise no_overload("current_date", arguments, (Overload((), DATE),))
-    return Literal(datetime.datetime.now(datetime.UTC).date(), DATE)
-
-
-def _now(arguments: Sequence[Expression]) -> Expression:
-    """UTC time of binding. There is no TIMESTAMP WITH TIME ZONE, so the zone is dropped."""
-    if arguments:
-        raise no_overload("now", arguments, (Overload((), TIMESTAMP),))
-    return Literal(datetime.datetime.now(datetime.UTC).replace(tzinfo=None), TIMESTAMP)
-
-
 def _since_epoch(name: str, unit: str) -> Resolver:
     """Whole units since 1970 of a DATE or TIMESTAMP, of a TIME or INTERVAL; ``epoch_ms`` also reads them back."""
     overloads = [Overload((dtype,), BIGINT) for dtype in (TIMESTAMP, DATE, TIME, INTERVAL)]
@@ -254,6 +262,8 @@ def _since_epoch(name: str, unit: str) -> Resolver:
     def resolve(arguments: Sequence[Expression]) -> Expression:
         if unit == "nanosecond" and len(arguments) == 1 and arguments[0].dtype.id is TypeId.TIMESTAMP_NS:
             return Call("whole_epoch", (Literal(unit, VARCHAR), arguments[0]), BIGINT)
+        if len(arguments) == 1 and arguments[0].dtype.id is TypeId.TIMESTAMPTZ:
+            arguments = (zoned.utc_time(arguments[0]),)
         overload = choose_overload(name, arguments, overloads)
         if overload.parameters == (BIGINT,):
             return from_epoch(unit, arguments[0])
@@ -264,7 +274,20 @@ def _since_epoch(name: str, unit: str) -> Resolver:
 
 
 def _dated(name: str, result: DataType) -> Resolver:
-    return _simple(name, Overload((DATE,), result), Overload((TIMESTAMP,), result))
+    return zoned.of_local_time(_simple(name, Overload((DATE,), result), Overload((TIMESTAMP,), result)))
+
+
+def strptime_of(name: str) -> Resolver:
+    """TIMESTAMP of a text by a pattern; TIMESTAMPTZ if the pattern reads where it is from."""
+    plain = _simple(name, Overload((VARCHAR, VARCHAR), TIMESTAMP))
+
+    def resolve(arguments: Sequence[Expression]) -> Expression:
+        if len(arguments) == 2 and zoned.names_zone(arguments[1]):
+            choose_overload(name, arguments, (Overload((VARCHAR, VARCHAR), TIMESTAMPTZ),))
+            return zoned.strptime(name, *arguments)
+        return plain(arguments)
+
+    return resolve
 
 
 TEMPORAL_FUNCTIONS: dict[str, Resolver] = {
@@ -301,9 +324,9 @@ TEMPORAL_FUNCTIONS: dict[str, Resolver] = {
     "dayname": _dated("dayname", VARCHAR),
     "strftime": _strftime,
     "date_sub": _date_sub,
-    "strptime": _simple("strptime", Overload((VARCHAR, VARCHAR), TIMESTAMP)),
-    "current_date": _today,
-    "now": _now,
+    "strptime": strptime_of("strptime"),
+    "try_strptime": strptime_of("try_strptime"),
+    **zoned.ZONED_FUNCTIONS,
 }
 
 #: Functions whose value depends on when the statement is bound: a cached plan of them must not be used again.
@@ -316,6 +339,8 @@ VOLATILE_FUNCTIONS = frozenset(
         "get_current_timestamp",
         "transaction_timestamp",
         "localtimestamp",
+        "localtime",
+        "current_localtime",
         "current_localtimestamp",
     ]
 )

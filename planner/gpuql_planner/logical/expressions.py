@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from gpuql_planner.session_zone import session_zone
 from gpuql_planner.types import BOOLEAN, DataType
 
 if TYPE_CHECKING:
@@ -145,11 +146,21 @@ class Lambda(Expression):
 
 @dataclass(frozen=True)
 class Cast(Expression):
-    """Conversion. A value that does not fit raises ConversionError, or gives NULL when ``try_`` is set."""
+    """Conversion. A value that does not fit raises ConversionError, or gives NULL when ``try_`` is set.
+
+    ``zone`` is the time zone that gives TIMESTAMPTZ its date and time of day, the session's where none is given; empty
+    where neither type has anything to do with it.
+    """
 
     argument: Expression
     type: DataType
     try_: bool = False
+    zone: str = ""
+
+    def __post_init__(self) -> None:
+        """Take the session's time zone if one is needed."""
+        if not self.zone and (self.type.is_zoned or self.argument.dtype.is_zoned):
+            object.__setattr__(self, "zone", session_zone())
 
     @property
     def dtype(self) -> DataType:

@@ -131,7 +131,7 @@ def map_children(expression: Expression, function: ExpressionFunction) -> Expres
     if isinstance(expression, Call):
         return Call(expression.function, tuple(after), expression.type)
     if isinstance(expression, Cast):
-        return Cast(after[0], expression.type, expression.try_)
+        return Cast(after[0], expression.type, expression.try_, expression.zone)
     if isinstance(expression, Lambda):
         return Lambda(expression.parameters, after[0])
     if isinstance(expression, Case):

@@ -17,6 +17,7 @@ from gpuql_planner.errors import ConversionError, OutOfRangeError
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.logical.expressions import Call, Cast, Expression, Interval, Literal, LiteralValue
 from gpuql_planner.logical.traced import derive
+from gpuql_planner.session_zone import binding_in_zone
 from gpuql_planner.types import BOOLEAN, DataType, TypeId
 
 _COMPARISONS: dict[str, Callable[[int], bool]] = {
@@ -68,7 +69,8 @@ def fold_cast(cast: Cast) -> Expression:
     if not isinstance(cast.argument, Literal):
         return cast
     try:
-        converted = coerce(cast.argument, cast.dtype)
+        with binding_in_zone(cast.zone):
+            converted = coerce(cast.argument, cast.dtype)
     except (ConversionError, OutOfRangeError):
         return cast  # raises when it runs, if it runs
     return converted if isinstance(converted, Literal) else cast

@@ -9,6 +9,7 @@ from sqlglot import exp
 from gpuql_planner.catalog import Catalog
 from gpuql_planner.errors import CatalogError, GpuqlError, NotSupportedError, ParserError
 from gpuql_planner.logical.traced import Trace
+from gpuql_planner.session_zone import binding_in_zone
 from gpuql_planner.sql.bind_alter import bind_alter
 from gpuql_planner.sql.bind_changes import bind_delete, bind_truncate, bind_update
 from gpuql_planner.sql.bind_commands import bind_command
@@ -36,14 +37,19 @@ _UNSUPPORTED_STATEMENTS: dict[type[exp.Expr], str] = {
 
 
 def bind_statements(
-    text: str, catalog: Catalog, parameters: Parameters = None, *, integer_division: bool = False
+    text: str,
+    catalog: Catalog,
+    parameters: Parameters = None,
+    *,
+    integer_division: bool = False,
+    time_zone: str = "UTC",
 ) -> list[Statement]:
     """Parse and bind every statement of ``text`` against the catalog as it is now.
 
     A statement that uses what an earlier one creates must be bound after that one ran: see :func:`bind_statement`.
     """
     return [
-        bind_statement(parsed, catalog, parameters, integer_division=integer_division)
+        bind_statement(parsed, catalog, parameters, integer_division=integer_division, time_zone=time_zone)
         for parsed in parse_statements(text)
     ]
 
@@ -54,6 +60,7 @@ def bind_statement(
     parameters: Parameters = None,
     *,
     integer_division: bool = False,
+    time_zone: str = "UTC",
     shape: StatementShape | None = None,
     trace: Trace | None = None,
 ) -> Statement:
@@ -65,6 +72,7 @@ def bind_statement(
     catalog : resolves table, view and file names.
     parameters : values for ``?`` and ``$1`` (a sequence) or ``$name`` (a mapping). Every value must be used.
     integer_division : ``/`` of two integers truncates, as ``//`` does.
+    time_zone : where TIMESTAMP WITH TIME ZONE has a date and a time of day; a name as the database spells it.
     shape, trace : the statement's constants as slots, and where to record what becomes of them. Only queries are
         traced; the constants of other statements are plain.
 
@@ -79,7 +87,8 @@ def bind_statement(
         context.trace, context.parameter_slots = trace, shape.parameters
     _number_placeholders(parsed)
     try:
-        statement = _bind(context, parsed)
+        with binding_in_zone(time_zone):
+            statement = _bind(context, parsed)
     except RecursionError:
         raise LimitExceeded(
             "statement is nested too deeply",

@@ -134,7 +134,8 @@ _SESSION_NAMES = frozenset({"user", "current_schema", "current_user", "session_u
 _CONSTANT_CALLS: dict[type[exp.Expr], str] = {
     exp.CurrentDate: "current_date",
     exp.CurrentTimestamp: "now",
-    exp.Localtimestamp: "now",
+    exp.Localtimestamp: "localtimestamp",
+    exp.Localtime: "localtime",
     exp.CurrentUser: "current_user",
     exp.SessionUser: "current_user",
     exp.CurrentCatalog: "current_database",
@@ -324,7 +325,6 @@ def _construct(node: exp.Expr) -> str:
     known: dict[type[exp.Expr], str] = {
         exp.Lambda: "a lambda function here",
         exp.Star: "* here",
-        exp.AtTimeZone: "AT TIME ZONE",
         exp.Collate: "COLLATE of anything but a side of a comparison or a sort key",
     }
     written = "an operator without an operand" if node is None else known.get(type(node))
@@ -488,6 +488,10 @@ def _escape(binder: ExpressionBinder, node: exp.Escape) -> Expression:
     return make_not(test) if inner.args.get("negate") else test
 
 
+def _at_time_zone(binder: ExpressionBinder, node: exp.AtTimeZone) -> Expression:
+    return make_call("timezone", (binder.bind(node.args["zone"]), binder.bind(node.this)))
+
+
 def _case(binder: ExpressionBinder, node: exp.Case) -> Expression:
     branches = [(binder.bind(branch.this), binder.bind(branch.args["true"])) for branch in node.args["ifs"]]
     default = node.args.get("default")
@@ -625,6 +629,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[ExpressionBinder, Any], Expression]] =
     exp.Escape: _escape,
     exp.Case: _case,
     exp.If: _if,
+    exp.AtTimeZone: _at_time_zone,
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.Extract: _extract,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from gpuql_planner.statement_errors import (
     UndefinedTable,
 )
 from gpuql_planner.thresholds import MAX_VIEW_DEPTH
+from gpuql_planner.types import TypeId
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
@@ -338,4 +340,6 @@ def _constant(queries: QueryBinder, node: exp.Expr) -> object:
         raise queries.context.error(
             InvalidParameterValue, "arguments of table functions must be constants", node
         )
+    if literal.type.id is TypeId.TIMESTAMPTZ and isinstance(literal.value, datetime.datetime):
+        return literal.value.replace(tzinfo=datetime.UTC)
     return literal.value

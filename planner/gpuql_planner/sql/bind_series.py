@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import calendar
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -12,9 +13,11 @@ from sqlglot import exp
 from gpuql_planner.errors import BinderError, OutOfRangeError
 from gpuql_planner.logical.expressions import Attribute, Interval, LiteralValue
 from gpuql_planner.logical.nodes import Scan, Values
+from gpuql_planner.session_zone import session_zone
 from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction
 from gpuql_planner.thresholds import MAX_CONSTANT_ROWS, MAX_SERIES_ROWS
-from gpuql_planner.types import BIGINT, TIMESTAMP
+from gpuql_planner.time_zones import TimeZone, load_zone
+from gpuql_planner.types import BIGINT, TIMESTAMP, TIMESTAMPTZ
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import BoundQuery, QueryBinder
@@ -32,7 +35,9 @@ def bind_series(queries: QueryBinder, name: str, arguments: list[object], node: 
     context = queries.context
     inclusive = name == "generate_series"
     moments = any(isinstance(argument, (datetime.date, Interval)) for argument in arguments)
-    attribute = Attribute.fresh(name, TIMESTAMP if moments else BIGINT, nullable=False)
+    zoned = [argument for argument in arguments if getattr(argument, "tzinfo", None) is not None]
+    dtype = TIMESTAMPTZ if zoned else TIMESTAMP if moments else BIGINT
+    attribute = Attribute.fresh(name, dtype, nullable=False)
     rows: list[LiteralValue] = []
     values: range | Iterator[datetime.datetime]
     if moments:
@@ -88,7 +93,11 @@ def _moments(
         raise queries.context.error(InvalidParameterValue, f"step must not be zero: {name}", node)
     if min(parts) < 0 < max(parts):
         raise queries.context.unsupported(f"{name} with an interval of mixed signs", node)
-    return _steps(_moment(start), _moment(stop), step, inclusive=inclusive)
+    if any(getattr(end, "tzinfo", None) is not None for end in (start, stop)):
+        zone = load_zone(session_zone())
+        ends = (_moment_in(start, zone), _moment_in(stop, zone))
+        return _steps(*ends, step, inclusive=inclusive, later=partial(_later_in, zone))
+    return _steps(_moment(start), _moment(stop), step, inclusive=inclusive, later=_later)
 
 
 def _moment(value: object) -> datetime.datetime:
@@ -99,14 +108,19 @@ def _moment(value: object) -> datetime.datetime:
 
 
 def _steps(
-    start: datetime.datetime, stop: datetime.datetime, step: Interval, *, inclusive: bool
+    start: datetime.datetime,
+    stop: datetime.datetime,
+    step: Interval,
+    *,
+    inclusive: bool,
+    later: Callable[[datetime.datetime, Interval], datetime.datetime],
 ) -> Iterator[datetime.datetime]:
     forward = max(step.months, step.days, step.microseconds) > 0
     moment = start
     while (moment < stop if forward else moment > stop) or (inclusive and moment == stop):
         yield moment
         try:
-            moment = _later(moment, step)
+            moment = later(moment, step)
         except (OverflowError, ValueError):  # no calendar goes on: neither does the series
             return
 
@@ -118,3 +132,33 @@ def _later(moment: datetime.datetime, step: Interval) -> datetime.datetime:
     day = min(moment.day, calendar.monthrange(year, month + 1)[1])
     moved = moment.replace(year=year, month=month + 1, day=day)
     return moved + datetime.timedelta(days=step.days, microseconds=step.microseconds)
+
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+_SECOND = datetime.timedelta(seconds=1)
+
+
+def _moment_in(value: object, zone: TimeZone) -> datetime.datetime:
+    """UTC, without a zone, of a moment or of what clocks show."""
+    moment = _moment(value)
+    if moment.tzinfo is not None:
+        return moment.astimezone(datetime.UTC).replace(tzinfo=None)
+    return _at(zone.second_of((moment - _EPOCH) // _SECOND), moment)
+
+
+def _at(second: int, fraction_of: datetime.datetime) -> datetime.datetime:
+    return _EPOCH + datetime.timedelta(seconds=second, microseconds=fraction_of.microsecond)
+
+
+def _later_in(zone: TimeZone, moment: datetime.datetime, step: Interval) -> datetime.datetime:
+    """The moment plus an interval whose months and days are those of the zone's calendar."""
+    elapsed = datetime.timedelta(microseconds=step.microseconds)
+    if not step.months and not step.days:
+        return moment + elapsed
+    if min(step.months, step.days, step.microseconds) < 0:
+        moment, elapsed = moment + elapsed, datetime.timedelta()
+    second = (moment - _EPOCH) // _SECOND
+    if step.months:
+        local = _later(_at(second + zone.offset_at(second), moment), Interval(months=step.months))
+        second = zone.second_of((local - _EPOCH) // _SECOND)
+    return _at(zone.days_later(second, step.days), moment) + elapsed

@@ -45,6 +45,7 @@ _SIMPLE_TYPES: dict[exp.DType, DataType] = {
     _D.TIMESTAMP_MS: types.TIMESTAMP_MS,
     _D.TIMESTAMP_NS: types.TIMESTAMP_NS,
     _D.UUID: types.UUID,
+    _D.TIMESTAMPTZ: types.TIMESTAMPTZ,
     _D.INTERVAL: types.INTERVAL,
 }
 
@@ -58,6 +59,8 @@ def bind_type(context: BindContext, node: exp.Expr) -> DataType:
         return types.INTERVAL
     if kind in (_D.DECIMAL, _D.BIGDECIMAL):
         return _bind_decimal(context, node)
+    if kind is _D.TIMESTAMPTZ and node.expressions:
+        raise context.unsupported(f"type {node.sql('duckdb')} (it has no precision)", node)
     if isinstance(kind, exp.DType) and kind in _SIMPLE_TYPES and not node.args.get("nested"):
         return _SIMPLE_TYPES[kind]
     if kind is _D.ARRAY and len(node.expressions) == 1 and not node.args.get("values"):

@@ -139,6 +139,26 @@ class _CallKeepingParser(ChangeGrammar):
             return parsed
         return parsed.transform(_column_of_names, copy=False)
 
+    def _parse_type(
+        self,
+        parse_interval: bool = True,  # noqa: FBT001, FBT002
+        fallback_to_identifier: bool = False,  # noqa: FBT001, FBT002
+    ) -> exp.Expr | None:
+        """``DATE '2020-01-01'::VARCHAR`` casts the date; sqlglot would cast the text before it becomes a date."""
+        first = self._curr
+        parsed: exp.Expr | None = super()._parse_type(parse_interval, fallback_to_identifier)
+        if not isinstance(parsed, exp.Cast) or first is None or parsed.to.meta.get(TYPE_START) != first.start:
+            return parsed
+        literal = parsed.this
+        while not isinstance(literal, exp.Literal) and isinstance(literal.this, exp.Expr):
+            literal = literal.this
+        if literal is parsed.this or not isinstance(literal, exp.Literal):
+            return parsed
+        whole, dtype = parsed.this, parsed.to
+        literal.replace(self.expression(exp.Cast(this=literal.copy(), to=dtype)))
+        whole.pop()
+        return whole  # type: ignore[no-any-return]
+
     def _parse_in(self, this: exp.Expr | None, alias: bool = False) -> exp.In:  # noqa: FBT001, FBT002
         """``x IN [a, b]`` asks a list, which other than ``x IN (a, b)`` is never NULL for its NULLs."""
         if self._curr and self._curr.token_type is TokenType.L_BRACKET:
@@ -325,6 +345,8 @@ def _parse_chunk(text: str, tokens: tuple[Token, ...]) -> ParsedStatement:
         return _parse_prepare(text, tokens)
     if word == "call":
         return ParsedStatement(text, tokens, tree=_parse_call(text, tokens))
+    if word == "set":
+        tokens = _with_time_zone_as_setting(tokens)
     transaction = transaction_statement(tokens)
     if transaction is not None:
         return ParsedStatement(text, tokens, command="transaction", mode=transaction)
@@ -348,6 +370,16 @@ def _parse_chunk(text: str, tokens: tuple[Token, ...]) -> ParsedStatement:
             statement=text,
             hint=statement_hint(word),
         ) from None
+
+
+def _with_time_zone_as_setting(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """``SET TIME ZONE value`` as the ``SET timezone = value`` that it stands for."""
+    if [token.text.upper() for token in tokens[1:3]] != ["TIME", "ZONE"]:
+        return tokens
+    time, zone = tokens[1:3]
+    name = Token(TokenType.VAR, "timezone", time.line, time.col, time.start, time.end)
+    equals = Token(TokenType.EQ, "=", zone.line, zone.col, zone.start, zone.end)
+    return (tokens[0], name, equals, *tokens[3:])
 
 
 def _grammar(text: str) -> Grammar:
