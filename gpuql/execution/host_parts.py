@@ -39,6 +39,7 @@ _MAKERS = {
     "_digits_of": NUMBERS,
     "_text_function": TEXT,
     "_read": TEXT,
+    "_reader": TEXT,
     "day_name": TEXT,
     "month_name": TEXT,
     "strftime": TEXT,

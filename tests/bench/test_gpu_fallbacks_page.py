@@ -24,6 +24,7 @@ LISTED = Path(__file__).with_name("gpu_fallbacks.txt")
 READS_CONSTANTS = {
     *("concat", "concat_ws", "contains", "starts_with", "ends_with", "ilike", "like"),
     *("ilike_escape", "like_escape", "eq", "ne", "lt", "le", "gt", "ge", "or", "and", "coalesce"),
+    *("zone_offset", "zone_bucket"),
     *("date_diff", "date_sub", "date_trunc", "whole_epoch", "from_epoch", "error", "gcd", "lcm"),
 }
 

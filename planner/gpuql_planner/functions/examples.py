@@ -223,6 +223,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "make_time(10, 20, 30.5)",
         "make_timestamp(2020, 5, 17, 10, 20, 30.5)",
         "make_timestamp_ms(1589710830000)",
+        "make_timestamptz(2020, 5, 17, 10, 20, 30.5, 'Asia/Tokyo') AT TIME ZONE 'UTC'",
         "make_timestamp_ns(1589710830000000001)",
         "microsecond(TIMESTAMP '2020-05-17 10:20:30.5')",
         "millennium(DATE '2020-05-17')",
@@ -237,6 +238,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "second(TIMESTAMP '2020-05-17 10:20:30')",
         "strftime(DATE '2020-05-17', '%d.%m.%Y')",
         "strptime('17.05.2020', '%d.%m.%Y')",
+        "timezone('Asia/Tokyo', TIMESTAMPTZ '2020-05-17 10:20:30+00')",
+        "timezone_hour(TIMESTAMP '2020-05-17 10:20:30')",
+        "timezone_minute(TIMESTAMP '2020-05-17 10:20:30')",
+        "to_timestamp(1589710830.5) AT TIME ZONE 'UTC'",
+        "localtime()",
+        "localtimestamp()",
         "time_bucket(INTERVAL '2 hours', TIMESTAMP '2020-05-17 11:20:30')",
         "to_centuries(2)",
         "to_days(2)",
@@ -345,7 +352,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 #: Functions whose value differs from run to run, or is that of gpuql alone.
-UNREPEATABLE = frozenset({"current_date", "now", "random", "setseed", "uuid", "uuidv7", "version"})
+UNREPEATABLE = frozenset(
+    {"current_date", "localtime", "localtimestamp", "now", "random", "setseed", "uuid", "uuidv7", "version"}
+)
 
 
 def function_of(example: str) -> str:
