@@ -49,18 +49,17 @@ def factorize(keys: Array, most: int) -> Any:
     table = _empty_table(bits)
     first = np.empty(min(total, 2048) + 1, np.int64)
     missed = np.empty(_STAGE_ROWS, np.int64)
-    count = 0
-    base = 0
+    base = count = 0
     while base < total and count <= most:
         end = min(base + _STAGE_ROWS, total)
         shift = np.uint64(64 - bits)
         num_missed = 0
         for i in range(base, end):
-            slot: Any = np.int64((np.uint64(keys[i]) * _MULTIPLIER) >> shift)
+            slot = np.int64((np.uint64(keys[i]) * _MULTIPLIER) >> shift)
             code = table[slot, 1]
             codes[i] = code
             missed[num_missed] = i
-            num_missed += np.int64((code < 0) | (table[slot, 0] != keys[i]))
+            num_missed += int((code < 0) | (table[slot, 0] != keys[i]))
         for place in range(num_missed):
             i = missed[place]
             key = keys[i]
