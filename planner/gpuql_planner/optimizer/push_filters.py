@@ -4,7 +4,7 @@ Through projections, sorts, unions, keys of aggregates and joins. An outer join 
 condition of an inner join above drops becomes an inner one; a LEFT join of which only padded rows are kept, ANTI; a
 MARK join whose mark is a predicate, SEMI or ANTI. Conjuncts common to all branches of an OR are taken out, and from an
 OR over several inputs each input gets the part that speaks of it alone. Constants equated with one side of a join key
-hold for the other side too.
+hold for the other side too. A plan that is used several times drops the rows that no use of it keeps.
 
 Before: ``Filter a = 1 <- Join inner on a = b <- (Scan t, Scan u)``; after: the join of ``Filter a = 1 <- Scan t`` with
 ``Filter b = 1 <- Scan u``.
@@ -66,7 +66,10 @@ Predicates = dict[Expression, None]  # an ordered set
 
 def push_filters(plan: LogicalNode) -> LogicalNode:
     """``plan`` with every predicate as low as it can stand."""
-    return _Pusher().push(plan, {})
+    pusher = _Pusher({})
+    pushed = pusher.push(plan, {})
+    wanted = pusher.wanted_of_shared()
+    return _Pusher(wanted).push(plan, {}) if wanted else pushed
 
 
 def _as_set(predicates: Iterable[Expression]) -> Predicates:
@@ -103,8 +106,33 @@ def _filter(node: LogicalNode, predicates: Predicates) -> LogicalNode:
 
 
 class _Pusher:
-    def __init__(self) -> None:
+    """Moves predicates down. ``wanted``: what all rows that some use of a shared plan reads obey, by the plan's key."""
+
+    def __init__(self, wanted: dict[int, Predicates]) -> None:
         self.shared: dict[int, LogicalNode] = {}
+        self.wanted = wanted
+        self.uses: dict[int, list[Predicates]] = {}
+
+    def wanted_of_shared(self) -> dict[int, Predicates]:
+        """What the uses of each shared plan ask of its rows: the OR of the predicates that met there, if all met some.
+
+        The uses keep their predicates, so it only matters that no row is missing.
+        """
+        wanted = {}
+        for key, uses in self.uses.items():
+            asked = [use for use in uses if FALSE not in use]
+            if asked and all(asked):
+                wanted[key] = _as_set([_any_of(list(dict.fromkeys(map(conjunction, asked))))])
+        return wanted
+
+    def note_use(self, node: Shared, predicates: Predicates) -> None:
+        """Remember what a use asks of the rows of its definition."""
+        outputs = node.definition.outputs
+        columns: dict[Attribute, Expression] = {
+            use: AttributeRef(origin) for use, origin in zip(node.attributes, outputs, strict=True)
+        }
+        asked = {substitute(p, columns): None for p in predicates if not is_volatile(p)}
+        self.uses.setdefault(node.key, []).append(asked)
 
     def push(self, node: LogicalNode, predicates: Predicates) -> LogicalNode:
         """``Filter predicates <- node`` with the predicates, and all those below, moved down."""
@@ -136,10 +164,12 @@ class _Pusher:
             case Sort() | Limit():
                 return _filter(with_inputs(node, (self.push(node.input, {}),)), predicates)
             case Shared():
+                self.note_use(node, predicates)
                 definition = self.shared.get(node.key)
                 if definition is None:
                     outputs = node.definition.outputs
-                    definition = with_outputs(self.push(node.definition, {}), outputs)
+                    asked = self.wanted.get(node.key, {})
+                    definition = with_outputs(self.push(node.definition, asked), outputs)
                     self.shared[node.key] = definition
                 return _filter(with_inputs(node, (definition,)), predicates)
             case Scan() | Values():
@@ -162,8 +192,11 @@ class _Pusher:
             used = references(predicate)
             if keys and used and used <= keys.keys():
                 moved[substitute(predicate, keys)] = None
-            else:
-                stay[predicate] = None
+                continue
+            stay[predicate] = None
+            part = _part_over(predicate, frozenset(keys)) if keys else None
+            if part is not None:
+                moved[substitute(part, keys)] = None
         return _filter(with_inputs(node, (self.push(node.input, moved),)), stay)
 
     def through_window(self, node: Window, predicates: Predicates) -> LogicalNode:
@@ -385,9 +418,13 @@ def _part_over(predicate: Expression, side: frozenset[Attribute]) -> Expression 
         if not over:
             return None
         parts.append(conjunction(over))
-    unique = list(dict.fromkeys(parts))
-    merged = _merge_equalities(unique)
-    return merged if merged is not None else disjunction(unique)
+    return _any_of(list(dict.fromkeys(parts)))
+
+
+def _any_of(parts: list[Expression]) -> Expression:
+    """The OR of different predicates."""
+    merged = _merge_equalities(parts)
+    return merged if merged is not None else disjunction(parts)
 
 
 def _merge_equalities(parts: list[Expression]) -> Expression | None:
