@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gpuql_planner.logical.expressions import Interval
+from gpuql_planner.time_zones import offset_text
 from gpuql_planner.types import DataType
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ def format_value(value: object, null: str = "NULL") -> str:
     if isinstance(value, bytes):
         return "".join(chr(byte) if 32 <= byte < 127 and byte != 92 else f"\\x{byte:02X}" for byte in value)
     if isinstance(value, datetime.datetime):
-        text = value.isoformat(sep=" ")
-        return text.removesuffix(":00") if value.tzinfo is not None else text
+        text = value.replace(tzinfo=None).isoformat(sep=" ")
+        shift = value.utcoffset()
+        return (
+            text
+            if shift is None
+            else text + offset_text(shift // datetime.timedelta(seconds=1), seconds=False)
+        )
     if isinstance(value, Interval):
         return format_interval(value)
     return str(value)

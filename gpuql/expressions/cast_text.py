@@ -22,12 +22,11 @@ from gpuql.expressions.distinct_values import (
     values_of_entries,
 )
 from gpuql.expressions.host_calls import call_on_host
-from gpuql.expressions.temporal_text import offset_text
 from gpuql.expressions.vectors import EvaluationContext
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ConversionError, InternalError, NotSupportedError
 from gpuql_planner.functions.zoned_text import parse_moment
-from gpuql_planner.time_zones import TimeZone, load_zone
+from gpuql_planner.time_zones import TimeZone, load_zone, offset_text
 from gpuql_planner.types import INFINITE_TIMESTAMP, TICKS_PER_SECOND, DataType, TypeId
 
 _TRUE = {"true", "t", "yes", "y", "1"}

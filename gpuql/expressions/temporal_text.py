@@ -14,6 +14,7 @@ from gpuql.expressions.string_entries import constant_text
 from gpuql.expressions.vectors import EvaluationContext, is_constant
 from gpuql_planner.errors import NotSupportedError
 from gpuql_planner.statement_errors import DatetimeOutOfRange
+from gpuql_planner.time_zones import offset_text
 from gpuql_planner.types import DataType, TypeId
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -77,16 +78,6 @@ def _directives(moment: datetime.datetime, offset_seconds: int, zone: str) -> di
         "Z": lambda: zone,
         "%": lambda: "%",
     }
-
-
-def offset_text(offset_seconds: int, *, seconds: bool) -> str:
-    """``+02``, ``-03:30``; with the seconds of old local times if ``seconds`` is set, ``-00:44:30``."""
-    hours, rest = divmod(abs(offset_seconds), 3600)
-    text = f"{'-' if offset_seconds < 0 else '+'}{hours:02d}"
-    minutes, last = divmod(rest, 60)
-    if minutes or (last and seconds):
-        text += f":{minutes:02d}"
-    return f"{text}:{last:02d}" if last and seconds else text
 
 
 def format_moment(moment: datetime.datetime, pattern: str, offset_seconds: int = 0, zone: str = "") -> str:

@@ -70,6 +70,8 @@ _COLUMN_TYPES: dict[Any, DataType] = {
     pa.time32("s"): types.TIME,
     pa.timestamp("s"): types.TIMESTAMP,
     pa.timestamp("ns"): types.TIMESTAMP,
+    pa.timestamp("s", tz="UTC"): types.TIMESTAMPTZ,
+    pa.timestamp("ns", tz="UTC"): types.TIMESTAMPTZ,
 }
 
 
@@ -287,9 +289,9 @@ def open_csv(
 ) -> CsvTable:
     """Open CSV files (plain or gzip); layout and types come from the beginning of the first.
 
-    Types are BOOLEAN, BIGINT, HUGEINT, DOUBLE, DATE, TIME, TIMESTAMP or VARCHAR. Options as DuckDB's
-    read_csv; ``column_types`` gives
-    some columns one of :data:`_GIVEN_TYPES`, and with ``all_varchar`` the others are texts.
+    Types are BOOLEAN, BIGINT, HUGEINT, DOUBLE, DATE, TIME, TIMESTAMP, TIMESTAMPTZ (where every value has an offset) or
+    VARCHAR. Options as DuckDB's read_csv; ``column_types`` gives some columns one of :data:`_GIVEN_TYPES`, and with
+    ``all_varchar`` the others are texts.
 
     Errors: InputError for unreadable files, BinderError for options that make no sense.
     """
@@ -348,7 +350,7 @@ def open_csv(
 _GIVEN_TYPES: dict[str, DataType] = {
     str(dtype): dtype
     for dtype in (types.BIGINT, types.UBIGINT, types.DOUBLE, types.DATE, types.TIMESTAMP, types.VARCHAR)
-}
+} | {"TIMESTAMPTZ": types.TIMESTAMPTZ, str(types.TIMESTAMPTZ): types.TIMESTAMPTZ}
 
 
 def _given_types(given: Mapping[str, str], names: Sequence[str]) -> dict[str, DataType]:

@@ -32,6 +32,8 @@ from gpuql_planner.statement_errors import BadFileContent, InvalidParameterValue
 from gpuql_planner.types import DataType, common_type
 
 EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
+#: How a text ends that says how far from UTC it is.
+_OFFSET = r"\d:?\d\d(\.\d+)?([+-]\d\d(:?\d\d)?|Z)$"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -184,15 +186,17 @@ class _Keys:
     @property
     def schema(self) -> Any:
         """Arrow type by key, as the values are to be read."""
-        return pa.schema([(key, _without_nulls(known)) for key, known in self.arrow_types.items()])
+        return pa.schema(
+            [(key, _as_parsed(_without_nulls(known))) for key, known in self.arrow_types.items()]
+        )
 
     def dtypes(self) -> dict[str, DataType]:
         """SQL type by key."""
         return {
             key: types.DATE
-            if pat.is_timestamp(known) and self._only_dates[key]
+            if pat.is_timestamp(known) and known.tz is None and self._only_dates[key]
             else types.TIMESTAMP
-            if pat.is_timestamp(known)
+            if pat.is_timestamp(known) and known.tz is None
             else type_from_arrow(_without_nulls(known), key)
             for key, known in self.arrow_types.items()
         }
@@ -223,7 +227,9 @@ def _joined_type(known: Any, found: Any, key: str, path: str) -> Any:
         return pa.struct(list(parts.items()))
     texts = [pat.is_timestamp(one) or pat.is_string(one) for one in (known, found)]
     if all(texts):
-        return pa.string() if pa.string() in (known, found) else pa.timestamp("ns")
+        if pa.string() in (known, found) or known.tz != found.tz:
+            return pa.string()
+        return pa.timestamp("ns", known.tz)
     raise ConversionError(
         f"key has values of types that do not fit together: {key} ({path}: {known}, {found})"
     )
@@ -283,7 +289,36 @@ def _parsed(lines: bytes, schema: Any) -> Any:
     if schema is not None:
         parse = pajson.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     table = pajson.read_json(io.BytesIO(lines), read_options=read, parse_options=parse)
+    if schema is None:
+        table = _with_zones(table, lines, read)
     return table.rename_columns(unique_names(table.column_names))
+
+
+def _with_zones(table: Any, lines: bytes, read: Any) -> Any:
+    """The table with the timestamps that are written with an offset as such; text where only some are.
+
+    The parser makes UTC of them without a word, so such columns are parsed again, as text.
+    """
+    moments = [field.name for field in table.schema if pat.is_timestamp(field.type)]
+    if not moments or len(set(table.column_names)) < len(table.column_names):
+        return table
+    schema = pa.schema([(name, pa.string()) for name in moments])
+    parse = pajson.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    written = pajson.read_json(io.BytesIO(lines), read_options=read, parse_options=parse)
+    for name in moments:
+        found = pc.match_substring_regex(written.column(name), _OFFSET).drop_null()
+        if not pc.any(found).as_py():
+            continue
+        place, array = table.column_names.index(name), table.column(name)
+        all_have_one = pc.all(found).as_py()
+        array = array.cast(pa.timestamp(array.type.unit, tz="UTC")) if all_have_one else written.column(name)
+        table = table.set_column(place, name, array)
+    return table
+
+
+def _as_parsed(known: Any) -> Any:
+    """The type that the parser is told: its timestamps are UTC and have no zone."""
+    return pa.timestamp(known.unit) if pat.is_timestamp(known) and known.tz is not None else known
 
 
 def _lines_of_array(data: bytes, path: str) -> bytes:

@@ -127,6 +127,16 @@ def find_zone(name: str) -> str:
     return known
 
 
+def offset_text(offset_seconds: int, *, seconds: bool) -> str:
+    """``+02``, ``-03:30``; with the seconds of old local times if ``seconds`` is set, ``-00:44:30``."""
+    hours, rest = divmod(abs(offset_seconds), 3600)
+    text = f"{'-' if offset_seconds < 0 else '+'}{hours:02d}"
+    minutes, last = divmod(rest, 60)
+    if minutes or (last and seconds):
+        text += f":{minutes:02d}"
+    return f"{text}:{last:02d}" if last and seconds else text
+
+
 def local_zone() -> str:
     """Name of the zone of this machine: that of the variable TZ, else of the system, else UTC."""
     named = os.environ.get("TZ", "").removeprefix(":")

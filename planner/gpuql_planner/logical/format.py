@@ -53,7 +53,7 @@ from gpuql_planner.logical.window_calls import (
     WindowCall,
     WindowFrame,
 )
-from gpuql_planner.types import VARCHAR, DataType
+from gpuql_planner.types import TIMESTAMPTZ, VARCHAR, DataType
 
 AttributeNamer = Callable[[Attribute], str]
 
@@ -124,6 +124,8 @@ def format_literal(value: LiteralValue, dtype: DataType) -> str:
         parts = ((value.months, "months"), (value.days, "days"), (value.microseconds, "microseconds"))
         words = [f"{number} {unit}" for number, unit in parts if number]
         return f"INTERVAL '{' '.join(words) or '0 days'}'"
+    if isinstance(value, datetime.datetime) and dtype == TIMESTAMPTZ:
+        return f"{dtype} '{value}+00'"
     if isinstance(value, (datetime.date, datetime.time)):
         return f"{dtype} '{value}'"
     return str(value)
