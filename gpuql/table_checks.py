@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from gpuql.columnar.growth import disjoint
 from gpuql.columnar.table import ResidentTable
 from gpuql_planner.catalog import Catalog, Table, View
 from gpuql_planner.errors import (
@@ -117,7 +118,7 @@ class RuleChecker:
         for key in self._rules.keys:
             if rows.num_rows > 1:
                 self._distinct(key, self._ask(self._query(_repeated_text(key, "changed"), changed=rows)))
-            if rows.num_rows and there.num_rows:
+            if rows.num_rows and there.num_rows and not _are_apart(rows, there, key.columns):
                 columns = quoted_list(key.columns)
                 text = f"SELECT {columns} FROM existing SEMI JOIN changed USING ({columns}) LIMIT 1"
                 self._distinct(key, self._ask(self._query(text, changed=rows, existing=there)))
@@ -205,6 +206,11 @@ def referring_tables(catalog: Catalog, table: str) -> Iterator[tuple[ResidentTab
             for key in child.rules.foreign_keys:
                 if key.table.lower() == table.lower():
                     yield child, key
+
+
+def _are_apart(rows: ResidentTable, others: ResidentTable, columns: Sequence[str]) -> bool:
+    """Whether the ranges of some column show that no row has the key of another, as where keys ascend."""
+    return any(disjoint(rows.statistics(name), others.statistics(name)) for name in columns)
 
 
 def _concerns(columns: Sequence[str], changed: Collection[str] | None) -> bool:

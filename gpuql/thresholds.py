@@ -133,6 +133,12 @@ MERGED_DICTIONARY_ENTRIES: Annotated[
     "bound: they are sorted as Python objects",
     "Joined dictionaries with no more entries are sorted and deduplicated again.",
 ] = 4096
+GROWTH_SHARE: Annotated[
+    float,
+    "share of rows",
+    "judgement: estimates may be off by as much",
+    "Statistics follow from earlier ones while no more rows than this came since all were looked at.",
+] = 0.125
 BACKGROUND_STATISTICS_ROWS: Annotated[
     int,
     "rows",

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from gpuql.columnar.column import Column
 from gpuql.columnar.concat import concat_columns
 from gpuql.columnar.encodings import encode_column
+from gpuql.columnar.growth import Growth
 from gpuql.columnar.pieced import MemoryPiece, PiecedColumn, row_numbers, unite
 from gpuql.columnar.read_ahead import TryReserve, read_ahead
 from gpuql.columnar.statistics import column_statistics, pieced_statistics
@@ -176,6 +177,8 @@ class ResidentTable:
             for key, column in columns.items()
         }
         self._statistics: dict[str, ColumnStatistics] = {}
+        #: Of columns that are not counted themselves, how they came from one that is.
+        self._growths: dict[str, Growth] = {}
         self._locks = {field.name: threading.RLock() for field in self.fields}
 
     def __repr__(self) -> str:
@@ -212,8 +215,11 @@ class ResidentTable:
             self._keeping,
             self.rules if rules is None else rules,
         )
-        for column in kept & self._statistics.keys() & version._locks.keys():
-            version._statistics[column] = self._statistics[column]
+        for column in kept & version._locks.keys():
+            if column in self._statistics:
+                version._statistics[column] = self._statistics[column]
+            if column in self._growths:
+                version._growths[column] = self._growths[column]
         return version
 
     def handle(self, name: str) -> ColumnHandle:
@@ -236,19 +242,28 @@ class ResidentTable:
         """Statistics of column ``name``, gathered at first request."""
         with self._locks[name]:
             known = self._statistics.get(name)
+            growth = self._growths.get(name)
+            if known is None and growth is not None:
+                known = growth.statistics()
+                if known is None:
+                    self._growths.pop(name, None)
+                else:
+                    self._growths[name] = Growth(known, growth.counted_rows, growth.new_rows)
+                    self._statistics[name] = known = self._with_rules(name, known)
             if known is None:
                 content = self._columns[name].content()
                 if isinstance(content, PiecedColumn) and not self._columns[name].is_here:
                     known = pieced_statistics(content)
                 else:
                     known = column_statistics(self._columns[name].whole())
-                if self.rules.keys and self._is_key(name, known):
-                    known = replace(known, unique=True)
-                self._statistics[name] = known
+                self._statistics[name] = known = self._with_rules(name, known)
             return known
 
-    def _is_key(self, name: str, known: ColumnStatistics) -> bool:
-        return known.null_count == 0 and any(key.columns == (name,) for key in self.rules.keys)
+    def _with_rules(self, name: str, known: ColumnStatistics) -> ColumnStatistics:
+        """A column that is a key has unique values."""
+        if known.null_count == 0 and any(key.columns == (name,) for key in self.rules.keys):
+            return replace(known, unique=True)
+        return known
 
     def gather_in_background(self) -> None:
         """Begin to gather the statistics of all columns, so that the first plan need not wait for them."""
@@ -331,9 +346,16 @@ class ResidentTable:
         pending: dict[str, Content | ColumnHandle] = {}
         for field, column in zip(self.fields, columns, strict=True):
             pending[field.name] = _Joined(field, self._columns[field.name], column)
-        return ResidentTable(
+        version = ResidentTable(
             self.name, self.fields, self.num_rows + num_rows, pending, self._keeping, self.rules
         )
+        for field, column in zip(self.fields, columns, strict=True):
+            growth = self._growths.get(field.name)
+            if growth is None and (known := self._statistics.get(field.name)) is not None:
+                growth = Growth(known, self.num_rows)
+            if growth is not None and (growth := growth.with_rows(partial(_rows_of, column), num_rows)):
+                version._growths[field.name] = growth
+        return version
 
 
 class NumberedTable(ResidentTable):
@@ -451,6 +473,10 @@ def _gather(table: weakref.ref[ResidentTable], names: Sequence[str]) -> None:
         with suppress(GpuqlError, MemoryError):
             known.statistics(name)
         del known
+
+
+def _rows_of(rows: Column | ColumnHandle) -> Column:
+    return rows if isinstance(rows, Column) else rows.whole()
 
 
 def _content(rows: Column | ColumnHandle) -> Column | PiecedColumn:

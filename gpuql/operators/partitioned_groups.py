@@ -264,7 +264,8 @@ def split_store(
             for index, store in enumerate(partitions):
                 mine = numbers[bounds[index] : bounds[index + 1]]
                 if len(mine):
-                    store.append(with_own_strings(joined.take(mine), context))
+                    # Beyond the first split a dictionary may be most of what few rows take.
+                    store.append(with_own_strings(joined.take(mine), context, shares_dictionaries=not level))
 
     for batch in rows.drain():
         row_bytes = max(1, kept_bytes(batch, context) // max(1, batch.num_rows))
@@ -298,9 +299,12 @@ def _is_sparse(column: Column, context: RunContext) -> bool:
 
 def _is_shared(strings: StringArray | None, context: RunContext) -> bool:
     """Whether rows may go on pointing into strings that others point into as well."""
-    return (
-        strings is None or not len(strings) or is_small_dictionary(strings) or is_resident(strings, context)
-    )
+    return _costs_nothing(strings, context) or (strings is not None and is_small_dictionary(strings))
+
+
+def _costs_nothing(strings: StringArray | None, context: RunContext) -> bool:
+    """Whether there are no strings, or a table accounts for them."""
+    return strings is None or not len(strings) or is_resident(strings, context)
 
 
 def kept_bytes(batch: Batch, context: RunContext) -> int:
@@ -316,15 +320,16 @@ def kept_bytes(batch: Batch, context: RunContext) -> int:
     return total
 
 
-def with_own_strings(batch: Batch, context: RunContext) -> Batch:
-    """The batch with strings of its own rows only, but for shared dictionaries."""
-    if all(_is_shared(column.strings, context) for column in batch.columns.values()):
+def with_own_strings(batch: Batch, context: RunContext, *, shares_dictionaries: bool = True) -> Batch:
+    """The batch with strings of its own rows only, but for tables' and, if these are shared, small dictionaries."""
+    is_shared = _is_shared if shares_dictionaries else _costs_nothing
+    if all(is_shared(column.strings, context) for column in batch.columns.values()):
         return batch
     gather = context.kernels.string_match.gather
     columns: dict[int, Column] = {}
     for key, column in batch.columns.items():
         strings = column.strings
-        if strings is not None and not _is_shared(strings, context):
+        if strings is not None and not is_shared(strings, context):
             positions = column.values.astype(context.xp.int64)
             offsets, data = gather(strings.data, strings.offsets[positions], strings.offsets[positions + 1])
             own = narrow_positions(context.xp.arange(len(column)), len(column))

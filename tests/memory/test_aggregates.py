@@ -195,3 +195,16 @@ def test_strings_of_rows_in_files_are_let_go_of(tmp_path: Path) -> None:
     assert sum(one() is not None for one in known) <= 10
     assert state.num_bytes > 4 * budget.limit_bytes, "all are counted, wherever they are"
     memory.close()
+
+
+@pytest.mark.parametrize("limit", ["120KB", "160KB", "200KB", "240KB"])
+def test_a_dictionary_that_few_rows_of_a_partition_use_does_not_go_with_them(limit: str) -> None:
+    rows = "SELECT i * 17 % 97 AS m, 'name ' || lpad((i % 900)::VARCHAR, 46, '0') AS s FROM range(3000) r(i)"
+    with gpuql.connect(
+        device="cpu", memory_limit=limit, threads=1, tier="interpreted", batch_rows=64
+    ) as connection:
+        connection.register("t", duckdb.sql(rows).to_arrow_table())
+        query = "SELECT count(*) FROM (SELECT DISTINCT m, s || '!' FROM t)"
+        result = connection.sql(query).collect()
+        assert result.fetchall() == [(3000,)]
+        assert result.metrics.memory.partitions
