@@ -20,7 +20,6 @@ COMPILED = ("cpu_loops.py", "gpu_kernels.py", "gpu.py")
 #: Facts that nobody chose: of the calendar, of types, of formats, of hashing, of the hardware; and codes and marks.
 FACTS = {
     "gpuql/columnar/nested_fixed.py": {"_INTERVAL_WORDS"},
-    "planner/gpuql_planner/types.py": {"MAX_ARRAY_SIZE"},
     "planner/gpuql_planner/functions/aggregates.py": {"_MAX_SEVERAL"},
     "gpuql/columnar/arrow_export.py": {"_CHUNK_BYTES"},
     "gpuql/columnar/construct.py": {"UUID_SHIFT"},
@@ -61,7 +60,7 @@ FACTS = {
     "planner/gpuql_planner/sql/bind_sample.py": {"_HASHES"},
     "planner/gpuql_planner/functions/arithmetic.py": {"_WORD_DIGITS"},
     "planner/gpuql_planner/functions/strings.py": {"_NO_UPPER_END"},
-    "planner/gpuql_planner/types.py": {"INFINITE_DATE", "INFINITE_TIMESTAMP", "MAX_DECIMAL_WIDTH"},
+    "planner/gpuql_planner/types.py": {"MAX_ARRAY_SIZE", "INFINITE_DATE", "INFINITE_TIMESTAMP", "MAX_DECIMAL_WIDTH"},
     "kernels/gpuql_kernels/codegen/grid.py": {"WARP_LANES", "SHARED_BYTES"},
     "kernels/gpuql_kernels/codegen/program.py": {
         "STATUS_OK",
