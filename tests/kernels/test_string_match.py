@@ -209,3 +209,29 @@ def test_many_distinct_strings_are_numbered_in_partitions(
     assert codes.tolist() == [numbers.setdefault(text, len(numbers)) for text in texts]
     assert [texts[row] for row in first.tolist()] == list(numbers)
     assert compared == [hash_bits == 64]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%google%", "%gole%", "%gog%", "%el%", "%g%", "%eeeee%goo%", "%google%google%"]
+)
+@pytest.mark.parametrize("selection", ["all", "run", "tail"])
+def test_like_where_pairs_of_bytes_are_frequent(pattern: str, selection: str) -> None:
+    """Four bytes together are rare where no two of them are."""
+    generator = np.random.default_rng(12)
+    many = ["".join(row) for row in generator.choice(list("gole."), (6000, 30)).tolist()]
+    many = [text[: len(text) * (index % 7) // 6] for index, text in enumerate(many)]
+    for index in range(3, 6000, 500):
+        many[index] = many[index - 1] + "google" + many[index + 1] + "google" * (index % 3)
+    offsets, data = packed(many)
+    rows = {
+        "all": None,
+        "run": np.arange(100, 5500, dtype=np.int16),
+        "tail": np.arange(1500, 6000, dtype=np.int32),
+    }[selection]
+    parsed = parse_like(pattern, None)
+    assert parsed is not None
+    expression = re.compile(".*".join(re.escape(part) for part in pattern.split("%")), re.DOTALL)
+    chosen = many if rows is None else [many[row] for row in rows.tolist()]
+    expected = [expression.fullmatch(text) is not None for text in chosen]
+    assert cpu.like(offsets, data, rows, parsed).tolist() == expected
+    assert any(expected)

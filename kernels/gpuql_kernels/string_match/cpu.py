@@ -89,7 +89,7 @@ def like(offsets: Array, data: Array, rows: Array | None, pattern: LikePattern, 
     first_row = _run_of_rows(rows)
     if first_row is not None and len(lengths) > 2 and not lengths[0] and not lengths[-1]:
         num_rows = len(offsets) - 1 if rows is None else len(rows)
-        anchor = _rare_pair(data[int(offsets[first_row]) :], pattern.segments[1])
+        anchor = _rare_bytes(data[int(offsets[first_row]) :], pattern.segments[1])
         if anchor is not None:
             return _loops().like_scan(offsets, data, first_row, num_rows, bounds, literal, *anchor)
     return _loops().like_segments(offsets, data, _all_rows(offsets, rows), bounds, literal)
@@ -110,10 +110,13 @@ def _run_of_rows(rows: Array | None) -> int | None:
 _RARE_OCCURRENCES = SEARCH_SAMPLE_BYTES >> 6
 
 
-def _rare_pair(data: Array, segment: bytes) -> tuple[int, int] | None:
-    """Place and distance of two bytes of the segment that seldom stand so in ``data``; None if all pairs do often."""
+def _rare_bytes(data: Array, segment: bytes) -> tuple[int, Array] | None:
+    """Place of a byte of the segment, and distances of three others, that seldom stand so in ``data``.
+
+    Two of the distances repeat the first if that pair is seldom enough. None if all four do often.
+    """
     sample = data[:SEARCH_SAMPLE_BYTES]
-    best, chosen = _RARE_OCCURRENCES + 1, None
+    best, chosen = len(sample) + 1, None
     for place in range(min(len(segment), 16)):
         hits = sample == segment[place]
         for distance in range(1 if len(segment) > 1 else 0, min(len(segment) - place, 8)):
@@ -121,7 +124,29 @@ def _rare_pair(data: Array, segment: bytes) -> tuple[int, int] | None:
             count = int(np.count_nonzero(hits[: len(partner)] & partner))
             if count < best:
                 best, chosen = count, (place, distance)
-    return chosen
+    if chosen is None:
+        return None
+    place, distance = chosen
+    distances = [distance]
+    found = _together(sample, segment, place, distances)
+    while len(found) > _RARE_OCCURRENCES and len(distances) < 3:
+        more = range(1, min(len(segment) - place, 8))
+        distances.append(
+            min(more, key=lambda d: len(_together(sample, segment, place, [*distances, d])), default=distance)
+        )
+        found = _together(sample, segment, place, distances)
+    if len(found) > _RARE_OCCURRENCES:
+        return None
+    return place, np.array([*distances, distance, distance][:3], np.int64)
+
+
+def _together(sample: Array, segment: bytes, place: int, distances: list[int]) -> Array:
+    """Positions of the byte at ``place`` in the sample that have their partners at the distances."""
+    ends = max(0, len(sample) - max(distances))
+    mask = sample[:ends] == segment[place]
+    for distance in distances:
+        mask &= sample[distance : distance + ends] == segment[place + distance]
+    return np.flatnonzero(mask)
 
 
 def _like_regex(pattern: LikePattern) -> re.Pattern[bytes]:

@@ -101,6 +101,25 @@ def _has_pair(data: Array, position: int, distance: int, width: int, one: int, o
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _has_four(data: Array, position: int, distances: Array, width: int, wanted: Array) -> bool:
+    """As ``_has_pair``, of four bytes: the first one, and one at each of three distances from it."""
+    zeroth, first, second, third = wanted[0], wanted[1], wanted[2], wanted[3]
+    at = data[position : position + width]
+    at_first = data[position + distances[0] : position + distances[0] + width]
+    at_second = data[position + distances[1] : position + distances[1] + width]
+    at_third = data[position + distances[2] : position + distances[2] + width]
+    seen = np.uint8(0)
+    for i in range(width):
+        seen |= (
+            np.uint8(at[i] == zeroth)
+            & np.uint8(at_first[i] == first)
+            & np.uint8(at_second[i] == second)
+            & np.uint8(at_third[i] == third)
+        )
+    return bool(seen)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def like_scan(
     offsets: Array,
     data: Array,
@@ -109,26 +128,40 @@ def like_scan(
     bounds: Array,
     literal: Array,
     anchor: int,
-    distance: int,
+    distances: Array,
 ) -> Array:
     """``like_segments`` for a run of rows and a pattern that begins and ends with ``%``.
 
-    Goes through the bytes of all rows at once, from one occurrence to the next of the two bytes at ``anchor`` and
-    ``anchor + distance`` of the first segment, ``literal[:bounds[2]]``.
+    Goes through the bytes of all rows at once, from one occurrence to the next of the bytes at ``anchor`` and at the
+    three ``distances`` from there of the first segment, ``literal[:bounds[2]]``; two bytes if the distances are equal.
     """
     result = np.zeros(num_rows, np.bool_)
-    one, other = literal[anchor], literal[anchor + distance]
+    distance = distances[0]
+    is_pair = distances[1] == distance and distances[2] == distance
+    wanted = np.empty(4, np.uint8)
+    wanted[0] = literal[anchor]
+    for place in range(3):
+        wanted[place + 1] = literal[anchor + distances[place]]
+    one, other = wanted[0], wanted[1]
     size = bounds[2]
     row = np.int64(first_row)
     position = offsets[first_row] + anchor
-    last = offsets[first_row + num_rows] - distance
+    last = offsets[first_row + num_rows] - distances.max()
     while position < last:
-        if position + _FAR <= last and not _has_pair(data, position, distance, _FAR, one, other):
+        if position + _FAR <= last and not (
+            _has_pair(data, position, distance, _FAR, one, other)
+            if is_pair
+            else _has_four(data, position, distances, _FAR, wanted)
+        ):
             position += _FAR
             continue
         block_end = min(position + _FAR, last)
         while position < block_end:
-            if position + _NEAR <= last and not _has_pair(data, position, distance, _NEAR, one, other):
+            if position + _NEAR <= last and not (
+                _has_pair(data, position, distance, _NEAR, one, other)
+                if is_pair
+                else _has_four(data, position, distances, _NEAR, wanted)
+            ):
                 position += _NEAR
                 continue
             stop = min(position + _NEAR, last)
@@ -458,7 +491,7 @@ SIGNATURES = {
     compare_literal: [f"({_STRINGS}, {rows}, uint8[::1])" for rows in _ROWS],
     find: [f"({_STRINGS}, {rows}, uint8[::1])" for rows in _ROWS],
     like_segments: [f"({_STRINGS}, {rows}, int64[::1], uint8[::1])" for rows in _ROWS],
-    like_scan: [f"({_STRINGS}, int64, int64, int64[::1], uint8[::1], int64, int64)"],
+    like_scan: [f"({_STRINGS}, int64, int64, int64[::1], uint8[::1], int64, int64[::1])"],
     like_tokens: [f"({_STRINGS}, {rows}, int16[::1])" for rows in _ROWS],
     character_count: [f"({_STRINGS}, {rows})" for rows in _ROWS],
     character_range: [f"({_STRINGS}, {rows}, int64, int64)" for rows in _ROWS],
