@@ -128,7 +128,9 @@ def from_wide(xp: Any, dtype: DataType, wide: Array, validity: Array | None, bou
         wide = xp.where(xp.broadcast_to(validity, (len(wide),))[:, None], wide, xp.int64(0))
     if bool(words.fits_int64(wide).all()):
         narrow = wide[:, 0].copy()
-        return make_column(xp, dtype, narrow, validity, bounds)
+        # Wider bounds than one word holds would be arithmetic with more than one word for whoever uses them.
+        held = bounds and (max(bounds[0], INT64_MIN), min(bounds[1], INT64_MAX))
+        return make_column(xp, dtype, narrow, validity, held if held and held[0] <= held[1] else None)
     if dtype.id is TypeId.UBIGINT:
         return make_column(xp, dtype, wide[:, 0].copy().view(np.uint64), validity, bounds)
     return make_column(xp, dtype, wide, validity, bounds)

@@ -102,7 +102,7 @@ class AggregateLowering:
             case "count_if":
                 if keep is not None:
                     raise NotFusible("count_if with a filter")
-                return self._count(self._accumulator("count", None, operand.value, self._count_dtype()))
+                return self._count_if(call.dtype, operand)
             case "sum":
                 return self._sum(call.dtype, operand, keep)
             case "avg":
@@ -120,6 +120,17 @@ class AggregateLowering:
         def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
             counts = states[position].astype("int64")
             return Column(DataType(TypeId.BIGINT), counts, None, None, _reach(counts))
+
+        return assemble
+
+    def _count_if(self, dtype: DataType, operand: Operand) -> Assembler:
+        """The sum of a condition: NULL where it never has a value."""
+        presence = self._presence(operand, None)
+        position = self._accumulator("count", None, operand.value, self._count_dtype())
+
+        def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
+            counts = states[position].astype("int64")
+            return Column(dtype, counts, _present(states, presence), None, _reach(counts))
 
         return assemble
 

@@ -202,6 +202,8 @@ def _require_numbers(name: str, left: Expression, right: Expression) -> None:
 def _arithmetic_type(name: str, left: Expression, right: Expression) -> DataType:
     """Common type of two numbers; mixed signs widen to BIGINT at least, as DuckDB's overload choice does."""
     _require_numbers(name, left, right)
+    if left.dtype == right.dtype == NULL:
+        return BIGINT
     if is_null_literal(left) or is_null_literal(right):
         return common_type(left.dtype, right.dtype) or NULL
     dtype = unified_type((left, right), construct=_SYMBOLS[name])

@@ -32,6 +32,7 @@ from gpuql_planner.types import (
     DOUBLE,
     NULL,
     REAL,
+    UBIGINT,
     VARCHAR,
     DataType,
     TypeId,
@@ -101,6 +102,10 @@ def _of_list(name: str, result: DataType | None = None) -> Resolver:
         return Call(name, (values,), values.dtype if result is None else result)
 
     return resolve
+
+
+def _unique(arguments: Sequence[Expression]) -> Expression:
+    return coerce(_of_list("list_unique", BIGINT)(arguments), UBIGINT)
 
 
 def _length(arguments: Sequence[Expression]) -> Expression:
@@ -421,7 +426,7 @@ LIST_FUNCTIONS: dict[str, Resolver] = {
         _with_element("list_position", BIGINT),
     ),
     **dict.fromkeys(("list_distinct", "array_distinct"), _of_list("list_distinct")),
-    **dict.fromkeys(("list_unique", "array_unique"), _of_list("list_unique", BIGINT)),
+    **dict.fromkeys(("list_unique", "array_unique"), _unique),
     **dict.fromkeys(("list_reverse", "array_reverse"), _of_list("list_reverse")),
     **dict.fromkeys(("list_sort", "array_sort"), _sort_list),
     **dict.fromkeys(("list_reverse_sort", "array_reverse_sort"), _sort("list_reverse_sort")),

@@ -57,6 +57,8 @@ def _concat_with_separator(arguments: Sequence[Expression]) -> Expression:
 
 def _concat_operator(arguments: Sequence[Expression]) -> Expression:
     left, right = arguments
+    if left.dtype == right.dtype == BLOB:
+        return Call("concat_operator", (left, right), BLOB)
     if BLOB in (left.dtype, right.dtype):
         raise NoMatchingFunction(
             f"no operator || for {left.dtype} and {right.dtype}", hint="add an explicit CAST"

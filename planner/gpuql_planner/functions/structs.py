@@ -25,6 +25,7 @@ from gpuql_planner.types import (
     BOOLEAN,
     INTEGER,
     NULL,
+    UBIGINT,
     VARCHAR,
     DataType,
     TypeId,
@@ -215,7 +216,7 @@ def _of_map(name: str, result: int) -> Resolver:
 
 def _cardinality(arguments: Sequence[Expression]) -> Expression:
     check_count("cardinality", arguments, 1)
-    return Call("list_length", (as_map("cardinality", arguments[0], arguments),), BIGINT)
+    return coerce(Call("list_length", (as_map("cardinality", arguments[0], arguments),), BIGINT), UBIGINT)
 
 
 def _from_entries(arguments: Sequence[Expression]) -> Expression:

@@ -244,6 +244,8 @@ def _push_join(node: Join, needed: Attributes, domain: Domain) -> Pushed:
     conditions = tuple(substitute(c, _references(mapping)) for c in node.conditions)
     kind = JoinKind.INNER if node.kind is JoinKind.CROSS and equalities else node.kind
     joined = Join(left, right, kind, (*conditions, *equalities), node.mark)
+    if kind is JoinKind.RIGHT:  # its left side has NULLs where there was no match
+        return joined, right_mapping
     if kind is not JoinKind.FULL:
         return joined, mapping
     either = {a: fresh_like(a) for a in sorted_attributes(needed)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -49,11 +50,51 @@ def bind_from(queries: QueryBinder, select: exp.Select) -> FromItem:
     if from_ is None:
         return FromItem(ONE_ROW, Scope(parent=queries.parent))
     item = bind_source(queries, from_.this, Scope(parent=queries.parent))
-    for join in select.args.get("joins") or ():
-        item = bind_join(queries, item, join)
+    for first, *others in _comma_groups(select.args.get("joins") or ()):
+        if _is_comma(first) and any(map(_depends_on_grouping, others)):
+            item = _bind_comma_group(queries, item, first, others)
+            continue
+        for join in (first, *others):
+            item = bind_join(queries, item, join)
     for lateral in select.args.get("laterals") or ():
         raise queries.context.unsupported("LATERAL VIEW", lateral)
     return item
+
+
+def _is_comma(join: exp.Join) -> bool:
+    return not any(join.args.get(part) for part in ("method", "side", "kind", "on", "using"))
+
+
+def _comma_groups(joins: Iterable[exp.Join]) -> list[list[exp.Join]]:
+    """Joins cut before each comma: JOIN binds tighter than a comma."""
+    groups: list[list[exp.Join]] = []
+    for join in joins:
+        if not groups or _is_comma(join):
+            groups.append([])
+        groups[-1].append(join)
+    return groups
+
+
+def _depends_on_grouping(join: exp.Join) -> bool:
+    """Whether ``a, b JOIN c`` and ``(a CROSS JOIN b) JOIN c`` differ: rows of c without a match, columns by name."""
+    side, method = (str(join.args.get(part) or "").upper() for part in ("side", "method"))
+    is_full = str(join.args.get("kind") or "").upper() == "OUTER"
+    by_name = bool(join.args.get("using")) or method == "NATURAL"
+    return side in ("RIGHT", "FULL") or is_full or by_name or method == "POSITIONAL"
+
+
+def _bind_comma_group(
+    queries: QueryBinder, left: FromItem, first: exp.Join, others: Sequence[exp.Join]
+) -> FromItem:
+    """``left`` with every row of the joins after a comma, which may refer to columns of ``left`` like a subquery."""
+    from gpuql_planner.sql.bind_joins import bind_join, join_items
+
+    seen = Scope(list(left.scope.relations), parent=left.scope.parent, merged=dict(left.scope.merged))
+    inner = queries.nested(seen)
+    item = bind_source(inner, first.this, Scope(parent=seen))
+    for join in others:
+        item = bind_join(inner, item, join)
+    return join_items(queries, left, note_lateral(item, seen), first)
 
 
 def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:

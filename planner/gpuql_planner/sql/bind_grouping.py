@@ -89,7 +89,9 @@ class Grouping:
 
     def _add_node(self, node: exp.Expr, items: Sequence[SelectItem], binder: ExpressionBinder) -> Expression:
         position = None
-        if not (isinstance(node, exp.Literal) and node.is_string):
+        if (
+            not isinstance(node, exp.Literal) or str(node.this).isdigit()
+        ):  # other constants are keys, if dull ones
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
             name = "key" if self.context.has_slots(node) else column_name(node)

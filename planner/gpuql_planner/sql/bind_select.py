@@ -187,7 +187,7 @@ class SelectBinder:
         used: set[Attribute] = set()
         for item in self.items:
             for name, expression in self._bind_item(item):
-                attribute = _output_attribute(name, expression, used)
+                attribute = _output_attribute(name, expression, used | self._outer_attributes())
                 used.add(attribute)
                 outputs.append(_Output(name, expression, attribute))
         return outputs
@@ -303,9 +303,18 @@ class SelectBinder:
                 return output.attribute
         used = {output.attribute for output in (*outputs, *hidden)}
         name = "key" if self.context.has_slots(node) else column_name(node)
-        attribute = _output_attribute(name, expression, used)
+        attribute = _output_attribute(name, expression, used | self._outer_attributes())
         hidden.append(_Output(attribute.name, expression, attribute))
         return attribute
+
+    def _outer_attributes(self) -> set[Attribute]:
+        """Columns of outer queries named here; an output that is one of them may be NULL where the outer one is not."""
+        found: set[Attribute] = set()
+        scope = self.scope.parent
+        while scope is not None:
+            found.update(attribute for attribute, _ in scope.captured)
+            scope = scope.parent
+        return found
 
     # --- DISTINCT ON ---
 
@@ -350,7 +359,7 @@ class SelectBinder:
 
 
 def _output_attribute(name: str, expression: Expression, used: set[Attribute]) -> Attribute:
-    """The column itself where it is passed through for the first time, else a new attribute."""
+    """The column itself where it is passed through and not among ``used``, else a new attribute."""
     if isinstance(expression, AttributeRef):
         if expression.attribute not in used:
             return expression.attribute

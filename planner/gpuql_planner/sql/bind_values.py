@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.errors import BinderError, GpuqlError
-from gpuql_planner.functions.coercion import coerce, unify
-from gpuql_planner.logical.expressions import Attribute, Expression, Literal
+from gpuql_planner.functions.coercion import coerce, is_integer_literal, is_null_literal, unified_type
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Project, UnionAll, Values
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.types import DataType
@@ -52,7 +52,15 @@ def bind_values(
 
 
 def _unify_column(values: list[Expression]) -> tuple[Expression, ...]:
-    return unify(values, construct="VALUES")[1]
+    """All rows in one type: an integer in the first row that is not NULL has its own, others adapt to their peers."""
+    typed = list(values)
+    for place, value in enumerate(values):
+        if is_integer_literal(value):
+            typed[place] = AttributeRef(Attribute.fresh("", value.dtype))
+        if not is_null_literal(value):
+            break
+    dtype = unified_type(typed, construct="VALUES")
+    return tuple(coerce(value, dtype) for value in values)
 
 
 def _row(

@@ -40,8 +40,9 @@ _SET_NODES = (exp.Rollup, exp.Cube, exp.GroupingSets)
 _SELF_MERGING = frozenset(
     ("sum", "min", "max", "any_value", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor")
 )
-#: Aggregates of a group that are the sum of those of its parts; 0 of no rows.
-_COUNTS = frozenset(("count", "count_star", "count_if"))
+#: Aggregates of a group that are the sum of those of its parts. Of no rows those in _COUNTS are 0, others NULL.
+_COUNTS = frozenset(("count", "count_star"))
+_SUMMED = _COUNTS | {"count_if"}
 
 
 def has_grouping_sets(nodes: Iterable[exp.Expr]) -> bool:
@@ -185,7 +186,7 @@ def _value(call: AggregateCall, parts: dict[AggregateCall, Attribute]) -> Expres
 def _can_merge(call: AggregateCall) -> bool:
     if call.distinct or call.order_by:
         return False
-    if call.function in _COUNTS:
+    if call.function in _SUMMED:
         return True
     return call.function in _SELF_MERGING and _merged(call, AttributeRef(_part(call))).type == call.type
 
@@ -195,7 +196,7 @@ def _part(call: AggregateCall) -> Attribute:
 
 
 def _merged(call: AggregateCall, part: Expression) -> AggregateCall:
-    return make_aggregate("sum" if call.function in _COUNTS else call.function, [part])
+    return make_aggregate("sum" if call.function in _SUMMED else call.function, [part])
 
 
 class _Input:

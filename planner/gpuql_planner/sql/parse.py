@@ -94,6 +94,9 @@ def _column_of_names(node: exp.Expr) -> exp.Expr:
     return exp.Column(**dict(zip(_COLUMN_PARTS, names, strict=False)))
 
 
+_QUERY_PREDICATES: dict[str, type[exp.Expr]] = {"ALL": exp.All, "EXISTS": exp.Exists}
+
+
 class _CallKeepingParser(ChangeGrammar):
     """DuckDB's grammar, but calls are not turned into sqlglot's own function classes.
 
@@ -124,6 +127,17 @@ class _CallKeepingParser(ChangeGrammar):
             else None
         ),
     }
+
+    def _parse_function(self, *options: Any, **named: Any) -> exp.Expr | None:
+        """ALL and EXISTS over a query in parentheses of its own, as in ``ALL ((SELECT 1) UNION (SELECT 2))``."""
+        parsed: exp.Expr | None = super()._parse_function(*options, **named)
+        if isinstance(parsed, exp.Anonymous) and len(parsed.expressions) == 1:
+            predicate = _QUERY_PREDICATES.get(parsed.name.upper())
+            if predicate is not None and isinstance(parsed.expressions[0].unnest(), exp.Query):
+                found = self.expression(predicate(this=parsed.expressions[0].unnest()))
+                found.update_positions(**parsed.meta)
+                return found
+        return parsed
 
     def _parse_star_ops(self) -> exp.Expr | None:
         """Note on ``*COLUMNS(...)`` that a star stands before it."""
