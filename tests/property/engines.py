@@ -175,7 +175,7 @@ def _same_multiset(expected: Iterable[Row], found: Iterable[Row], tolerances: Se
         return tuple(
             ("nan" if math.isnan(value) else f"{value + 0.0:.{digit}g}")
             if isinstance(value, float)
-            else value
+            else (str(value) if isinstance(value, list | dict) else value)
             for value, digit in zip(row, digits, strict=True)
         )
 
