@@ -16,7 +16,7 @@ from gpuql.columnar.arrow_dictionary import Dictionary, GrowingDictionary, coded
 from gpuql.columnar.arrow_strings import check_utf8_entries, worth_a_dictionary
 from gpuql.columnar.column import Column, StringArray
 from gpuql.columnar.construct import null_column
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.types import DataType
 
 
 class StringAssembly:
@@ -117,7 +117,7 @@ class StringAssembly:
         chunk, start = self._chunks[position], self._starts[position]
         self._chunks[position] = None
         self._note_nulls(chunk, start)
-        if self._dtype.id is TypeId.VARCHAR:
+        if self._dtype.is_text:
             check_utf8_entries(chunk, self._name)
         first, last = _byte_range(chunk)
         place = self._first_bytes[position]
@@ -150,7 +150,7 @@ class StringAssembly:
 
 def constant_chunk(value: Any, dtype: DataType, num_rows: int) -> Any:
     """``num_rows`` times one string or None, as a dictionary-coded Arrow array."""
-    arrow_type = pa.large_string() if dtype.id is TypeId.VARCHAR else pa.large_binary()
+    arrow_type = pa.large_string() if dtype.is_text else pa.large_binary()
     zeros = np.zeros(num_rows, np.int32)
     if value is None:
         return pa.DictionaryArray.from_arrays(pa.nulls(num_rows, pa.int32()), pa.array([], arrow_type))

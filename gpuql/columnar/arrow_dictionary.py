@@ -21,7 +21,7 @@ from gpuql.columnar.column import StringArray
 from gpuql.columnar.strings import narrow_positions
 from gpuql.thresholds import MAX_DICTIONARY_BYTES, SMALL_DICTIONARY_ENTRIES
 from gpuql_planner.errors import InternalError
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.types import DataType
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class GrowingDictionary:
         self._lock = threading.Lock()
         self._known: Dictionary | None = None
         self._refused = False
-        self._arrow_type = pa.large_string() if dtype.id is TypeId.VARCHAR else pa.large_binary()
+        self._arrow_type = pa.large_string() if dtype.is_text else pa.large_binary()
 
     def with_entries(self, chunks: Sequence[Any], num_rows: int) -> Dictionary | None:
         """The dictionary with the entries of all ``chunks`` (Arrow strings, no nulls) of ``num_rows`` rows.
@@ -87,7 +87,7 @@ class GrowingDictionary:
                 self._refused, self._known = True, None
                 return None
             ordered = distinct.take(pc.array_sort_indices(distinct))
-            if self._dtype.id is TypeId.VARCHAR:
+            if self._dtype.is_text:
                 check_utf8_entries(ordered, self._name)
             plain = string_array_from_arrow(ordered)
             strings = StringArray(plain.offsets, plain.data, unique=True, sorted=True)

@@ -35,7 +35,7 @@ def column_to_arrow(column: Column) -> Any:
         texts = [None if value is None else str(value) for value in column_to_python(column)]
         return pa.array(texts, pa.string())
     validity = None if column.validity is None else on_host(column.validity)
-    if column.strings is not None and dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+    if column.strings is not None and dtype.id in (TypeId.VARCHAR, TypeId.JSON, TypeId.BLOB):
         return _strings(column, validity)
     if dtype.is_nested:
         from gpuql.columnar.arrow_nested import nested_to_arrow

@@ -21,7 +21,7 @@ from gpuql.thresholds import (
     SMALL_DICTIONARY_ENTRIES,
 )
 from gpuql_planner.errors import ConversionError
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.types import DataType
 
 _NOT_UTF8_HINT = "convert it to UTF-8, or hand over the bytes as a binary column (BLOB)"
 
@@ -110,7 +110,7 @@ def string_array_from_arrow(array: Any) -> StringArray:
 
 def string_array_to_arrow(strings: StringArray, dtype: DataType) -> Any:
     """All entries as one large_string (VARCHAR) or large_binary (BLOB) array, sharing memory."""
-    arrow_type = pa.large_string() if dtype.id is TypeId.VARCHAR else pa.large_binary()
+    arrow_type = pa.large_string() if dtype.is_text else pa.large_binary()
     offsets = pa.py_buffer(np.ascontiguousarray(on_host(strings.offsets), dtype=np.int64))
     data = pa.py_buffer(np.ascontiguousarray(on_host(strings.data)))
     return pa.Array.from_buffers(arrow_type, len(strings), [None, offsets, data])
@@ -120,7 +120,7 @@ def row_strings_to_arrow(column: Column) -> Any:
     """A column whose row ``i`` has string ``i``, as large_string or large_binary, sharing memory."""
     assert column.strings is not None, "a string column has strings"
     _, offsets, data = string_array_to_arrow(column.strings, column.dtype).buffers()
-    arrow_type = pa.large_string() if column.dtype.id is TypeId.VARCHAR else pa.large_binary()
+    arrow_type = pa.large_string() if column.dtype.is_text else pa.large_binary()
     bitmap = validity_buffer(None if column.validity is None else on_host(column.validity))
     return pa.Array.from_buffers(arrow_type, len(column), [bitmap, offsets, data])
 

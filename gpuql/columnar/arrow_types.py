@@ -68,6 +68,7 @@ _TO_ARROW: dict[TypeId, Any] = {
     TypeId.TIMESTAMP_NS: pa.timestamp("ns"),
     TypeId.UUID: pa.string(),
     TypeId.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
+    TypeId.JSON: pa.string(),
     TypeId.INTERVAL: pa.month_day_nano_interval(),
 }
 

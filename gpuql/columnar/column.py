@@ -40,6 +40,7 @@ NATURAL_DTYPE: dict[TypeId, type] = {
     TypeId.HUGEINT: np.int64,
     TypeId.DECIMAL: np.int64,
     TypeId.VARCHAR: np.int32,
+    TypeId.JSON: np.int32,
     TypeId.BLOB: np.int32,
     TypeId.LIST: np.int32,
     TypeId.ARRAY: np.int32,

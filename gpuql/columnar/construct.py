@@ -50,7 +50,7 @@ def _stored_value(value: Any, dtype: DataType) -> Any:
             return _scaled(value, dtype.scale)
         case TypeId.REAL | TypeId.DOUBLE:
             return float(value)
-        case TypeId.VARCHAR:
+        case TypeId.VARCHAR | TypeId.JSON:
             return value.encode("utf-8")
         case TypeId.BLOB:
             return bytes(value)
@@ -273,7 +273,7 @@ def _string_values(column: Column) -> list[Any]:
     used, inverse = np.unique(positions, return_inverse=True)
     entries = _entries_at(column.strings, used)
     decoded: list[Any] = entries
-    if column.dtype.id is TypeId.VARCHAR:
+    if column.dtype.is_text:
         decoded = [entry.decode("utf-8") for entry in entries]
     if not decoded:
         return [None] * len(column)

@@ -202,7 +202,7 @@ class _Writer:
 
 def _writer(column: Column, owners: Host, tails: list[tuple[Host, Host]]) -> _Writer:
     """``owners[i]`` to ``owners[i + 1]`` are the items of row ``i`` of the whole column."""
-    if column.dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+    if column.dtype.id in (TypeId.VARCHAR, TypeId.JSON, TypeId.BLOB):
         return _TextWriter(column, owners, tails)
     if column.dtype.is_nested:
         return _rows_writer(_decoded(column), owners, tails)

@@ -28,6 +28,8 @@ JSON = "JSON is read by Python, once for each distinct text"
 #: Modules of which every function is the CPU's.
 _MODULES = {
     "arrays": NESTED,
+    "json_cast": JSON,
+    "json_documents": JSON,
     "json_text": JSON,
     "lambdas": NESTED,
     "list_rows": NESTED,

@@ -47,6 +47,10 @@ def evaluate_cast(
     xp = context.xp
     if source.id is TypeId.NULL:
         return null_column(dtype, len(column.values), xp=xp)
+    if TypeId.JSON in (source.id, dtype.id):
+        from gpuql.expressions.json_cast import cast_json
+
+        return cast_json(column, dtype, context, try_=try_)
     if source.is_enum or dtype.is_enum:
         from gpuql.expressions.enum_cast import cast_enum
 

@@ -129,6 +129,8 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             comparison,
             encodings,
             enum_cast,
+            json_cast,
+            json_documents,
             json_text,
             lambdas,
             lists,
@@ -155,6 +157,7 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | lists.NULL_AWARE
             | maps.NULL_AWARE
             | text_lists.NULL_AWARE
+            | json_cast.NULL_AWARE
         )
         strict = (
             arithmetic.FUNCTIONS
@@ -174,6 +177,8 @@ def _tables() -> tuple[dict[str, SpecialFunction], dict[str, StrictFunction], di
             | arrays.FUNCTIONS
             | lists.FUNCTIONS
             | json_text.FUNCTIONS
+            | json_cast.FUNCTIONS
+            | json_documents.FUNCTIONS
             | maps.FUNCTIONS
             | text_lists.FUNCTIONS
             | zoned_functions.FUNCTIONS

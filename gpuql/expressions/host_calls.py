@@ -28,7 +28,7 @@ from gpuql_kernels.int128 import words
 from gpuql_planner.types import DataType, TypeId
 
 _EXACT = Context(prec=60)
-_STRINGS = (TypeId.VARCHAR, TypeId.BLOB)
+_STRINGS = (TypeId.VARCHAR, TypeId.JSON, TypeId.BLOB)
 
 
 def host_function(
@@ -105,7 +105,7 @@ def _distinct(xp: Any, column: Column, *, strict: bool) -> _Pool:
     if column.strings is not None:
         texts = text_of_entries(xp, column)
         values: list[Any] = list(texts.entries)
-        if column.dtype.id is TypeId.VARCHAR:
+        if column.dtype.is_text:
             values = [entry.decode("utf-8", "surrogateescape") for entry in values]
         codes = texts.codes.astype(xp.int64)
     else:

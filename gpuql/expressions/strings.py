@@ -18,7 +18,7 @@ from gpuql.expressions.vectors import (
 )
 from gpuql_kernels.string_match.contract import ANY_SEQUENCE, LikePattern, parse_like
 from gpuql_planner.errors import DataError
-from gpuql_planner.types import BOOLEAN, DataType, TypeId
+from gpuql_planner.types import BOOLEAN, DataType
 
 #: Length that reaches the end of every string.
 TO_END = 2**40
@@ -84,7 +84,7 @@ def _counter(name: str) -> Callable[..., Column]:
         kernel = context.kernels.string_match
 
         def compute(strings: StringArray, positions: Array | None) -> Array:
-            if name == "length" and column.dtype.id is TypeId.VARCHAR:
+            if name == "length" and column.dtype.is_text:
                 return kernel.character_count(strings.offsets, strings.data, positions)
             sizes = strings.offsets[1:] - strings.offsets[:-1]
             return sizes if positions is None else sizes[positions]

@@ -201,7 +201,7 @@ def apply_text_function(
     def call(text: Any) -> Any:
         return function(*constants[:slot], text, *constants[slot + 1 :])
 
-    if dtype.id in (TypeId.VARCHAR, TypeId.BLOB):
+    if dtype.id in (TypeId.VARCHAR, TypeId.JSON, TypeId.BLOB):
 
         def to_strings(strings: StringArray, positions: Array | None) -> tuple[StringArray, Array | None]:
             entries = _entries(xp, sole.dtype, strings, positions)
@@ -269,7 +269,7 @@ def _by_combination(
     validity = match_length(xp, validity, num_rows)
     valid = [True] * num_rows if validity is None else on_host(validity).tolist()
     rows = list(zip(*(_host_values(xp, argument, num_rows) for argument in arguments), strict=True))
-    strings = dtype.id in (TypeId.VARCHAR, TypeId.BLOB)
+    strings = dtype.id in (TypeId.VARCHAR, TypeId.JSON, TypeId.BLOB)
     blank: Any = "" if strings else 0
     results = [function(*row) if good else blank for row, good in zip(rows, valid, strict=True)]
     if not strings:

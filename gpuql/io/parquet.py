@@ -27,7 +27,7 @@ from gpuql_planner.catalog import ColumnStatistics, Field
 from gpuql_planner.errors import did_you_mean
 from gpuql_planner.logical.expressions import Expression
 from gpuql_planner.statement_errors import BadFileContent, UndefinedFile
-from gpuql_planner.types import VARCHAR, DataType, TypeId, common_type
+from gpuql_planner.types import VARCHAR, DataType, common_type
 
 _MAGIC = b"PAR1"
 _MAGIC_ENCRYPTED = b"PARE"
@@ -70,7 +70,7 @@ class ParquetTable:
         ]
         known = combined(parts)
         dtype = self._dtypes[name]
-        if dtype.id is TypeId.VARCHAR:
+        if dtype.is_text:
             counts = [
                 dictionary_entries(s.metadata, s.leaf_of[name]) for s in self.sources if name in s.leaf_of
             ]

@@ -45,7 +45,7 @@ class ColumnForm:
     @property
     def is_string(self) -> bool:
         """VARCHAR or BLOB."""
-        return self.dtype.id in (TypeId.VARCHAR, TypeId.BLOB)
+        return self.dtype.id in (TypeId.VARCHAR, TypeId.JSON, TypeId.BLOB)
 
 
 def spans_of(kept: Sequence[tuple[ParquetSource, Sequence[int]]]) -> list[Span]:

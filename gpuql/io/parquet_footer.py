@@ -83,7 +83,7 @@ def _stored(statistics: Any, which: str, dtype: DataType) -> Any:
         value = getattr(statistics, which)
         if value is None or value != value:
             return None
-        if dtype.id is TypeId.VARCHAR and isinstance(value, bytes):
+        if dtype.is_text and isinstance(value, bytes):
             return value
         return stored_value(value, dtype)
     except (DataError, ValueError, OverflowError, pa.ArrowException):

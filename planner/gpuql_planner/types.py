@@ -45,13 +45,14 @@ class TypeId(enum.Enum):
     STRUCT = "STRUCT"
     MAP = "MAP"
     ENUM = "ENUM"
+    JSON = "JSON"
 
 
 #: Types whose values are lists, arrays, structs and maps of other values.
 NESTED_TYPES = frozenset({TypeId.LIST, TypeId.ARRAY, TypeId.STRUCT, TypeId.MAP})
 
 #: Types whose values are stored as byte strings.
-BYTE_TYPES = frozenset({TypeId.VARCHAR, TypeId.BLOB}) | NESTED_TYPES
+BYTE_TYPES = frozenset({TypeId.VARCHAR, TypeId.BLOB, TypeId.JSON}) | NESTED_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,13 @@ class DataType:
 
     @property
     def is_bytes(self) -> bool:
-        """Stored as byte strings: VARCHAR, BLOB and the nested types."""
+        """Stored as byte strings: VARCHAR, JSON, BLOB and the nested types."""
         return self.id in BYTE_TYPES
+
+    @property
+    def is_text(self) -> bool:
+        """VARCHAR, or JSON, which is text that is known to be a document."""
+        return self.id in (TypeId.VARCHAR, TypeId.JSON)
 
     @property
     def element(self) -> DataType:
@@ -221,6 +227,7 @@ TIMESTAMPTZ = DataType(TypeId.TIMESTAMPTZ)
 #: Stored timestamps and dates that stand for infinity, and their negatives for the other one.
 INFINITE_TIMESTAMP = 2**63 - 1
 INFINITE_DATE = 2**31 - 1
+JSON = DataType(TypeId.JSON)
 
 #: What timestamps count in.
 TICKS_PER_SECOND: dict[TypeId, int] = {
@@ -416,7 +423,7 @@ def common_type(left: DataType, right: DataType) -> DataType | None:
     if TypeId.BOOLEAN in pair and (left.is_numeric or right.is_numeric):
         return left if left.is_numeric else right
     if TypeId.VARCHAR in pair:
-        return VARCHAR
+        return JSON if TypeId.JSON in pair else VARCHAR
     return None
 
 

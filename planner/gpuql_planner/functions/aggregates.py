@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gpuql_planner.errors import BinderError, NotSupportedError, did_you_mean
-from gpuql_planner.functions.coercion import coerce, enum_as_text, is_null_literal, is_string_literal
+from gpuql_planner.functions.coercion import coerce, is_null_literal, is_string_literal, plain_text
 from gpuql_planner.functions.comparison import as_condition
 from gpuql_planner.functions.signatures import describe_types
 from gpuql_planner.logical.expressions import AggregateCall, Expression, Literal, SortKey
@@ -322,6 +322,7 @@ AGGREGATE_ALIASES: dict[str, str] = {
 #: Aggregates that are expressions over others: ``derived_aggregates`` makes them.
 DERIVED_NAMES = frozenset(
     {"approx_quantile", "geomean", "geometric_mean", "weighted_avg", "wavg", "histogram_exact"}
+    | {"json_group_array", "json_group_object", "json_group_structure"}
 )
 
 #: Aggregates that give a valid answer to a question that allows approximate ones.
@@ -407,7 +408,7 @@ def make_aggregate(
         canonical = "count_star"
     resolver = AGGREGATE_FUNCTIONS.get(canonical)
     if canonical not in _KNOW_ENUMS:
-        arguments = [enum_as_text(argument) for argument in arguments]
+        arguments = [plain_text(argument) for argument in arguments]
     if resolver is None:
         hint = did_you_mean(folded, [*AGGREGATE_FUNCTIONS, *AGGREGATE_ALIASES])
         raise UndefinedFunction(f"aggregate function does not exist: {name}", hint=hint)

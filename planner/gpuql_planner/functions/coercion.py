@@ -39,7 +39,9 @@ from gpuql_planner.types import (
 )
 
 #: Types whose values Python's own do not hold exactly, or that constants are not kept in.
-_READ_WHEN_RUN = frozenset({TypeId.TIMESTAMP_S, TypeId.TIMESTAMP_MS, TypeId.TIMESTAMP_NS, TypeId.UUID})
+_READ_WHEN_RUN = frozenset(
+    {TypeId.TIMESTAMP_S, TypeId.TIMESTAMP_MS, TypeId.TIMESTAMP_NS, TypeId.UUID, TypeId.JSON}
+)
 
 
 def is_null_literal(expression: Expression) -> bool:
@@ -159,9 +161,10 @@ def settled(expression: Expression) -> Expression:
     return Cast(expression, expression.dtype) if is_integer_literal(expression) else expression
 
 
-def enum_as_text(expression: Expression) -> Expression:
-    """An ENUM as its label, anything else as it is."""
-    return coerce(expression, VARCHAR) if expression.dtype.is_enum else expression
+def plain_text(expression: Expression) -> Expression:
+    """An ENUM as its label and JSON as its text, anything else as it is."""
+    dtype = expression.dtype
+    return coerce(expression, VARCHAR) if dtype.is_enum or dtype.id is TypeId.JSON else expression
 
 
 def can_cast(source: DataType, target: DataType) -> bool:
@@ -172,7 +175,7 @@ def can_cast(source: DataType, target: DataType) -> bool:
         return False  # goes by way of the text
     if target.id is TypeId.NULL:
         return False
-    if TypeId.VARCHAR in (source.id, target.id):
+    if TypeId.VARCHAR in (source.id, target.id) or TypeId.JSON in (source.id, target.id):
         return True
     if source.is_nested or target.is_nested:
         return _can_cast_nested(source, target)

@@ -12,12 +12,13 @@ from gpuql_planner.functions.aggregates import AGGREGATE_ALIASES, DERIVED_NAMES
 from gpuql_planner.functions.coercion import coerce, explicit_cast
 from gpuql_planner.functions.comparison import make_is_null
 from gpuql_planner.functions.conditional import make_case
+from gpuql_planner.functions.json_text import make_json
 from gpuql_planner.functions.lists import make_list
 from gpuql_planner.functions.scalar import make_call
 from gpuql_planner.functions.structs import make_map
 from gpuql_planner.logical.expressions import Call, Cast, Expression, Literal
 from gpuql_planner.statement_errors import InvalidParameterValue, NoMatchingFunction
-from gpuql_planner.types import BIGINT, DOUBLE, NULL, UBIGINT, DataType, TypeId, list_of
+from gpuql_planner.types import BIGINT, DOUBLE, JSON, NULL, UBIGINT, VARCHAR, DataType, TypeId, list_of
 
 #: Makes an aggregate call with the DISTINCT, FILTER, ORDER BY and window of the one that is written.
 Maker = Callable[..., Expression]
@@ -150,6 +151,30 @@ def _beyond(dtype: DataType) -> Expression:
     raise NotSupportedError(f"histogram with bins of type {dtype}")
 
 
+def _json_group(name: str, call: Maker, arguments: Sequence[Expression]) -> Expression:
+    """All values as a JSON array, or as an object of keys and values; NULL without rows."""
+    if name == "json_group_object":
+        key, value = _expect(name, arguments, 2)
+        if key.dtype not in (VARCHAR, JSON, NULL):
+            raise NoMatchingFunction(f"keys of json_group_object must be VARCHAR: {key.dtype}")
+        pair = make_call("concat_operator", (_json_text(key), Literal(":", VARCHAR)))
+        texts, opening, closing = make_call("concat_operator", (pair, _json_text(value))), "{", "}"
+    else:
+        (value,) = _expect(name, arguments, 1)
+        texts, opening, closing = _json_text(value), "[", "]"
+    joined = call("string_agg", texts, Literal(",", VARCHAR))
+    array = make_call("concat_operator", (Literal(opening, VARCHAR), joined))
+    whole = coerce(make_call("concat_operator", (array, Literal(closing, VARCHAR))), JSON)
+    if name != "json_group_structure":
+        return whole
+    return make_call("json_extract", (make_call("json_structure", (whole,)), Literal(0, BIGINT)))
+
+
+def _json_text(value: Expression) -> Expression:
+    """JSON of a value as text, NULL as ``null``."""
+    return make_call("coalesce", (coerce(make_json(value), VARCHAR), Literal("null", VARCHAR)))
+
+
 def _expect(name: str, arguments: Sequence[Expression], count: int) -> Sequence[Expression]:
     if len(arguments) != count:
         raise NoMatchingFunction(f"wrong number of arguments for {name}: {len(arguments)} (expected {count})")
@@ -163,6 +188,10 @@ _DERIVED: dict[str, Callable[[Maker, Sequence[Expression]], Expression]] = {
     "weighted_avg": _weighted_average,
     "wavg": _weighted_average,
     "histogram_exact": partial(_histogram_of, "histogram_exact"),
+    **{
+        name: partial(_json_group, name)
+        for name in ("json_group_array", "json_group_object", "json_group_structure")
+    },
 }
 
 assert _DERIVED.keys() == DERIVED_NAMES, "every derived aggregate is announced"

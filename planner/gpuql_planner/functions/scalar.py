@@ -8,7 +8,7 @@ from gpuql_planner.errors import BinderError, did_you_mean
 from gpuql_planner.functions import arithmetic, comparison, conditional
 from gpuql_planner.functions.arrays import ARRAY_FUNCTIONS
 from gpuql_planner.functions.calendar_functions import CALENDAR_FUNCTIONS
-from gpuql_planner.functions.coercion import enum_as_text
+from gpuql_planner.functions.coercion import plain_text
 from gpuql_planner.functions.encodings import ENCODINGS
 from gpuql_planner.functions.enums import ENUM_FUNCTIONS
 from gpuql_planner.functions.json_text import JSON_FUNCTIONS
@@ -179,6 +179,7 @@ _KNOW_ENUMS = frozenset(
         *ENUM_FUNCTIONS,
         *("is_null", "is_not_null", "coalesce", "ifnull", "nvl", "greatest", "least", "nullif", "if", "iff"),
         *("typeof", "constant_or_null"),
+        *JSON_FUNCTIONS,
     }
 )
 
@@ -205,5 +206,5 @@ def make_call(name: str, arguments: Sequence[Expression]) -> Expression:
         hint = did_you_mean(folded, [*SCALAR_FUNCTIONS, *ALIASES])
         raise UndefinedFunction(f"function does not exist: {name}", hint=hint)
     if folded not in _KNOW_ENUMS:
-        arguments = [enum_as_text(argument) for argument in arguments]
+        arguments = [plain_text(argument) for argument in arguments]
     return resolver(arguments)

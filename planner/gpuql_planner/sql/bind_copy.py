@@ -161,11 +161,17 @@ _NESTED = ("LIST", "STRUCT", "MAP", "ARRAY")
 
 def _json_kind(dtype: DataType) -> str:
     """How JSON writes a value: as it is, as a text, or as whatever its Arrow value is."""
+    if _holds_json(dtype):
+        return "plain"
     if dtype.id.name in _NESTED:
         return "nested"
     if dtype.is_decimal:
         return "decimal"
     return "plain" if dtype.is_numeric or dtype.id in (TypeId.BOOLEAN, TypeId.NULL) else "text"
+
+
+def _holds_json(dtype: DataType) -> bool:
+    return dtype.id is TypeId.JSON or (dtype.is_nested and any(_holds_json(part) for _, part in dtype.fields))
 
 
 def _written(source: BoundQuery, format_name: str, options: dict[str, object]) -> LogicalNode:
@@ -180,6 +186,10 @@ def _written(source: BoundQuery, format_name: str, options: dict[str, object]) -
             value = make_call("strftime", (value, Literal(dates, VARCHAR)))
         elif output.dtype.id is TypeId.TIMESTAMP and isinstance(stamps, str):
             value = make_call("strftime", (value, Literal(stamps, VARCHAR)))
+        elif format_name == "json" and _holds_json(output.dtype):
+            # Written anew: a line break in a document would end its line.
+            document = make_call("json", (make_call("to_json", (value,)),))
+            value = explicit_cast(document, VARCHAR)
         elif format_name == "json" and output.dtype.id.name in _NESTED:
             items.append((output, value))
             continue

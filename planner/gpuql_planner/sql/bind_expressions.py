@@ -29,6 +29,7 @@ from gpuql_planner.functions import (
     make_or,
     make_simple_case,
 )
+from gpuql_planner.functions.structs import make_struct
 from gpuql_planner.functions.temporal import VOLATILE_FUNCTIONS
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
 from gpuql_planner.sql.bind_aggregates import bind_aggregate, bind_grouping_call, is_grouping
@@ -247,6 +248,22 @@ class ExpressionBinder:
             scope = scope.parent
         return None
 
+    def row_value(self, node: exp.Column) -> Expression | None:
+        """A row of a table as a struct, where its name stands for no column."""
+        name = node.name
+        relation = None if node.table else self.scope.relation(name)
+        if (
+            relation is None
+            or (node._meta and node.meta.get(ATTRIBUTE) is not None)
+            or name.lower() in self.aliases
+            or self.scope.find_local(name, None) is not None
+            or self.scope.find_outer(name, None, node) is not None
+        ):
+            return None
+        names = [column.name for column in relation.columns]
+        found = [self.scope.find_local(column, relation.name) for column in names]
+        return make_struct(names, [AttributeRef(attribute) for attribute in found if attribute is not None])
+
     def _not_found(self, node: exp.Column, table: str | None) -> BinderError:
         if table is not None:
             known = self.scope.relation_names()
@@ -264,13 +281,6 @@ class ExpressionBinder:
                 f"column not found: {node.name}",
                 node,
                 hint=hint or "there is no FROM clause",
-            )
-        if self.scope.relation(node.name) is not None:
-            return self.context.error(
-                UndefinedColumn,
-                f"table name used as a column: {node.name}",
-                node,
-                hint="gpuql has no row values",
             )
         hint = did_you_mean(node.name, [*self.scope.column_names(), *self.aliases])
         return self.context.error(UndefinedColumn, f"column not found: {node.name}", node, hint=hint)
@@ -343,6 +353,9 @@ def _column(binder: ExpressionBinder, node: exp.Column) -> Expression:
         found = _parameter_or_field(binder, node)
         if found is not None:
             return found
+    row = binder.row_value(node)
+    if row is not None:
+        return row
     attribute = binder.attribute(node)
     if attribute is None and node.name.lower() not in binder.aliases:
         return make_call(node.name, ())

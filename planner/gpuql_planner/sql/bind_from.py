@@ -15,7 +15,7 @@ from gpuql_planner.logical.expressions import Attribute, Literal
 from gpuql_planner.logical.nodes import LogicalNode, Scan
 from gpuql_planner.sql.bind_sample import sampled
 from gpuql_planner.sql.bind_series import bind_series
-from gpuql_planner.sql.bind_unnest import bind_unnest_source
+from gpuql_planner.sql.bind_unnest import bind_json_rows, bind_unnest_source
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.names import known_name
 from gpuql_planner.sql.scope import Scope, relation_of
@@ -111,7 +111,12 @@ def bind_source(queries: QueryBinder, node: exp.Expr, left: Scope) -> FromItem:
         case exp.Table():
             context.reject_other(node, "this", "alias", "db", "catalog", "joins", "sample")
             series = _lateral_series(node)
-            item = _bind_table(queries, node) if series is None else bind_unnest_source(queries, series, left)
+            if _is_json_rows(node):
+                item = bind_json_rows(queries, node, left)
+            elif series is not None:
+                item = bind_unnest_source(queries, series, left)
+            else:
+                item = _bind_table(queries, node)
         case exp.Subquery() if _holds_source(node):
             context.reject_other(node, "this", "joins", "sample", "alias")
             item = bind_source(queries, node.this, left)
@@ -347,6 +352,10 @@ def _bind_table_function(queries: QueryBinder, node: exp.Table) -> FromItem:
             queries, node, BoundQuery(plan, tuple(field.name for field in table.fields)), name
         )
     raise context.error(UndefinedFunction, f"table function does not exist: {name}", node)
+
+
+def _is_json_rows(node: exp.Table) -> bool:
+    return isinstance(node.this, exp.Anonymous) and node.this.name.lower() in ("json_each", "json_tree")
 
 
 def _lateral_series(node: exp.Table) -> exp.Unnest | None:

@@ -19,9 +19,9 @@ from gpuql_planner.functions.structs import (
     make_struct,
     make_subscript,
 )
-from gpuql_planner.logical.expressions import Attribute, AttributeRef, Call, Expression, Lambda
+from gpuql_planner.logical.expressions import Attribute, AttributeRef, Call, Expression, Lambda, Literal
 from gpuql_planner.statement_errors import DatatypeMismatch, NoMatchingFunction
-from gpuql_planner.types import BIGINT, DataType, TypeId, list_of
+from gpuql_planner.types import BIGINT, VARCHAR, DataType, TypeId, list_of
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_expressions import ExpressionBinder
@@ -190,7 +190,9 @@ def bind_dot(binder: ExpressionBinder, node: exp.Dot) -> Expression:
 
 
 def field_of(binder: ExpressionBinder, value: Expression, name: str, node: exp.Expr) -> Expression:
-    """A field of a struct by its name."""
+    """A field of a struct, or of a JSON object, by its name."""
+    if value.dtype.id is TypeId.JSON:
+        return make_call("json_extract", (value, Literal(name, VARCHAR)))
     if value.dtype.id is not TypeId.STRUCT:
         raise binder.context.error(
             DatatypeMismatch, f"field of a value that is no struct: {name} ({value.dtype})", node

@@ -9,11 +9,12 @@ from sqlglot import exp
 
 from gpuql_planner.errors import BinderError
 from gpuql_planner.functions.coercion import coerce
+from gpuql_planner.functions.json_text import ROW_FIELDS, make_rows
 from gpuql_planner.functions.lists import LIST_FUNCTIONS
 from gpuql_planner.functions.nested_arguments import constant_integer
 from gpuql_planner.functions.structs import make_field
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
-from gpuql_planner.logical.nodes import Unnest
+from gpuql_planner.logical.nodes import Project, Unnest
 from gpuql_planner.sql.bind_values import ONE_ROW
 from gpuql_planner.sql.scope import Scope
 from gpuql_planner.statement_errors import DatatypeMismatch, InvalidParameterValue, NoMatchingFunction
@@ -132,6 +133,27 @@ def _fields(name: str, value: Expression, depth: int | None) -> list[tuple[str, 
         own = f"element{place + 1}" if is_row(value.dtype) else field
         found += _fields(own, make_field(value, place), below)
     return found
+
+
+def bind_json_rows(queries: QueryBinder, node: exp.Table, left: Scope) -> FromItem:
+    """``json_each`` and ``json_tree`` in FROM: a row for each part of a document."""
+    from gpuql_planner.sql.bind_expressions import ExpressionBinder
+    from gpuql_planner.sql.bind_from import aliased_query, note_lateral
+    from gpuql_planner.sql.bind_query import BoundQuery
+
+    context, call = queries.context, node.this
+    name = call.name.lower()
+    binder = ExpressionBinder(context, Scope(parent=left), queries, name)
+    with context.locating(node):
+        rows = make_rows(name, [binder.bind(argument) for argument in call.expressions])
+    row = Attribute.fresh("row", rows.dtype.element)
+    fields = [
+        (Attribute.fresh(field, dtype), make_field(AttributeRef(row), place))
+        for place, (field, dtype) in enumerate(ROW_FIELDS)
+    ]
+    plan = Project(Unnest(ONE_ROW, ((row, rows),)), tuple(fields))
+    query = BoundQuery(plan, tuple(field for field, _ in ROW_FIELDS))
+    return note_lateral(aliased_query(queries, node, query, name), left)
 
 
 def bind_unnest_source(queries: QueryBinder, node: exp.Unnest, left: Scope) -> FromItem:

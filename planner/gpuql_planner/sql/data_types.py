@@ -46,6 +46,7 @@ _SIMPLE_TYPES: dict[exp.DType, DataType] = {
     _D.TIMESTAMP_NS: types.TIMESTAMP_NS,
     _D.UUID: types.UUID,
     _D.TIMESTAMPTZ: types.TIMESTAMPTZ,
+    _D.JSON: types.JSON,
     _D.INTERVAL: types.INTERVAL,
 }
 
