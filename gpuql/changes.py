@@ -7,7 +7,7 @@ nothing behind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeGuard
 
 from gpuql.columnar.table import ColumnHandle, ResidentTable
@@ -46,7 +46,7 @@ def looks_before_it_changes(statement: object) -> TypeGuard[Insert | ChangeRows 
 
 def insert(statement: Insert, host: CommandHost) -> Result | int:
     """Put rows behind those of a table. The result is their number, or RETURNING."""
-    there = host.catalog.growing_table(statement.table)
+    before = there = host.catalog.growing_table(statement.table)
     rows = collected(host, statement.table, there.fields, statement.query)
     updated: ResidentTable | None = None
     num_updated = 0
@@ -56,26 +56,34 @@ def insert(statement: Insert, host: CommandHost) -> Result | int:
         if conflict.update is not None:
             query = _with_table(conflict.update.query, conflict.rows, rows)
             change = replace(conflict.update, query=query, target=there, returning=statement.returning)
-            updated, num_updated = _change(change, host)
-            there = host.catalog.growing_table(statement.table)
+            pending = _change(change, host)
+            updated, num_updated = pending.changed, pending.num_changed
+            there = pending.version
         rows = free
     if there.rules != NO_RULES:
         checker = checker_of(there, host)
         checker.checks(rows)
         checker.keys_of_inserted(rows, there)
         checker.references(rows, _appended(there, rows))
-    host.catalog.append_rows(there, rows)
+    answer: Result | int = rows.num_rows + num_updated
     if statement.returning is not None:
-        return _returning(statement.returning, [updated, rows], host)
-    return rows.num_rows + num_updated
+        answer = _returning(statement.returning, [updated, rows], host)
+    if num_updated:
+        host.catalog.replace_table(before, _appended(there, rows))
+    else:
+        host.catalog.append_rows(before, rows)
+    return answer
 
 
 def change_rows(statement: ChangeRows, host: CommandHost) -> Result | int:
     """Carry out UPDATE, DELETE or MERGE. The result is the number of rows, or RETURNING."""
-    returned, num_changed = _change(statement, host)
+    pending = _change(statement, host)
+    answer: Result | int = pending.num_changed
     if statement.returning is not None:
-        return _returning(statement.returning, [returned], host)
-    return num_changed
+        answer = _returning(statement.returning, [pending.changed], host)
+    if pending.num_changed:
+        host.catalog.replace_table(pending.target, pending.version)
+    return answer
 
 
 def truncate(statement: Truncate, host: CommandHost) -> int:
@@ -92,8 +100,18 @@ def truncate(statement: Truncate, host: CommandHost) -> int:
 # --- UPDATE, DELETE, MERGE ---
 
 
-def _change(statement: ChangeRows, host: CommandHost) -> tuple[ResidentTable | None, int]:
-    """Rows for RETURNING, if there is that, and the number of rows that were changed."""
+@dataclass(frozen=True)
+class _Pending:
+    """A version of a table that is right but not yet under the table's name; ``changed`` are rows for RETURNING."""
+
+    target: ResidentTable
+    version: ResidentTable
+    changed: ResidentTable
+    num_changed: int
+
+
+def _change(statement: ChangeRows, host: CommandHost) -> _Pending:
+    """What the statement makes of its table, all rules checked."""
     target = host.catalog.growing_table(statement.table)
     changes = collected(host, "changes", _change_fields(statement), statement.query)
     deletes = statement.verb == "DELETE"
@@ -147,10 +165,7 @@ def _change(statement: ChangeRows, host: CommandHost) -> tuple[ResidentTable | N
         gone = changed if statement.verb == "DELETE" else None
         _check_referrers(target, gone, version, host)
     num_added = 0 if added is None else added.num_rows
-    num_changed = applied.updated + applied.deleted + num_added
-    if num_changed:
-        host.catalog.replace_table(target, version)
-    return changed, num_changed
+    return _Pending(target, version, changed, applied.updated + applied.deleted + num_added)
 
 
 def _change_fields(statement: ChangeRows) -> tuple[Field, ...]:

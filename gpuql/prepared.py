@@ -25,6 +25,7 @@ from gpuql_planner.logical.nodes import Scan, Values
 from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.physical.instantiate import instantiate
 from gpuql_planner.session_zone import binding_in_zone
+from gpuql_planner.sql.statement_subject import about_values
 from gpuql_planner.sql.statements import Query
 
 if TYPE_CHECKING:
@@ -96,11 +97,17 @@ class PreparedQuery:
     """A :class:`gpuql.api.dataframe.RunnableQuery`. Safe to run from several threads at once.
 
     ``query`` is a bound query without traced literals, or a template together with ``values`` that it accepts.
+    ``text`` is what it was written as, if it was written, for the places of errors.
     """
 
     def __init__(
-        self, query: Query | QueryTemplate, host: QueryHost, values: SlotValues | None = None
+        self,
+        query: Query | QueryTemplate,
+        host: QueryHost,
+        values: SlotValues | None = None,
+        text: str | None = None,
     ) -> None:
+        self._text = text
         self._source = query
         self._query = query if isinstance(query, Query) else None
         self._values = SlotValues(()) if values is None else values
@@ -170,6 +177,12 @@ class PreparedQuery:
         return Query(Scan(table, scanned), names)
 
     def _run(self, settings: Settings, into: TableRows | RowsThere | None = None) -> Result:
+        if self._text is None:
+            return self._run_plan(settings, into)
+        with about_values(self._text):
+            return self._run_plan(settings, into)
+
+    def _run_plan(self, settings: Settings, into: TableRows | RowsThere | None) -> Result:
         plan = self.physical_plan(settings)
         choice = self._host.device_choice(settings)
         if choice is not None:

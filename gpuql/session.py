@@ -455,8 +455,6 @@ class Connection:
 
     def _run_bound(self, bound: Statement, parsed: ParsedStatement, parameters: Parameters) -> Result:
         """Run a statement. One that looks at rows before it changes them is bound to the table as nobody changes it."""
-        if isinstance(bound, Query):
-            return self._run_command(bound)
         with about_subject(parsed):
             if not looks_before_it_changes(bound):
                 return self._run_command(bound)
@@ -478,7 +476,7 @@ class Connection:
             self._count("repeated")
             return known[0]
         shape = None if key is None or is_volatile(text) else statement_shape(text, parameters)
-        reused = None if shape is None or not plain else self._reuse(key, shape)
+        reused = None if shape is None or not plain else self._reuse(key, shape, text)
         if reused is not None:
             self._count("reused")
             return reused
@@ -495,11 +493,11 @@ class Connection:
         self._count("planned")
         if shape is not None and trace is not None:
             template = QueryTemplate(statement, trace)
-            prepared = PreparedQuery(template, self._host, SlotValues(shape.slots))
+            prepared = PreparedQuery(template, self._host, SlotValues(shape.slots), text)
             if not _asks_for_time(text, dependencies):
                 self._templates.put(self._template_key(shape), template, dependencies)
         else:
-            prepared = self._prepare(statement)
+            prepared = PreparedQuery(statement, self._host, text=text)
         if key is not None and len(trees) == 1 and not _asks_for_time(text, dependencies):
             self._plans.put(key, prepared, dependencies)
         return prepared
@@ -512,7 +510,7 @@ class Connection:
         settings = self._settings
         return settings.integer_division, settings.timezone, self._catalog.search_path()
 
-    def _reuse(self, key: Hashable, shape: StatementShape) -> PreparedQuery | None:
+    def _reuse(self, key: Hashable, shape: StatementShape, text: str) -> PreparedQuery | None:
         """A query of this shape that was planned with other constants and fits these, kept under ``key``."""
         values = SlotValues(shape.slots)
         found = self._templates.get(
@@ -521,7 +519,7 @@ class Connection:
         if found is None:
             return None
         template, dependencies = found
-        prepared = PreparedQuery(template, self._host, values)
+        prepared = PreparedQuery(template, self._host, values, text)
         self._plans.put(key, prepared, dependencies)
         return prepared
 

@@ -240,6 +240,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     micro.add_argument("--compare", default="none", metavar="LIST", help="duckdb, polars, both, or none")
     _add_bench_arguments(micro)
     micro.set_defaults(run=_run_micro)
+    _add_coverage(suites)
     out_of_core = suites.add_parser(
         "out-of-core", help="queries over more data than memory_limit allows, measured from outside"
     )
@@ -275,6 +276,35 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_connection_arguments(out_of_core)
     out_of_core.add_argument("--json", metavar="FILE", help="also write all figures to this file")
     out_of_core.set_defaults(run=_run_out_of_core)
+
+
+def _add_coverage(suites: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    coverage = suites.add_parser(
+        "coverage",
+        help="which queries of TPC-DS run wholly on a GPU or its simulator, and what keeps the rest",
+    )
+    coverage.add_argument(
+        "--sf",
+        dest="size",
+        type=_above_zero,
+        default=0.01,
+        metavar="N",
+        help="scale factor of the data that the sample is taken of (default: 0.01)",
+    )
+    coverage.add_argument(
+        "--rows",
+        type=_at_least_one,
+        default=500,
+        metavar="N",
+        help="rows of each sales table in the sample, about (default: 500)",
+    )
+    coverage.add_argument("--queries", default="", metavar="LIST", help="such as 1,5,12-15 (default: all)")
+    coverage.add_argument(
+        "--data", metavar="DIR", help="folder of <table>.parquet (default: generated once into a cache)"
+    )
+    add_connection_arguments(coverage)
+    coverage.add_argument("--json", metavar="FILE", help="also write all findings to this file")
+    coverage.set_defaults(run=_run_coverage, device="cudasim")
 
 
 def _add_query_suite(
@@ -375,6 +405,12 @@ def _run_suite(options: argparse.Namespace) -> int:
     from gpuql.bench.query_suite import run_suite
 
     return run_suite(options, connection_settings(options))
+
+
+def _run_coverage(options: argparse.Namespace) -> int:
+    from gpuql.bench.coverage import run_coverage
+
+    return run_coverage(options, connection_settings(options))
 
 
 def _run_micro(options: argparse.Namespace) -> int:

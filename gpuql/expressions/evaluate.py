@@ -12,7 +12,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Column
 from gpuql.columnar.construct import literal_column, null_column
 from gpuql.expressions.vectors import EvaluationContext, expand, is_null_constant, null_constant
-from gpuql_planner.errors import InternalError, NotSupportedError
+from gpuql_planner.errors import GpuqlError, InternalError, NotSupportedError
 from gpuql_planner.logical.expressions import (
     AttributeRef,
     Call,
@@ -60,14 +60,22 @@ def evaluate_operand(expression: Expression, batch: Batch, context: EvaluationCo
         case Literal():
             return _constant(expression, context.xp)
         case Call():
-            return _call(expression, batch, context)
+            try:
+                return _call(expression, batch, context)
+            except GpuqlError as error:
+                error.origin = error.origin or expression.origin
+                raise
         case Cast():
             from gpuql.expressions.cast import evaluate_cast
 
             argument = evaluate_operand(expression.argument, batch, context)
-            return evaluate_cast(
-                argument, expression.type, context, try_=expression.try_, zone=expression.zone
-            )
+            try:
+                return evaluate_cast(
+                    argument, expression.type, context, try_=expression.try_, zone=expression.zone
+                )
+            except GpuqlError as error:
+                error.origin = error.origin or expression.origin
+                raise
         case Case():
             from gpuql.expressions.case import evaluate_case
 

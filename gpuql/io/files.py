@@ -119,6 +119,8 @@ def reading(path: str) -> Iterator[None]:
             f"file is not UTF-8 text: {path}: byte 0x{error.object[error.start]:02x} at offset {error.start}",
             hint="convert it first, for example: iconv -f latin1 -t utf-8",
         ) from error
+    except pa.ArrowInvalid as error:
+        raise BadFileContent(f"file cannot be read: {path}: {_one_line(error)}") from error
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise InputError(f"file cannot be read: {path}: {_one_line(error)}") from error
 

@@ -23,6 +23,16 @@ class Position:
     column: int
 
 
+class Origin:
+    """Where in which text an expression was written: carried by the expression, and by errors that it raises."""
+
+    __slots__ = ("offset", "text")
+
+    def __init__(self, text: str, offset: int) -> None:
+        self.text = text
+        self.offset = offset
+
+
 class GpuqlError(Exception):
     """Root of all gpuql errors.
 
@@ -35,6 +45,8 @@ class GpuqlError(Exception):
     """
 
     sqlstate: ClassVar[str] = "XX000"
+    #: Of the innermost expression that raised it; whoever knows the statement turns it into a position.
+    origin: Origin | None = None
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from gpuql_planner.errors import Origin
 from gpuql_planner.session_zone import session_zone
 from gpuql_planner.types import BOOLEAN, DataType
 
@@ -121,6 +122,7 @@ class Call(Expression):
     function: str
     arguments: tuple[Expression, ...]
     type: DataType
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def dtype(self) -> DataType:
@@ -156,6 +158,7 @@ class Cast(Expression):
     type: DataType
     try_: bool = False
     zone: str = ""
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take the session's time zone if one is needed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from gpuql_planner.errors import InternalError
+from gpuql_planner.errors import InternalError, Origin
 from gpuql_planner.logical.expressions import (
     SUBQUERY_EXPRESSIONS,
     VOLATILE_CALLS,
@@ -129,9 +129,9 @@ def map_children(expression: Expression, function: ExpressionFunction) -> Expres
     if all(old is new for old, new in zip(before, after, strict=True)):
         return expression
     if isinstance(expression, Call):
-        return Call(expression.function, tuple(after), expression.type)
+        return Call(expression.function, tuple(after), expression.type, expression.origin)
     if isinstance(expression, Cast):
-        return Cast(after[0], expression.type, expression.try_, expression.zone)
+        return Cast(after[0], expression.type, expression.try_, expression.zone, expression.origin)
     if isinstance(expression, Lambda):
         return Lambda(expression.parameters, after[0])
     if isinstance(expression, Case):
@@ -150,6 +150,20 @@ def map_children(expression: Expression, function: ExpressionFunction) -> Expres
     if isinstance(expression, WindowCall):
         return _with_window_operands(expression, after)
     raise InternalError(f"expression has operands but no rebuilding: {type(expression).__name__}")
+
+
+def located(expression: Expression, origin: Origin) -> Expression:
+    """``expression`` with ``origin`` in its calls and casts that have none; parts that have one are left alone."""
+    if isinstance(expression, Call | Cast) and expression.origin is None:
+        expression = replace(expression, origin=origin)
+    elif not isinstance(expression, Case | InList | AggregateCall):
+        return expression
+
+    def place(child: Expression) -> Expression:
+        is_new = isinstance(child, Call | Cast) and child.origin is None
+        return located(child, origin) if is_new else child
+
+    return map_children(expression, place)
 
 
 def transform(expression: Expression, function: ExpressionFunction) -> Expression:

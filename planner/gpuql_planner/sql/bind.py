@@ -24,7 +24,7 @@ from gpuql_planner.sql.context import BindContext, Parameters
 from gpuql_planner.sql.expand_macros import expand_macros
 from gpuql_planner.sql.parse import ParsedStatement, parse_statements, position_of_offset
 from gpuql_planner.sql.statement_shape import StatementShape, mark_slots
-from gpuql_planner.sql.statement_subject import locate_at_start
+from gpuql_planner.sql.statement_subject import locate_at_subject
 from gpuql_planner.sql.statement_words import statement_hint
 from gpuql_planner.sql.statements import Explain, Query, Statement
 from gpuql_planner.statement_errors import InvalidDefinition, LimitExceeded
@@ -89,6 +89,7 @@ def bind_statement(
     try:
         with binding_in_zone(time_zone):
             statement = _bind(context, parsed)
+        context.check_parameters()
     except RecursionError:
         raise LimitExceeded(
             "statement is nested too deeply",
@@ -96,9 +97,8 @@ def bind_statement(
             statement=parsed.text,
         ) from None
     except GpuqlError as error:
-        locate_at_start(error, parsed)
+        locate_at_subject(error, parsed)
         raise
-    context.check_parameters()
     if trace is not None:
         trace.pin_unbound()
     return statement
@@ -197,7 +197,7 @@ def _bind(context: BindContext, parsed: ParsedStatement) -> Statement:
             return bind_set(queries, tree)
     name = _UNSUPPORTED_STATEMENTS.get(type(tree))
     if name is None and isinstance(tree, exp.Command):
-        name = str(tree.this).upper()
+        name = f"this form of {str(tree.this).upper()}"
     if name is not None:
         first = position_of_offset(parsed.text, parsed.tokens[0].start)
         raise NotSupportedError(f"statement not supported: {name}", position=first, statement=context.text)

@@ -51,6 +51,8 @@ def bind_update(queries: QueryBinder, node: exp.Update) -> ChangeRows:
     """UPDATE target SET assignments FROM sources WHERE condition."""
     context = queries.context
     context.reject_other(node, "this", "expressions", "from_", "where", "returning", "with_")
+    if not node.expressions:
+        raise context.error(ParserError, "syntax error: UPDATE needs SET column = value", node.this)
     queries = _with(queries, node)
     target = bind_target(queries, node.this)
     rows = numbered_rows(queries, target, node.this)

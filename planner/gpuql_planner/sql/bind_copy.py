@@ -26,7 +26,7 @@ from gpuql_planner.statement_errors import (
     UndefinedColumn,
     UndefinedDatabase,
     UndefinedTable,
-    WrongKindOfFunction,
+    WrongObjectType,
 )
 from gpuql_planner.types import DOUBLE, VARCHAR, DataType, TypeId
 
@@ -216,9 +216,7 @@ def _copy_from(
         hint = did_you_mean(syntax.table.text, context.catalog.relation_names())
         raise context.error(UndefinedTable, f"table does not exist: {syntax.table.text}", node, hint=hint)
     if isinstance(table, View):
-        raise context.error(
-            WrongKindOfFunction, f"rows cannot be copied into a view: {syntax.table.text}", node
-        )
+        raise context.error(WrongObjectType, f"rows cannot be copied into a view: {syntax.table.text}", node)
     targets = [_target(context, table.fields, column) for column in syntax.columns] or list(table.fields)
     dates, stamps = options.pop("dateformat", None), options.pop("timestampformat", None)
     arguments: list[exp.Expr] = [exp.Literal.string(path)]

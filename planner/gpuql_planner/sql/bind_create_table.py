@@ -22,6 +22,7 @@ from gpuql_planner.statement_errors import (
     InvalidDefinition,
     InvalidForeignKey,
     InvalidKeys,
+    InvalidTableDefinition,
     MissingFromEntry,
     UndefinedColumn,
     UndefinedTable,
@@ -74,7 +75,13 @@ def bind_columns(
     """Columns and rules of ``CREATE TABLE name (nodes)``."""
     made = TableDefinition(queries, name)
     columns = [one for one in nodes if isinstance(one, exp.ColumnDef)]
-    _reject_repeated(made.context, [column.name for column in columns], node)
+    if not nodes:
+        raise made.context.error(InvalidTableDefinition, f"table has no columns: {name}", node)
+    seen: set[str] = set()
+    for column in columns:
+        if column.name.lower() in seen:
+            raise made.context.error(DuplicateColumn, f"column defined twice: {column.name}", column)
+        seen.add(column.name.lower())
     for column in columns:
         _bind_column(made, column)
     for column in columns:

@@ -31,7 +31,18 @@ from gpuql_planner.functions import (
 )
 from gpuql_planner.functions.structs import make_struct
 from gpuql_planner.functions.temporal import VOLATILE_FUNCTIONS
-from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression, Literal
+from gpuql_planner.logical.expressions import (
+    AggregateCall,
+    Attribute,
+    AttributeRef,
+    Call,
+    Case,
+    Cast,
+    Expression,
+    InList,
+    Literal,
+)
+from gpuql_planner.logical.visit import located
 from gpuql_planner.sql.bind_aggregates import bind_aggregate, bind_grouping_call, is_grouping
 from gpuql_planner.sql.bind_constants import (
     bind_adjacent_texts,
@@ -176,12 +187,16 @@ class ExpressionBinder:
         if handler is None:
             raise self.context.unsupported(_construct(node), node)
         try:
-            return handler(self, node)
+            bound = handler(self, node)
         except GpuqlError as error:
             if error.position is None and error.statement is None:
                 error.position = self.context.position(_culprit(node, error))
                 error.statement = self.context.text
             raise
+        if not isinstance(bound, Call | Cast | Case | InList | AggregateCall):
+            return bound
+        origin = self.context.origin(node)
+        return bound if origin is None else located(bound, origin)
 
     def parameter(self, name: str, dtype: DataType) -> Attribute:
         """The attribute of a lambda function's parameter: the same for functions written the same way."""

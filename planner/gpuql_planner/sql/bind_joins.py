@@ -55,6 +55,8 @@ def _kind(queries: QueryBinder, node: exp.Join) -> JoinKind:
     conditioned = node.args.get("on") is not None or node.args.get("using") or method == "NATURAL"
     if word == "INNER" and not conditioned:
         raise queries.context.error(BinderError, "join without a condition", node, hint="add ON or USING")
+    if word == "CROSS" and conditioned:
+        raise queries.context.error(BinderError, "a CROSS JOIN takes no condition", node.this)
     return JoinKind.INNER if conditioned else JoinKind.CROSS
 
 

@@ -150,7 +150,7 @@ def _matched(context: BindContext, call: exp.Expr, star: StarColumns) -> list[Ma
     else:
         raise context.unsupported("COLUMNS of anything but *, a regular expression, names or a lambda", call)
     if not found:
-        raise context.error(BinderError, f"no column matches: {argument.sql('duckdb')}", call)
+        raise context.error(UndefinedColumn, f"no column matches: {argument.sql('duckdb')}", call)
     return found
 
 

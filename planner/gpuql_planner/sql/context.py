@@ -14,6 +14,7 @@ from gpuql_planner.catalog import Catalog
 from gpuql_planner.errors import (
     GpuqlError,
     NotSupportedError,
+    Origin,
     Position,
     did_you_mean,
 )
@@ -81,6 +82,8 @@ class BindContext:
     volatile_values: dict[str, Expression] = field(default_factory=dict)
     #: Parameters of lambda functions by folded name, depth and type.
     lambda_parameters: dict[tuple[str, int, DataType], Attribute] = field(default_factory=dict)
+    #: By id, nodes and the offset of their first token. They are kept alive, so that ids stay theirs.
+    _offsets: dict[int, tuple[exp.Expr, int]] = field(default_factory=dict)
     _positional_used: int = 0
     _names_used: set[str] = field(default_factory=set)
     _bound_placeholders: dict[int, Literal] = field(default_factory=dict)
@@ -97,6 +100,29 @@ class BindContext:
         if start is None and node._meta:
             start = node.meta.get(TYPE_START)
         return None if start is None else position_of_offset(self.text, start)
+
+    def origin(self, node: exp.Expr) -> Origin | None:
+        """Where ``node`` begins, for errors when it is computed; None if its first part remembers no token."""
+        path: list[exp.Expr] = []
+        part: object = node
+        offset: int | None = None
+        while isinstance(part, exp.Expr):
+            known = self._offsets.get(id(part))
+            if known is not None:
+                offset = known[1]
+                break
+            path.append(part)
+            start = part._meta.get("start") if part._meta else None
+            if isinstance(start, int):
+                offset = start
+                break
+            following = part.this
+            part = following if isinstance(following, exp.Expr) else next(iter(part.expressions), None)
+        if offset is None:
+            return None
+        for passed in path:
+            self._offsets[id(passed)] = passed, offset
+        return Origin(self.text, offset)
 
     def error(
         self, kind: type[ErrorType], message: str, node: exp.Expr | None = None, *, hint: str | None = None

@@ -194,6 +194,11 @@ def checked_options(context: BindContext, syntax: CopySyntax, format_name: str) 
         raise error_at(
             context, NotSupportedError, "not supported: PER_THREAD_OUTPUT", syntax.options[0].offset
         )
+    if format_name == "csv" and values.get("delimiter", ",") == values.get("quote", '"'):
+        option = next(one for one in syntax.options if known[one.name].name in ("delimiter", "quote"))
+        raise error_at(
+            context, InvalidParameterValue, "options delimiter and quote must differ", option.offset
+        )
     values.pop("use_tmp_file", None)  # files always appear whole
     values.pop("encoding", None)
     return values

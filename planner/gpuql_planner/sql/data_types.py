@@ -10,6 +10,7 @@ from gpuql_planner import types
 from gpuql_planner.definitions import NamedType
 from gpuql_planner.errors import BinderError, CatalogError, did_you_mean
 from gpuql_planner.sql.context import BindContext
+from gpuql_planner.statement_errors import InvalidParameterValue
 from gpuql_planner.types import DataType
 
 _D = exp.DType
@@ -121,11 +122,11 @@ def _bind_decimal(context: BindContext, node: exp.Expr) -> DataType:
     parameters = [str(parameter.this.this) for parameter in node.expressions]
     if not all(parameter.isdigit() for parameter in parameters):
         raise context.error(
-            BinderError, f"decimal width and scale must be numbers: {node.sql('duckdb')}", node
+            InvalidParameterValue, f"decimal width and scale must be numbers: {node.sql('duckdb')}", node
         )
     numbers = [int(parameter) for parameter in parameters]
     width, scale = (*numbers, 0)[:2] if numbers else _DEFAULT_DECIMAL
     try:
         return types.decimal(width, scale)
     except ValueError as error:
-        raise context.error(BinderError, str(error), node) from None
+        raise context.error(InvalidParameterValue, str(error), node) from None

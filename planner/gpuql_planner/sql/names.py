@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from gpuql_planner.definitions import DATABASE, MAIN_SCHEMA, SYSTEM_SCHEMAS, TEMPORARY_SCHEMA
-from gpuql_planner.errors import GpuqlError, ParserError, did_you_mean
+from gpuql_planner.errors import ParserError, did_you_mean
 from gpuql_planner.sql.context import BindContext
-from gpuql_planner.statement_errors import UndefinedTable
+from gpuql_planner.statement_errors import (
+    InvalidTableDefinition,
+    ReservedName,
+    UndefinedDatabase,
+    UndefinedSchema,
+)
 
 if TYPE_CHECKING:
     from gpuql_planner.sql.bind_query import QueryBinder
@@ -72,12 +77,14 @@ def make_name(
     schema, name = _split(context, parts, node)
     if temporary:
         if schema is not None and schema.lower() not in (TEMPORARY_SCHEMA, MAIN_SCHEMA):
-            raise _error(context, f"temporary tables and views have no schema: {schema}", node)
+            raise context.error(
+                InvalidTableDefinition, f"temporary tables and views have no schema: {schema}", node
+            )
         return joined_name(TEMPORARY_SCHEMA, name)
     if schema is None:
         schema = context.catalog.search_path()[0]
     if schema.lower() in SYSTEM_SCHEMAS:
-        raise _error(context, f"nothing can be created in a schema of the system: {schema}", node)
+        raise context.error(ReservedName, f"nothing can be created in a schema of the system: {schema}", node)
     return joined_name(schema, name, list(context.catalog.definitions("schema")))
 
 
@@ -93,26 +100,19 @@ def _split(context: BindContext, parts: Sequence[str], node: exp.Expr | None) ->
     if len(parts) == 1:
         return None, parts[0]
     if len(parts) > 3:
-        raise _error(context, f"name has too many parts: {'.'.join(parts)}", node)
+        raise context.error(UndefinedDatabase, f"name has too many parts: {'.'.join(parts)}", node)
     name, qualifiers = parts[-1], [part.lower() for part in parts[:-1]]
     if len(qualifiers) == 2:
         if qualifiers[0] == TEMPORARY_SCHEMA and qualifiers[1] == MAIN_SCHEMA:
             return TEMPORARY_SCHEMA, name
         if qualifiers[0] not in _CATALOGS:
-            raise _error(
-                context,
-                f"database does not exist: {parts[0]}",
-                node,
-                did_you_mean(parts[0], list(_CATALOGS)),
-            )
+            hint = did_you_mean(parts[0], list(_CATALOGS))
+            raise context.error(UndefinedDatabase, f"database does not exist: {parts[0]}", node, hint=hint)
         schema = parts[1]
     else:
         schema = MAIN_SCHEMA if qualifiers[0] == DATABASE else parts[0]
     known = schema_names(context)
     if schema.lower() not in (one.lower() for one in known):
-        raise _error(context, f"schema does not exist: {schema}", node, did_you_mean(schema, known))
+        hint = did_you_mean(schema, known)
+        raise context.error(UndefinedSchema, f"schema does not exist: {schema}", node, hint=hint)
     return schema, name
-
-
-def _error(context: BindContext, message: str, node: exp.Expr | None, hint: str | None = None) -> GpuqlError:
-    return context.error(UndefinedTable, message, node, hint=hint)

@@ -265,6 +265,12 @@ def parse_statements(text: str) -> list[ParsedStatement]:
     return [_parse_chunk(text, chunk) for chunk in _chunks(_tokenize(text, text))]
 
 
+def last_statement_tokens(text: str) -> tuple[Token, ...]:
+    """Tokens of the last statement of a text that was parsed before."""
+    *_, last = _chunks(_tokenize(text, text))
+    return last
+
+
 def _tokenize(visible: str, text: str) -> list[Token]:
     try:
         tokenizer = _Tokenizer(dialect=_DIALECT)
@@ -398,6 +404,8 @@ def _with_time_zone_as_setting(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
 
 def _grammar(text: str) -> Grammar:
     def expression(tokens: Sequence[Token]) -> exp.Expr:
+        if not tokens:
+            raise ParserError("syntax error: an expression is missing", statement=text)
         return _parse_tokens(text, tuple(tokens), into=exp.Condition)
 
     def query(tokens: Sequence[Token]) -> exp.Expr:
@@ -448,6 +456,12 @@ def _parse_call(text: str, tokens: tuple[Token, ...]) -> exp.Expr:
             statement=text,
         )
     source = _parse_tokens(text, tokens[1:], into=exp.Table)
+    if isinstance(source.this, exp.Identifier):
+        raise ParserError(
+            f"syntax error near {tokens[1].text!r}: CALL needs a table function and its arguments",
+            position=position_of_offset(text, tokens[1].start),
+            statement=text,
+        )
     return exp.Select(expressions=[exp.Star()], from_=exp.From(this=source))
 
 
@@ -474,7 +488,14 @@ def _parse_explain(text: str, tokens: tuple[Token, ...], start: int, end: int) -
             position=position_of_offset(text, tokens[0].start),
             statement=text,
         )
-    return ParsedStatement(text, tokens, command="explain", mode=mode, inner=_parse_chunk(text, inner[0]))
+    explained = _parse_chunk(text, inner[0])
+    if explained.command == "explain":
+        raise ParserError(
+            "syntax error near 'EXPLAIN': EXPLAIN of an EXPLAIN",
+            position=position_of_offset(text, inner[0][0].start),
+            statement=text,
+        )
+    return ParsedStatement(text, tokens, command="explain", mode=mode, inner=explained)
 
 
 #: Nothing may be missing before a comma, and after these words.

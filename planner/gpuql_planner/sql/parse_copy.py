@@ -29,7 +29,10 @@ def parse_copy(words: Words) -> CopySyntax:
     if words.is_next(TokenType.IDENTIFIER):
         path: exp.Expr = exp.Literal.string(str(words.take().text))
     else:
-        path = words.grammar.expression(words.until("WITH", "(") if not words.opens() else words.until())
+        written = words.until("WITH", "(") if not words.opens() else words.until()
+        if not written:
+            raise words.unexpected("expecting the path of a file")
+        path = words.grammar.expression(written)
     words.accept("WITH")
     options: list[Option] = []
     if words.opens():

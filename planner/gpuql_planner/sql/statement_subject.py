@@ -11,26 +11,28 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from gpuql_planner.errors import (
     CatalogError,
+    DataError,
     GpuqlError,
     InputError,
     IntegrityError,
+    InterfaceError,
     NotSupportedError,
     Position,
     ProgrammingError,
     TransactionError,
 )
 from gpuql_planner.sql.command_syntax import CopySyntax, Name
-from gpuql_planner.sql.parse import ParsedStatement, position_of_offset
-from gpuql_planner.statement_errors import RowChangedTwice
+from gpuql_planner.sql.parse import ParsedStatement, last_statement_tokens, position_of_offset
 
-#: Errors about what a statement names or asks for. Others concern values, whose place is in an expression, or memory.
+#: Errors about what a statement names, asks for, or does to values. Others concern memory, devices, interrupts.
 _ABOUT_SUBJECT = (
     CatalogError,
+    DataError,
     InputError,
     IntegrityError,
+    InterfaceError,
     NotSupportedError,
     ProgrammingError,
-    RowChangedTwice,
     TransactionError,
 )
 _ASSIGNS = (TokenType.EQ, TokenType.ALIAS)
@@ -38,19 +40,55 @@ _ASSIGNS = (TokenType.EQ, TokenType.ALIAS)
 
 @contextmanager
 def about_subject(parsed: ParsedStatement) -> Iterator[None]:
-    """Let errors raised inside that know no place point at the subject of the statement."""
+    """Let errors raised inside point at the expression that they come from; if they know none, at the subject."""
     try:
         yield
-    except _ABOUT_SUBJECT as error:
+    except GpuqlError as error:
         if error.position is None and error.statement in (None, parsed.text):
-            error.position, error.statement = subject_position(parsed), parsed.text
+            offset = _origin_offset(error, parsed.text)
+            if offset is None and isinstance(error, _ABOUT_SUBJECT):
+                offset = _subject_offset(parsed)
+            if offset is not None:
+                error.position, error.statement = _position(parsed, offset), parsed.text
         raise
 
 
-def locate_at_start(error: GpuqlError, parsed: ParsedStatement) -> None:
-    """Point at the first word of the statement, unless the error knows a place."""
+@contextmanager
+def about_values(text: str) -> Iterator[None]:
+    """Let errors raised by the query that ends ``text`` point at their expression, or at the beginning of the query."""
+    try:
+        yield
+    except (DataError, NotSupportedError) as error:
+        if error.position is None and error.statement in (None, text):
+            offset = _origin_offset(error, text)
+            if offset is None:
+                offset = last_statement_tokens(text)[0].start
+            error.position, error.statement = position_of_offset(text, offset), text
+        raise
+
+
+def _origin_offset(error: GpuqlError, text: str) -> int | None:
+    """Offset of the expression that raised the error, in ``text`` or one of the same words with other constants."""
+    origin = error.origin
+    if origin is None:
+        return None
+    if origin.text == text:
+        return origin.offset
+    written, now = last_statement_tokens(origin.text), last_statement_tokens(text)
+    if len(written) != len(now) or any(
+        one.token_type is not other.token_type for one, other in zip(written, now, strict=True)
+    ):
+        return None
+    for one, other in zip(written, now, strict=True):
+        if one.start == origin.offset:
+            return int(other.start)
+    return None
+
+
+def locate_at_subject(error: GpuqlError, parsed: ParsedStatement) -> None:
+    """Point at the subject of the statement, unless the error knows a place."""
     if error.position is None and error.statement in (None, parsed.text):
-        error.position, error.statement = _position(parsed, parsed.tokens[0].start), parsed.text
+        error.position, error.statement = subject_position(parsed), parsed.text
 
 
 def subject_position(parsed: ParsedStatement) -> Position:
