@@ -294,9 +294,9 @@ def _add_coverage(suites: argparse._SubParsersAction[argparse.ArgumentParser]) -
     coverage.add_argument(
         "--rows",
         type=_at_least_one,
-        default=500,
+        default=5000,
         metavar="N",
-        help="rows of each sales table in the sample, about (default: 500)",
+        help="rows of each sales table in the sample, about (default: 5000)",
     )
     coverage.add_argument("--queries", default="", metavar="LIST", help="such as 1,5,12-15 (default: all)")
     coverage.add_argument(

@@ -49,7 +49,7 @@ def test_thousands_of_levels_are_an_error_in_any_thread(connection: gpuql.Connec
         try:
             answers.append(connection.execute(DEEP[form](6000)).fetchall())
         except gpuql.GpuqlError as error:
-            answers.append(str(error))
+            answers.append(error.message)
 
     thread = threading.Thread(target=run)
     thread.start()

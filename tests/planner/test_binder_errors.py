@@ -84,7 +84,7 @@ WRONG: list[tuple[str, type[GpuqlError], str]] = [
     ("INSERT INTO t (i) VALUES (^'a')", ConversionError, "cannot convert text to INTEGER"),
     ("INSERT INTO ^totals VALUES (1, 2)", CatalogError, "not a table but a view"),
     ("INSERT INTO ^nowhere VALUES (1)", CatalogError, "table does not exist"),
-    ("CREATE TABLE ^z (a INT, A INT)", CatalogError, "column defined twice: A"),
+    ("CREATE TABLE z (a INT, ^A INT)", CatalogError, "column defined twice: A"),
     ("SELECT ?^", BinderError, "parameter has no value"),
     # known and not run
     ("SELECT i FROM t WHERE ^max(i) OVER () = 1", BinderError, "window functions are not allowed in WHERE"),
