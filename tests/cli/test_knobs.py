@@ -60,7 +60,12 @@ FACTS = {
     "planner/gpuql_planner/sql/bind_sample.py": {"_HASHES"},
     "planner/gpuql_planner/functions/arithmetic.py": {"_WORD_DIGITS"},
     "planner/gpuql_planner/functions/strings.py": {"_NO_UPPER_END"},
-    "planner/gpuql_planner/types.py": {"MAX_ARRAY_SIZE", "INFINITE_DATE", "INFINITE_TIMESTAMP", "MAX_DECIMAL_WIDTH"},
+    "planner/gpuql_planner/types.py": {
+        "MAX_ARRAY_SIZE",
+        "INFINITE_DATE",
+        "INFINITE_TIMESTAMP",
+        "MAX_DECIMAL_WIDTH",
+    },
     "kernels/gpuql_kernels/codegen/grid.py": {"WARP_LANES", "SHARED_BYTES"},
     "kernels/gpuql_kernels/codegen/program.py": {
         "STATUS_OK",
