@@ -60,3 +60,18 @@ def test_one_group_without_keys(connections, condition: str) -> None:  # type: i
 
 def test_rows_put_out_by_several_threads_are_all_there(connections) -> None:  # type: ignore[no-untyped-def]
     check(connections, "select i, v from t where v > 0 and i % 3 = 1 order by i", "next_slot(status)")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "big * 900000000, i % 7 * 1000000000000000000",  # two words
+        "i * 3000000000000000, -i * 4000000000000000, v",  # three
+        "f",  # halves of the bits, and a value of the group
+        "f, v, case when many = 3 then null else big * 3000000000 end",
+    ],
+)
+def test_keys_of_several_words(connections, keys: str) -> None:  # type: ignore[no-untyped-def]
+    """Also where more groups come than were expected, so that the table grows."""
+    sql = f"select {keys}, count(*), sum(v), min(i) from t group by all order by all"
+    check(connections, sql, "group_slot_of_words(table, status, capacity, key)")

@@ -9,9 +9,10 @@ from tests.property.engines import Oracle, run
 from tests.property.expressions import ExpressionGenerator
 from tests.property.queries import QueryGenerator
 from tests.property.sweep import Report, connect
+from tests.property.wide_keys import wide_aggregation
 
 
-def main(seed: int, expressions: int = 40, queries: int = 40) -> int:
+def main(seed: int, expressions: int = 40, queries: int = 40, wide: int = 12) -> int:
     """Compare with DuckDB and print the differences; their number is the exit status (at most 1)."""
     oracle = Oracle(seed, tame_rows=40, extreme_rows=20)
     report = Report()
@@ -25,6 +26,8 @@ def main(seed: int, expressions: int = 40, queries: int = 40) -> int:
         maker = QueryGenerator(random.Random(f"{seed} simulated queries"))
         cases = [(text, False) for text in texts]
         cases += [(query.sql, query.ordered) for query in (maker.query() for _ in range(queries))]
+        rng = random.Random(f"{seed} simulated wide keys")
+        cases += [(wide_aggregation(rng, ("tame", "extreme")), False) for _ in range(wide)]
         for sql, ordered in cases:
             expected = oracle.run(sql)
             if expected.kind == "unbound":
