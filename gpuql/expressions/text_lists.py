@@ -23,7 +23,7 @@ def _split(text: str, separator: str | None) -> list[str]:
     if separator is None:
         return [text]
     if not separator:
-        return list(text)
+        return list(text) or [""]
     return text.split(separator)
 
 
@@ -45,7 +45,7 @@ def _regex_split(text: str, pattern: str | None, options: str | None = "") -> li
         return [text]
     regex = _compiled(pattern, options or "")
     if not pattern:
-        return list(text)
+        return list(text) or [""]
     parts, start = [], 0
     for match in regex.finditer(text):
         if match.end() > match.start():

@@ -113,7 +113,7 @@ def make_integer_divide(left: Expression, right: Expression) -> Expression:
     """``left // right``: truncated for integers; for other numbers ``/`` that refuses zero, as in DuckDB."""
     left, right = _adapt_text(left, right, "integer_divide")
     dtype = _arithmetic_type("integer_divide", left, right)
-    if not dtype.is_integer and dtype != NULL:
+    if not dtype.is_integer:
         return _quotient("integer_divide", left, right)
     return Call("integer_divide", (coerce(left, dtype), coerce(right, dtype)), dtype)
 
@@ -143,7 +143,9 @@ def make_negate(argument: Expression) -> Expression:
     dtype = argument.dtype
     if dtype == INTERVAL:
         return Call("multiply", (argument, Literal(-1, BIGINT)), INTERVAL)
-    if not (dtype.is_numeric or dtype == NULL):
+    if dtype == NULL:
+        argument, dtype = coerce(argument, BIGINT), BIGINT
+    if not dtype.is_numeric:
         raise NoMatchingFunction(f"no operator - for {dtype}")
     return Call("negate", (argument,), dtype)
 
@@ -159,9 +161,11 @@ def make_bit_operation(name: str, left: Expression, right: Expression) -> Expres
     """``& | xor << >>`` on integers of one type; BIGINT where neither of two small types holds the other."""
     left, right = _adapt_text(left, right, name)
     dtype = unified_type((left, right), construct=name)
+    if dtype == NULL:
+        dtype = BIGINT
     if dtype.id in (TypeId.SMALLINT, TypeId.INTEGER) and dtype not in (left.dtype, right.dtype):
         dtype = BIGINT
-    if not (dtype.is_integer or dtype == NULL):
+    if not dtype.is_integer:
         raise NoMatchingFunction(
             f"no operator {name} for {left.dtype} and {right.dtype}", hint="bit operators take integers"
         )
@@ -170,7 +174,9 @@ def make_bit_operation(name: str, left: Expression, right: Expression) -> Expres
 
 def make_bit_not(argument: Expression) -> Expression:
     """``~ argument`` on an integer."""
-    if not (argument.dtype.is_integer or argument.dtype == NULL):
+    if argument.dtype == NULL:
+        argument = coerce(argument, BIGINT)
+    if not argument.dtype.is_integer:
         raise NoMatchingFunction(f"no operator ~ for {argument.dtype}", hint="bit operators take integers")
     return Call("bit_not", (argument,), argument.dtype)
 

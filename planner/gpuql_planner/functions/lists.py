@@ -30,6 +30,7 @@ from gpuql_planner.types import (
     BIGINT,
     BOOLEAN,
     DOUBLE,
+    INTEGER,
     NULL,
     REAL,
     UBIGINT,
@@ -122,6 +123,10 @@ def _with_element(name: str, result: DataType) -> Resolver:
         return Call(name, list_and_element(name, arguments[0], arguments[1], arguments), result)
 
     return resolve
+
+
+def _position(arguments: Sequence[Expression]) -> Expression:
+    return coerce(_with_element("list_position", BIGINT)(arguments), INTEGER)
 
 
 def _append(arguments: Sequence[Expression]) -> Expression:
@@ -423,7 +428,7 @@ LIST_FUNCTIONS: dict[str, Resolver] = {
     "list_equals_any": _with_element("list_equals_any", BOOLEAN),
     **dict.fromkeys(
         ("list_position", "list_indexof", "array_position", "array_indexof"),
-        _with_element("list_position", BIGINT),
+        _position,
     ),
     **dict.fromkeys(("list_distinct", "array_distinct"), _of_list("list_distinct")),
     **dict.fromkeys(("list_unique", "array_unique"), _unique),

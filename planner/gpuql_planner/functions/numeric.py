@@ -75,6 +75,8 @@ def _require_number(name: str, arguments: Sequence[Expression], counts: tuple[in
 
 def _absolute(arguments: Sequence[Expression]) -> Expression:
     argument = _require_number("abs", arguments)
+    if argument.dtype == NULL:
+        argument = coerce(argument, BIGINT)
     return Call("abs", (argument,), argument.dtype)
 
 
@@ -109,6 +111,8 @@ def _constant_digits(name: str, arguments: Sequence[Expression]) -> int | None:
 def _round_or_trunc(name: str) -> Resolver:
     def resolve(arguments: Sequence[Expression]) -> Expression:
         argument = _require_number(name, arguments, (1, 2))
+        if argument.dtype == NULL:
+            argument = coerce(argument, BIGINT)
         dtype = argument.dtype
         digits = _constant_digits(name, arguments)
         if dtype.is_decimal:

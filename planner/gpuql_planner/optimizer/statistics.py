@@ -78,6 +78,51 @@ _NULL_ONLY_FROM_ARGUMENTS = frozenset(
         "ceil",
     )
 )
+#: Functions that give NULL if any argument is NULL. Lists, structs and maps of NULLs are not NULL, so functions that make
+#: them are not here, nor is any function of which nobody looked it up.
+_NULL_FROM_ANY_ARGUMENT = _NULL_ONLY_FROM_ARGUMENTS | frozenset(
+    (
+        *(
+            "divide",
+            "integer_divide",
+            "modulo",
+            "sign",
+            "sqrt",
+            "exp",
+            "ln",
+            "log10",
+            "log2",
+            "power",
+            "trunc",
+        ),
+        *("bit_and", "bit_or", "xor", "bit_not", "shift_left", "shift_right", "isnan", "isinf", "isfinite"),
+        *(
+            "hour",
+            "minute",
+            "second",
+            "millisecond",
+            "microsecond",
+            "week",
+            "dayofweek",
+            "isodow",
+            "dayofyear",
+        ),
+        *("date_part", "date_trunc", "date_diff", "last_day", "strftime", "monthname", "dayname"),
+        *(
+            "like_escape",
+            "ilike_escape",
+            "trim",
+            "ltrim",
+            "rtrim",
+            "reverse",
+            "repeat",
+            "replace",
+            "left",
+            "right",
+        ),
+        *("lpad", "rpad", "strpos", "ascii", "split_part", "regexp_matches", "regexp_full_match"),
+    )
+)
 _NEVER_NULL = frozenset(("is_null", "is_not_null", "is_distinct_from", "is_not_distinct_from"))
 
 
@@ -282,7 +327,7 @@ def null_from(expression: Expression, attributes: Collection[Attribute]) -> bool
         case Call("coalesce" | "greatest" | "least", arguments):
             return all(null_from(argument, attributes) for argument in arguments)
         case Call(function, arguments):
-            strict = function not in _NEVER_NULL and function not in ("concat", "concat_ws")
+            strict = function in _NULL_FROM_ANY_ARGUMENT
             return strict and any(null_from(argument, attributes) for argument in arguments)
         case Cast(argument):
             return null_from(argument, attributes)

@@ -197,8 +197,12 @@ class ScopedExpressions(ExpressionGenerator):
     def _membership(self, depth: int) -> str:
         form = self.rng.choice((
             "list_contains($list, $integer)", "list_has_any($list, $list)", "list_contains($texts, $string)",
-            "list_has_all($texts, $texts)", "($integer = ANY($list))", "map_contains($map, $string)",
+            "list_has_all($texts, $texts)", "map_contains($map, $string)", "= ANY",
         ))  # fmt: skip
+        if form == "= ANY":  # constant aggregates in the list would be aggregates of a query of their own
+            lists = [c.text for c in self.columns if c.family == "list" and "(" not in c.text]
+            chosen = self.rng.choice(lists) if lists else self.literal("list")
+            return f"({self.make('integer', depth - 1)} = ANY({chosen}))"
         return self._filled(form, depth)
 
     # --- subqueries -----------------------------------------------------------------------------------------------
