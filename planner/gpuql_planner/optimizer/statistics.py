@@ -78,8 +78,8 @@ _NULL_ONLY_FROM_ARGUMENTS = frozenset(
         "ceil",
     )
 )
-#: Functions that give NULL if any argument is NULL. Lists, structs and maps of NULLs are not NULL, so functions that make
-#: them are not here, nor is any function of which nobody looked it up.
+#: Functions that give NULL if any argument is NULL. Lists, structs and maps of NULLs are not NULL, so functions that
+#: make them are not here, nor is any function of which nobody looked it up.
 _NULL_FROM_ANY_ARGUMENT = _NULL_ONLY_FROM_ARGUMENTS | frozenset(
     (
         *(
