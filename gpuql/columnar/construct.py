@@ -17,7 +17,15 @@ from gpuql.columnar.strings import entry_bytes, narrow_positions, on_host, sorte
 from gpuql_planner.errors import ConversionError, OutOfRangeError
 from gpuql_planner.logical.expressions import Interval
 from gpuql_planner.time_zones import load_zone
-from gpuql_planner.types import BYTE_TYPES, TICKS_PER_SECOND, VARCHAR, DataType, TypeId
+from gpuql_planner.types import (
+    BYTE_TYPES,
+    INFINITE_DATE,
+    INFINITE_TIMESTAMP,
+    TICKS_PER_SECOND,
+    VARCHAR,
+    DataType,
+    TypeId,
+)
 
 EPOCH_DATE = datetime.date(1970, 1, 1)
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -229,11 +237,24 @@ def _converted(stored: list[Any], column: Column, zone: str) -> list[Any]:
         return [labels[place] for place in stored]
     if convert is None:
         return stored
+    if column.dtype.id is TypeId.DATE or column.dtype.is_timestamp or column.dtype.id is TypeId.TIMESTAMPTZ:
+        convert = _with_extremes(convert, column.dtype)
     valid = [True] * len(stored) if column.validity is None else on_host(column.validity).tolist()
     try:
         return [convert(value) if is_valid else None for value, is_valid in zip(stored, valid, strict=True)]
     except OverflowError as error:
         raise OutOfRangeError(f"value of type {column.dtype} cannot be expressed in Python") from error
+
+
+def _with_extremes(convert: Callable[[Any], Any], dtype: DataType) -> Callable[[Any], Any]:
+    """Python's first and last date for infinite ones, as DuckDB has it."""
+    is_date = dtype.id is TypeId.DATE
+    infinity = INFINITE_DATE if is_date else INFINITE_TIMESTAMP
+    kind: Any = datetime.date if is_date else datetime.datetime
+    zone = {"tzinfo": datetime.UTC} if dtype.id is TypeId.TIMESTAMPTZ else {}
+    extremes = {infinity: kind.max, -infinity: kind.min}
+    extremes = {value: moment.replace(**zone) if zone else moment for value, moment in extremes.items()}
+    return lambda value: extremes[value] if value in extremes else convert(value)
 
 
 def _moments_in(zone: str) -> Callable[[int], datetime.datetime]:

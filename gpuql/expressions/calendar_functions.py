@@ -12,6 +12,7 @@ from gpuql.expressions.calendar import (
     days_from_civil,
     days_in_month,
 )
+from gpuql.expressions.infinity import infinity_of_infinity, null_of_infinity
 from gpuql.expressions.temporal import part_name, split_days
 from gpuql.expressions.vectors import (
     EvaluationContext,
@@ -20,7 +21,7 @@ from gpuql.expressions.vectors import (
 )
 from gpuql_planner.errors import DataError, NotSupportedError
 from gpuql_planner.statement_errors import DatetimeOutOfRange
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.types import INFINITE_TIMESTAMP, DataType, TypeId
 
 #: Units of a fixed length, in microseconds.
 _FIXED_UNITS = {
@@ -159,7 +160,7 @@ def from_epoch(dtype: DataType, arguments: list[Column], context: EvaluationCont
     xp = context.xp
     unit = _FIXED_UNITS[part_name(arguments[0])]
     values = arguments[1].values.astype(xp.int64)
-    limit = (2**63 - 1) // unit
+    limit = (INFINITE_TIMESTAMP - 1) // unit
     _refuse(
         (values > limit) | (values < -limit), arguments[1].validity, "conversion to TIMESTAMP", "timestamp"
     )
@@ -285,16 +286,16 @@ def _seconds(unit_micros: float) -> Callable[..., Column]:
 
 
 FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Column]] = {
-    "date_sub": date_sub,
-    "age": age,
+    "date_sub": null_of_infinity(date_sub),
+    "age": null_of_infinity(age),
     "make_time": make_time,
     "make_timestamp": make_timestamp,
     "from_epoch": from_epoch,
     "make_timestamp_ns": make_timestamp_ns,
-    "whole_epoch": whole_epoch,
-    "julian": julian,
-    "nanosecond": nanosecond,
-    "time_bucket": time_bucket,
+    "whole_epoch": null_of_infinity(whole_epoch),
+    "julian": null_of_infinity(julian),
+    "nanosecond": null_of_infinity(nanosecond),
+    "time_bucket": infinity_of_infinity(time_bucket),
     "normalized_interval": normalized_interval,
     "to_seconds": _seconds(1e6),
     "to_milliseconds": _seconds(1e3),

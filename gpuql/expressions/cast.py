@@ -5,6 +5,7 @@ Decimals round half away from zero, floats to integers round half to even, as in
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from gpuql.columnar.column import NATURAL_DTYPE, Array, Column
 from gpuql.columnar.construct import null_column
 from gpuql.expressions import bounds as ranges
 from gpuql.expressions.calendar import MICROSECONDS_PER_DAY
+from gpuql.expressions.infinity import infinite_rows, with_infinity, without_infinity
 from gpuql.expressions.vectors import (
     INT64_MAX,
     INT64_MIN,
@@ -257,6 +259,16 @@ def _to_ticks(xp: Any, column: Column, dtype: DataType, *, try_: bool) -> Column
 
 
 def _temporal(xp: Any, column: Column, dtype: DataType, *, try_: bool = False) -> Column:
+    rows = infinite_rows(xp, column)
+    if rows is not None:
+        if dtype.id is TypeId.TIME:
+            validity = _keep_valid(
+                xp, rows, column.validity, dtype, column.dtype, lambda _: "infinity", try_=try_
+            )
+            column = replace(column, validity=validity)
+            return _temporal(xp, without_infinity(xp, column, rows), dtype, try_=try_)
+        finite = _temporal(xp, without_infinity(xp, column, rows), dtype, try_=try_)
+        return with_infinity(xp, finite, column, rows)
     if column.dtype.is_timestamp and dtype.is_timestamp:
         return _to_ticks(xp, column, dtype, try_=try_)
     if column.dtype.is_timestamp and column.dtype.id is not TypeId.TIMESTAMP:

@@ -22,12 +22,13 @@ from gpuql.expressions.distinct_values import (
     values_of_entries,
 )
 from gpuql.expressions.host_calls import call_on_host
+from gpuql.expressions.infinity import infinity_text
 from gpuql.expressions.vectors import EvaluationContext
 from gpuql_kernels.int128 import words
 from gpuql_planner.errors import ConversionError, InternalError, NotSupportedError
-from gpuql_planner.functions.zoned_text import parse_moment
+from gpuql_planner.functions.zoned_text import parse_moment, special_moment
 from gpuql_planner.time_zones import TimeZone, load_zone, offset_text
-from gpuql_planner.types import INFINITE_TIMESTAMP, TICKS_PER_SECOND, DataType, TypeId
+from gpuql_planner.types import INFINITE_DATE, INFINITE_TIMESTAMP, TICKS_PER_SECOND, DataType, TypeId
 
 _TRUE = {"true", "t", "yes", "y", "1"}
 _FALSE = {"false", "f", "no", "n", "0"}
@@ -111,17 +112,12 @@ def formatter(column: Column, zone: str = "") -> Callable[[Any], str]:
         case TypeId.DOUBLE:
             return lambda value: _float_text(value, repr(float(value)))
         case TypeId.DATE:
-            return date_text
+            return lambda value: infinity_text(value, INFINITE_DATE) or date_text(value)
         case TypeId.TIME:
             return time_text
-        case TypeId.TIMESTAMP:
-            return timestamp_text
-        case TypeId.TIMESTAMP_S:
-            return lambda value: timestamp_text(value * 1_000_000)
-        case TypeId.TIMESTAMP_MS:
-            return lambda value: timestamp_text(value * 1_000)
-        case TypeId.TIMESTAMP_NS:
-            return nanosecond_text
+        case TypeId.TIMESTAMP | TypeId.TIMESTAMP_S | TypeId.TIMESTAMP_MS | TypeId.TIMESTAMP_NS:
+            written = _TIMESTAMP_TEXTS[dtype.id]
+            return lambda value: infinity_text(value, INFINITE_TIMESTAMP) or written(value)
         case TypeId.TIMESTAMPTZ:
             return partial(zoned_text, load_zone(_needed(zone)))
         case TypeId.UUID:
@@ -195,8 +191,9 @@ def nanosecond_text(nanoseconds: int) -> str:
 
 def zoned_text(zone: TimeZone, moment: int) -> str:
     """Local date and time of day, and the offset from UTC."""
-    if abs(moment) == INFINITE_TIMESTAMP:
-        return "infinity" if moment > 0 else "-infinity"
+    infinite = infinity_text(moment, INFINITE_TIMESTAMP)
+    if infinite is not None:
+        return infinite
     seconds = zone.offset_at(moment // 1_000_000)
     return timestamp_text(moment + seconds * 1_000_000) + offset_text(seconds, seconds=False)
 
@@ -205,6 +202,14 @@ def _needed(zone: str) -> str:
     if not zone:
         raise InternalError("cast of TIMESTAMPTZ names no time zone")
     return zone
+
+
+_TIMESTAMP_TEXTS: dict[TypeId, Callable[[int], str]] = {
+    TypeId.TIMESTAMP: timestamp_text,
+    TypeId.TIMESTAMP_S: lambda value: timestamp_text(value * 1_000_000),
+    TypeId.TIMESTAMP_MS: lambda value: timestamp_text(value * 1_000),
+    TypeId.TIMESTAMP_NS: nanosecond_text,
+}
 
 
 def interval_text(parts: list[int]) -> str:
@@ -232,16 +237,18 @@ def parser(dtype: DataType, zone: str = "") -> Callable[[str], Any]:
         case TypeId.REAL | TypeId.DOUBLE:
             return _parse_float
         case TypeId.DATE:
-            return parse_date
+            return lambda text: _special(text, INFINITE_DATE, parse_date)
         case TypeId.TIME:
             return parse_time
         case TypeId.TIMESTAMP:
-            return parse_timestamp
+            return lambda text: _special(text, INFINITE_TIMESTAMP, parse_timestamp)
         case TypeId.TIMESTAMP_S | TypeId.TIMESTAMP_MS:
-            ticks = TICKS_PER_SECOND[dtype.id]
-            return lambda text: _rounded(parse_timestamp(text), 1_000_000 // ticks)
+            unit = 1_000_000 // TICKS_PER_SECOND[dtype.id]
+            return lambda text: _special(
+                text, INFINITE_TIMESTAMP, lambda plain: _rounded(parse_timestamp(plain), unit)
+            )
         case TypeId.TIMESTAMP_NS:
-            return parse_nanoseconds
+            return lambda text: _special(text, INFINITE_TIMESTAMP, parse_nanoseconds)
         case TypeId.TIMESTAMPTZ:
             return partial(parse_moment, zone=_needed(zone))
         case TypeId.UUID:
@@ -324,6 +331,15 @@ def _split_time(text: str) -> tuple[int, str] | None:
         return None
     fraction = int((match.group(4) or "0").ljust(6, "0")[:6])
     return ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction, text[match.end() :]
+
+
+def _special(text: str, infinity: int, parse: Callable[[str], int | None]) -> int | None:
+    """The value of ``epoch``, ``infinity`` and ``-infinity``, else what ``parse`` makes of the text."""
+    found = special_moment(text, infinity)
+    if found is not None:
+        return found
+    value = parse(text)
+    return None if value is None or abs(value) >= infinity else value
 
 
 def parse_date(text: str) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 from gpuql.columnar.column import NATURAL_DTYPE, Array, Column
 from gpuql.expressions import bounds as ranges
 from gpuql.expressions.cast import evaluate_cast, exact_to_float
+from gpuql.expressions.infinity import infinite_rows
 from gpuql.expressions.vectors import (
     EvaluationContext,
     as_wide,
@@ -44,7 +45,10 @@ def _predicate(name: str) -> Callable[..., Column]:
     def apply(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
         xp = context.xp
         (column,) = arguments
-        if not column.dtype.is_float:
+        rows = infinite_rows(xp, column)
+        if rows is not None:
+            result = ~rows if name == "isfinite" else rows
+        elif not column.dtype.is_float:
             result = xp.full(len(column.values), name == "isfinite", bool)
         else:
             result = getattr(xp, name)(column.values)

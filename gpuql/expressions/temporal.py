@@ -14,6 +14,7 @@ from gpuql.expressions.calendar import (
     days_in_month,
     iso_week,
 )
+from gpuql.expressions.infinity import infinity_of_infinity, null_of_infinity
 from gpuql.expressions.string_entries import constant_text
 from gpuql.expressions.vectors import (
     EvaluationContext,
@@ -360,16 +361,16 @@ _PARTS = (
 )
 
 FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Column]] = {
-    **{part: _extract(part) for part in _PARTS},
-    "epoch": epoch,
-    "date_part": date_part,
-    "date_trunc": date_trunc,
-    "date_diff": date_diff,
+    **{part: null_of_infinity(_extract(part)) for part in _PARTS},
+    "epoch": null_of_infinity(epoch),
+    "date_part": null_of_infinity(date_part),
+    "date_trunc": infinity_of_infinity(date_trunc),
+    "date_diff": null_of_infinity(date_diff),
     "make_date": make_date,
-    "last_day": last_day,
+    "last_day": null_of_infinity(last_day),
     "strftime": temporal_text.strftime,
     "strptime": temporal_text.strptime,
     "try_strptime": temporal_text.try_strptime,
-    "monthname": temporal_text.month_name,
-    "dayname": temporal_text.day_name,
+    "monthname": null_of_infinity(temporal_text.month_name),
+    "dayname": null_of_infinity(temporal_text.day_name),
 }

@@ -7,6 +7,7 @@ from typing import Any
 from gpuql.columnar.column import Array, Column
 from gpuql.expressions import bounds as ranges
 from gpuql.expressions.calendar import MICROSECONDS_PER_DAY, add_months
+from gpuql.expressions.infinity import infinite_rows, with_infinity, without_infinity
 from gpuql.expressions.vectors import (
     EvaluationContext,
     constant_integer,
@@ -18,7 +19,8 @@ from gpuql.expressions.vectors import (
     measured_bounds,
 )
 from gpuql_planner.errors import ArithmeticOverflowError, NotSupportedError, OutOfRangeError
-from gpuql_planner.types import DataType, TypeId
+from gpuql_planner.statement_errors import DatetimeOutOfRange
+from gpuql_planner.types import INFINITE_DATE, DataType, TypeId
 
 _MILLION = 1e6
 _TIMESTAMP_LIMITS = (-(2**63) + 1, 2**63 - 2)  # the extremes stand for infinity in DuckDB
@@ -37,10 +39,16 @@ def apply(function: str, dtype: DataType, left: Column, right: Column, context: 
     if kinds == (TypeId.INTERVAL, TypeId.INTERVAL):
         values = left.values + right.values if function == "add" else left.values - right.values
         return make_column(xp, dtype, values, joint_validity(left, right))
+    if kinds == (TypeId.TIMESTAMP, TypeId.TIMESTAMP) and dtype.id is TypeId.INTERVAL:
+        if any(infinite_rows(xp, one) is not None for one in (left, right)):
+            raise DatetimeOutOfRange("infinite timestamps cannot be subtracted")
+        return _timestamp_difference(xp, dtype, left, right)
+    rows = None if kinds == (TypeId.DATE, TypeId.DATE) else infinite_rows(xp, left)
+    if rows is not None:
+        finite = apply(function, dtype, without_infinity(xp, left, rows), right, context)
+        return with_infinity(xp, finite, left, rows)
     if kinds[1] is TypeId.INTERVAL:
         return _shift(xp, dtype, left, right, 1 if function == "add" else -1)
-    if kinds == (TypeId.TIMESTAMP, TypeId.TIMESTAMP) and dtype.id is TypeId.INTERVAL:
-        return _timestamp_difference(xp, dtype, left, right)
     if kinds == (TypeId.DATE, TypeId.TIME):
         microseconds = left.values.astype(xp.int64) * MICROSECONDS_PER_DAY + right.values
         return make_column(xp, dtype, microseconds, joint_validity(left, right))
@@ -56,6 +64,8 @@ def _plain(xp: Any, function: str, dtype: DataType, left: Column, right: Column)
     propagate = ranges.BINARY[function]
     limits = dtype.limits
     assert limits is not None, "the caller checked that the result is one integer"
+    if dtype.id is TypeId.DATE:
+        limits = (1 - INFINITE_DATE, INFINITE_DATE - 1)
     result_range = propagate(declared_bounds(left), declared_bounds(right))
     if not ranges.within(result_range, limits):
         result_range = propagate(measured_bounds(xp, left), measured_bounds(xp, right))

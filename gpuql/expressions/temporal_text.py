@@ -10,6 +10,7 @@ from typing import Any
 from gpuql.columnar.column import Column
 from gpuql.expressions.calendar import MICROSECONDS_PER_DAY
 from gpuql.expressions.distinct_values import strings_of_distinct, text_of_entries, values_of_entries
+from gpuql.expressions.infinity import infinity_of, infinity_text
 from gpuql.expressions.string_entries import constant_text
 from gpuql.expressions.vectors import EvaluationContext, is_constant
 from gpuql_planner.errors import NotSupportedError
@@ -103,7 +104,14 @@ def strftime(dtype: DataType, arguments: list[Column], context: EvaluationContex
         raise NotSupportedError("strftime pattern must be a constant")
     pattern = constant_text(pattern_column)
     kind = value.dtype
-    return strings_of_distinct(context.xp, dtype, value, lambda v: format_moment(_moment(v, kind), pattern))
+    infinity = infinity_of(kind)
+    assert infinity is not None, "the planner lets dates and timestamps in"
+    return strings_of_distinct(
+        context.xp,
+        dtype,
+        value,
+        lambda v: infinity_text(v, infinity) or format_moment(_moment(v, kind), pattern),
+    )
 
 
 def month_name(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:

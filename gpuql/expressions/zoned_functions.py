@@ -23,6 +23,7 @@ from gpuql.expressions.calendar import (
 )
 from gpuql.expressions.calendar_functions import FUNCTIONS as CALENDAR
 from gpuql.expressions.distinct_values import strings_of_distinct, text_of_entries, values_of_entries
+from gpuql.expressions.infinity import infinity_of_infinity, null_of_infinity
 from gpuql.expressions.string_entries import constant_text
 from gpuql.expressions.temporal import FUNCTIONS as TEMPORAL
 from gpuql.expressions.temporal import part_name
@@ -411,17 +412,17 @@ def _offset_seconds(text: str) -> int:
 
 
 FUNCTIONS: dict[str, Callable[[DataType, list[Column], EvaluationContext], Column]] = {
-    "zone_offset": offset,
+    "zone_offset": null_of_infinity(offset),
     "at_zone": at_zone,
-    "zone_epoch": epoch,
-    "zone_era_part": era_part,
+    "zone_epoch": null_of_infinity(epoch),
+    "zone_era_part": null_of_infinity(era_part),
     "zone_add": _adder(1),
     "zone_subtract": _adder(-1),
     "zone_difference": difference,
     "zone_trunc": truncate,
-    "zone_date_diff": boundaries,
-    "zone_date_sub": whole_units,
-    "zone_bucket": bucket,
+    "zone_date_diff": null_of_infinity(boundaries),
+    "zone_date_sub": null_of_infinity(whole_units),
+    "zone_bucket": infinity_of_infinity(bucket),
     "to_timestamp": to_timestamp,
     "zone_strftime": strftime,
     "zone_strptime": _reader(try_=False),

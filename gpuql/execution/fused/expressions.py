@@ -30,7 +30,7 @@ from gpuql_planner.logical.expressions import (
     Literal,
 )
 from gpuql_planner.logical.visit import is_volatile, walk
-from gpuql_planner.types import BOOLEAN, DataType, TypeId
+from gpuql_planner.types import BOOLEAN, INFINITE_DATE, DataType, TypeId
 
 INT64 = (-(2**63), 2**63 - 1)
 
@@ -269,6 +269,8 @@ class ExpressionLowering:
         if not (left.is_integer and right.is_integer):
             raise NotFusible(f"{call.function} of {left.dtype} and {right.dtype}")
         self._require_int64(left, right)
+        if call.dtype.id is TypeId.DATE and any(_may_be_infinite(side) for side in (left, right)):
+            raise NotFusible(f"{call.function} of a date that may be infinite")
         reach = None
         if left.bounds is not None and right.bounds is not None:
             reach = ranges.BINARY[call.function](left.bounds, right.bounds)
@@ -531,3 +533,11 @@ def _widest(dtypes: list[str]) -> str:
     if "uint64" in dtypes or "bool" in dtypes:
         raise NotFusible("values of different kinds are combined")
     return "float64" if any(dtype.startswith("float") for dtype in dtypes) else "int64"
+
+
+def _may_be_infinite(operand: Operand) -> bool:
+    """Whether a date may be one of those that stand for infinity."""
+    if operand.dtype.id is not TypeId.DATE:
+        return False
+    bounds = operand.bounds
+    return bounds is None or bounds[0] <= -INFINITE_DATE or bounds[1] >= INFINITE_DATE

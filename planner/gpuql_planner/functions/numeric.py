@@ -20,6 +20,7 @@ from gpuql_planner.types import (
     NULL,
     REAL,
     TIMESTAMP,
+    TIMESTAMPTZ,
     TINYINT,
     TypeId,
     decimal,
@@ -62,7 +63,7 @@ def _float_test(name: str) -> Resolver:
     overloads = (
         Overload((DOUBLE,), BOOLEAN),
         Overload((REAL,), BOOLEAN),
-        *(Overload((dtype,), BOOLEAN) for dtype in (DATE, TIMESTAMP) if name != "isnan"),
+        *(Overload((dtype,), BOOLEAN) for dtype in (DATE, TIMESTAMP, TIMESTAMPTZ) if name != "isnan"),
     )
     return lambda arguments: call_overload(name, arguments, overloads)
 

@@ -230,7 +230,8 @@ def _parse_timestamp(text: str) -> datetime.datetime:
 
 #: Dates and times that Python's types do not hold, though a column does.
 _BEYOND_PYTHON = re.compile(
-    r"\s*(?:\d{5,9}[-/ ]|-?\d{1,7}[-/]\d{1,2}[-/]\d{1,2}\s*\(BC\)|24:00)", re.IGNORECASE
+    r"\s*(?:-?inf(?:inity)?\s*$|epoch\s*$|\d{5,9}[-/ ]|-?\d{1,7}[-/]\d{1,2}[-/]\d{1,2}\s*\(BC\)|24:00)",
+    re.IGNORECASE,
 )
 
 

@@ -11,12 +11,7 @@ from gpuql_planner.types import INFINITE_TIMESTAMP
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 _EPOCH_ORDINAL = datetime.date(1970, 1, 1).toordinal()
-_INFINITE = {
-    "infinity": INFINITE_TIMESTAMP,
-    "inf": INFINITE_TIMESTAMP,
-    "-infinity": -INFINITE_TIMESTAMP,
-    "-inf": -INFINITE_TIMESTAMP,
-}
+_INFINITE = {"infinity": 1, "inf": 1, "-infinity": -1, "-inf": -1}
 _DATE = re.compile(r"\s*(-?\d{1,6})([-/ \\])(\d{1,2})\2(\d{1,2})(\s*\(BC\))?", re.IGNORECASE)
 _TIME = re.compile(r"[ T]\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?")
 _OFFSET = re.compile(r"(?:Z|([+-])(\d{2})(?::?(\d{2})(?::?(\d{2}))?)?)?")
@@ -26,7 +21,7 @@ _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097
 
 def parse_moment(text: str, zone: str) -> int | None:
     """Microseconds since 1970 UTC; None if the text is no moment. ``zone`` is where a text is from that names none."""
-    special = _special(text)
+    special = special_moment(text, INFINITE_TIMESTAMP)
     if special is not None:
         return special
     dated = _DATE.match(text)
@@ -69,9 +64,13 @@ def moment_as_datetime(moment: int) -> datetime.datetime | None:
         return None
 
 
-def _special(text: str) -> int | None:
+def special_moment(text: str, infinity: int) -> int | None:
+    """Stored value of ``epoch`` and of both infinities, of which ``infinity`` is one; None of any other text."""
     folded = text.strip().lower()
-    return 0 if folded == "epoch" else _INFINITE.get(folded)
+    if folded == "epoch":
+        return 0
+    sign = _INFINITE.get(folded)
+    return None if sign is None else sign * infinity
 
 
 def _days(match: re.Match[str]) -> int | None:
