@@ -397,6 +397,12 @@ MAX_LIST_ELEMENTS: Annotated[
     "bound: 4 GB of them in one batch, where DuckDB has the same limit for one list",
     "A function that would make more elements of lists for one batch of rows is refused.",
 ] = 2**29
+DECODED_COPIES: Annotated[
+    int,
+    "factor",
+    "counted: a BIGINT element of 9 bytes is read as a place, 8 bytes of key, and the value, twice with the result",
+    "Bytes that a function of lists takes for each byte of its arguments as they are stored.",
+] = 6
 KEPT_DICTIONARY_RESULTS: Annotated[
     int,
     "results",

@@ -21,6 +21,7 @@ from gpuql.columnar.nested import (
 )
 from gpuql.columnar.strings import entry_bytes, take_strings
 from gpuql.expressions.vectors import EvaluationContext, joint_validity, match_length
+from gpuql.thresholds import DECODED_COPIES
 from gpuql_planner.types import DataType, struct_of
 
 HostFunction = Callable[[DataType, list[Column], Any], Column]
@@ -42,14 +43,36 @@ def repeated(column: Column, num_rows: int) -> Column:
 def on_rows(function: HostFunction) -> Callable[[DataType, list[Column], EvaluationContext], Column]:
     """A function of the interpreter made of one over host rows.
 
-    All arguments of one row give one row, which stands for all.
+    All arguments of one row give one row, which stands for all. Rows whose lists take more memory than a step may have
+    go in several steps.
     """
 
     def apply(dtype: DataType, arguments: list[Column], context: EvaluationContext) -> Column:
-        _, rows = rows_of(arguments)
-        return device_column(context.xp, function(dtype, rows, context))
+        num_rows, rows = rows_of(arguments)
+        taken = DECODED_COPIES * sum(map(entry_bytes_of, rows))
+        if taken <= context.work_bytes or num_rows < 2:
+            with context.working(taken, "nested values"):
+                return device_column(context.xp, function(dtype, rows, context))
+        step = max(1, num_rows * context.work_bytes // taken)
+        parts = []
+        for start in range(0, num_rows, step):
+            some = [row.slice(start, min(start + step, num_rows)) for row in rows]
+            with context.working(DECODED_COPIES * sum(map(entry_bytes_of, some)), "nested values"):
+                parts.append(function(dtype, some, context))
+        return device_column(context.xp, concat_columns(parts))
 
     return apply
+
+
+def entry_bytes_of(column: Column) -> int:
+    """Bytes of the strings or nested values of a host column's rows, each row counted."""
+    if column.strings is None or not len(column.strings):
+        return 0
+    offsets = column.strings.offsets
+    if len(column) == len(column.strings) and not column.strings.unique:
+        return int(offsets[-1])
+    positions = column.values.astype(np.int64)
+    return int((offsets[positions + 1] - offsets[positions]).sum())
 
 
 def validity_of(arguments: Sequence[Column], num_rows: int) -> Array | None:

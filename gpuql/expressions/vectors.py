@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,6 +36,13 @@ class EvaluationContext(Protocol):
     ) -> Column:
         """The value of an aggregate call for each group of rows, whose evaluated arguments are ``columns``."""
 
+    def working(self, num_bytes: int, owner: str) -> AbstractContextManager[object]:
+        """Host bytes that a step of ``owner`` takes while it runs. Errors: OutOfMemoryError."""
+
+    @property
+    def work_bytes(self) -> int:
+        """Host bytes that a step may take at once; what needs more goes in several steps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scalars:
@@ -47,6 +56,15 @@ class Scalars:
     ) -> Column:
         """See ``EvaluationContext``: nothing here aggregates."""
         raise InternalError(f"aggregate function outside of a query: {call.function}")
+
+    def working(self, num_bytes: int, owner: str) -> AbstractContextManager[object]:
+        """See ``EvaluationContext``: small data counts nothing."""
+        return nullcontext()
+
+    @property
+    def work_bytes(self) -> int:
+        """See ``EvaluationContext``."""
+        return sys.maxsize
 
 
 def is_constant(column: Column) -> bool:

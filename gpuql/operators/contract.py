@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -51,6 +52,15 @@ class RunContext:
         from gpuql.operators.aggregate_slots import aggregate_rows
 
         return aggregate_rows(call, columns, ids, num_groups, self)
+
+    def working(self, num_bytes: int, owner: str) -> AbstractContextManager[object]:
+        """Host bytes that a step of an expression takes while it runs."""
+        return self.host_memory.reserve(num_bytes, owner)
+
+    @property
+    def work_bytes(self) -> int:
+        """Host bytes that a step of an expression may take at once."""
+        return self.host_memory.part_bytes
 
     @property
     def host_memory(self) -> QueryMemory:

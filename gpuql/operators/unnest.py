@@ -6,11 +6,15 @@ import numpy as np
 
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.column import Array, Column
+from gpuql.columnar.concat import concat_batches
 from gpuql.columnar.construct import null_column
-from gpuql.columnar.nested import Lists, device_column, read_lists
-from gpuql.columnar.parts import batch_size, string_bytes
+from gpuql.columnar.nested import Lists, device_column, host_column, read_lists
+from gpuql.columnar.parts import batch_size
 from gpuql.expressions.evaluate import evaluate
+from gpuql.expressions.list_rows import entry_bytes_of
 from gpuql.operators.contract import RunContext
+from gpuql.thresholds import DECODED_COPIES
+from gpuql_planner.logical.expressions import Attribute
 from gpuql_planner.physical.nodes import UnnestExec
 from gpuql_planner.types import BIGINT
 
@@ -27,14 +31,29 @@ class UnnestOperator:
         """Copies of a row stand next to each other, in the order of the elements."""
         node = self._node
         columns = {a: evaluate(e, batch, context) for a, e in node.lists}
+        decoded = DECODED_COPIES * sum(entry_bytes_of(host_column(column)) for column in columns.values())
+        if decoded <= context.work_bytes or batch.num_rows < 2:
+            with context.working(decoded, OWNER):
+                return self._unnested(batch, columns, context)
+        parts = []
+        step = max(1, batch.num_rows * context.work_bytes // decoded)
+        for start in range(0, batch.num_rows, step):
+            stop = min(start + step, batch.num_rows)
+            some = {attribute: column.slice(start, stop) for attribute, column in columns.items()}
+            with context.working(decoded * (stop - start) // batch.num_rows, OWNER):
+                parts.append(self._unnested(batch.slice(start, stop), some, context))
+        return concat_batches(parts, xp=context.xp)
+
+    def _unnested(self, batch: Batch, columns: dict[Attribute, Column], context: RunContext) -> Batch:
+        node = self._node
         lists = {attribute: read_lists(column) for attribute, column in columns.items()}
         times = np.max([one.lengths for one in lists.values()], axis=0, initial=0)
         if node.keep_empty:
             times = np.maximum(times, 1)
         total = int(times.sum())
-        size = batch_size(batch)
-        row_bytes = (size.row_bytes + sum(map(string_bytes, size.strings))) // max(1, batch.num_rows)
-        with context.memory.reserve(total * (8 + row_bytes), OWNER):
+        # Copies of a row point at the same strings: what its fixed part takes is copied, beside places of elements.
+        row_bytes = batch_size(batch).row_bytes // max(1, batch.num_rows)
+        with context.memory.reserve(total * (3 * 8 + row_bytes), OWNER):
             rows = np.repeat(np.arange(batch.num_rows), times)
             starts = np.cumsum(times) - times
             place = np.arange(total) - starts[rows]

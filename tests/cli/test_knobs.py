@@ -44,6 +44,7 @@ FACTS = {
     "gpuql/io/parquet_footer.py": {"_PAGE_HEADER_BYTES"},
     "gpuql/io/pruning.py": {"_MICROSECONDS_PER_DAY"},
     "gpuql/memory/kept_column.py": {"NEVER"},
+    "gpuql/expressions/json_text.py": {"_ANY_PLACE"},
     "gpuql/operators/contract.py": {"MATCHED"},
     "gpuql/operators/holistic.py": {"_WORD_DIGITS"},
     "gpuql/operators/key_hash.py": {"_NULL_WORD", "_LEVEL_STEP", "_MASK"},
