@@ -52,7 +52,7 @@ def evaluate_cast(
     if TypeId.JSON in (source.id, dtype.id):
         from gpuql.expressions.json_cast import cast_json
 
-        return cast_json(column, dtype, context, try_=try_)
+        return cast_json(column, dtype, context, try_=try_, zone=zone)
     if source.is_enum or dtype.is_enum:
         from gpuql.expressions.enum_cast import cast_enum
 

@@ -23,18 +23,25 @@ from gpuql.expressions.nested_cast import host_context
 from gpuql.expressions.vectors import EvaluationContext
 from gpuql_planner.errors import ConversionError
 from gpuql_planner.statement_errors import InvalidJson
-from gpuql_planner.types import DOUBLE, JSON, VARCHAR, DataType, TypeId, is_row
+from gpuql_planner.types import DOUBLE, JSON, VARCHAR, DataType, TypeId, is_row, with_moments_as_text
 
 #: What stands for what a document does not have.
 _ABSENT = object()
 
 
-def cast_json(column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool) -> Column:
-    """A cast of or to JSON."""
+def cast_json(
+    column: Column, dtype: DataType, context: EvaluationContext, *, try_: bool, zone: str = ""
+) -> Column:
+    """A cast of or to JSON. TIMESTAMPTZ becomes text in ``zone``; text that does not say where it is from is UTC."""
     if column.dtype.is_text and dtype.is_text:
         result = Column(dtype, column.values, column.validity, column.strings, column.bounds)
         return _checked(result, context, try_=try_) if dtype == JSON else result
     host, on_host = host_column(column), host_context(context)
+    if host.dtype.is_zoned:
+        host = evaluate_cast(host, with_moments_as_text(host.dtype), on_host, zone=zone)
+    if dtype.is_zoned:
+        read = _transformed(host, with_moments_as_text(dtype), on_host, strict=not try_)
+        return device_column(context.xp, evaluate_cast(read, dtype, on_host, try_=try_, zone="UTC"))
     if dtype == JSON:
         return device_column(context.xp, _as_json(json_texts(host, on_host)))
     return device_column(context.xp, _transformed(host, dtype, on_host, strict=not try_))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class TypeId(enum.Enum):
@@ -334,6 +334,15 @@ def enum_of(labels: Iterable[str]) -> DataType:
 
 def _quoted_label(label: str) -> str:
     return "'" + label.replace("'", "''") + "'"
+
+
+def with_moments_as_text(dtype: DataType) -> DataType:
+    """The type with VARCHAR in place of TIMESTAMPTZ, within nested types as well."""
+    if dtype.id is TypeId.TIMESTAMPTZ:
+        return VARCHAR
+    if not dtype.is_zoned:
+        return dtype
+    return replace(dtype, fields=tuple((name, with_moments_as_text(part)) for name, part in dtype.fields))
 
 
 def list_of(element: DataType) -> DataType:

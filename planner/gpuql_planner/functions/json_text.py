@@ -36,6 +36,7 @@ from gpuql_planner.types import (
     TypeId,
     list_of,
     struct_of,
+    with_moments_as_text,
 )
 
 
@@ -107,10 +108,16 @@ def _to_json(name: str, kinds: frozenset[TypeId] | None = None) -> Resolver:
     return resolve
 
 
+def _with_moments_as_text(value: Expression) -> Expression:
+    """The value with text in the session's time zone for every TIMESTAMPTZ, as JSON has it."""
+    return coerce(value, with_moments_as_text(value.dtype))
+
+
 def make_json(value: Expression) -> Expression:
     """``to_json(value)``."""
     if value.dtype == JSON:
         return value
+    value = _with_moments_as_text(value)
     return Literal(None, JSON) if value.dtype == NULL else Call("to_json", (value,), JSON)
 
 
@@ -119,11 +126,11 @@ def _object(arguments: Sequence[Expression]) -> Expression:
         raise BinderError("json_object takes keys and values in turn")
     if any(key.dtype not in (VARCHAR, JSON) for key in arguments[::2]):
         raise BinderError("keys of json_object must be VARCHAR", hint="add an explicit CAST")
-    return Call("json_object", tuple(arguments), JSON)
+    return Call("json_object", tuple(map(_with_moments_as_text, arguments)), JSON)
 
 
 def _array(arguments: Sequence[Expression]) -> Expression:
-    return Call("json_array", tuple(arguments), JSON)
+    return Call("json_array", tuple(map(_with_moments_as_text, arguments)), JSON)
 
 
 def _two_documents(name: str, result: DataType) -> Resolver:
