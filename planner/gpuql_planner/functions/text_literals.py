@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 
@@ -152,9 +153,10 @@ def fit_decimal(number: Decimal, dtype: DataType) -> Decimal:
 
 def _parse_float(text: str, dtype: DataType) -> float:
     try:
-        return float(_UNDERSCORE_BETWEEN_DIGITS.sub("", text))
+        value = float(_UNDERSCORE_BETWEEN_DIGITS.sub("", text))
     except ValueError:
         raise _not_convertible(text, dtype) from None
+    return math.nan if math.isnan(value) else value  # the one object: another NaN would be another constant
 
 
 def _parse_blob(text: str) -> bytes:

@@ -179,10 +179,15 @@ class ExpressionBinder:
     parameters: list[dict[str, Attribute]] = field(default_factory=list)
     #: Nodes of select items that are bound already, as keys of GROUP BY.
     bound_items: Sequence[tuple[exp.Expr, Expression]] = ()
+    #: Keys of GROUP BY with subqueries in them; the same text means the key.
+    query_keys: Sequence[tuple[exp.Expr, Expression]] = ()
     _expanding: set[str] = field(default_factory=set)
 
     def bind(self, node: exp.Expr) -> Expression:
         """Typed expression of a tree; errors point at the innermost tree that caused them."""
+        for known, key in self.query_keys:
+            if type(known) is type(node) and known == node:
+                return key
         handler = _HANDLERS.get(type(node))
         if handler is None:
             raise self.context.unsupported(_construct(node), node)

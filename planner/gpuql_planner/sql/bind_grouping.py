@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -72,6 +73,8 @@ class Grouping:
         self.groupings: dict[KeySet, Attribute] = {}
         #: Nodes of select items that are keys, and what they are bound to: bound again, their subqueries would differ.
         self.bound_items: list[tuple[exp.Expr, Expression]] = []
+        #: Keys with subqueries in them, which have attributes of their own each time they are bound.
+        self.query_keys: list[tuple[exp.Expr, Expression]] = []
         self._local = {*scope.attributes(), *scope.merged.values(), *scope.replaced.values()}
 
     def add_keys(self, group: exp.Group, items: Sequence[SelectItem], binder: ExpressionBinder) -> None:
@@ -89,9 +92,8 @@ class Grouping:
 
     def _add_node(self, node: exp.Expr, items: Sequence[SelectItem], binder: ExpressionBinder) -> Expression:
         position = None
-        if (
-            not isinstance(node, exp.Literal) or str(node.this).isdigit()
-        ):  # other constants are keys, if dull ones
+        is_number = isinstance(node, exp.Literal) and not node.is_string
+        if is_number and str(node.this).isdigit():  # other constants are keys, if dull ones
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
             name = "key" if self.context.has_slots(node) else column_name(node)
@@ -99,6 +101,8 @@ class Grouping:
             item = binder.alias_of(node)
             if item is not None:
                 self.bound_items.append((item, key))
+            if node.find(exp.Query) is not None:
+                self.query_keys.append((node, key))
             return key
         return self._add_item(items[position], binder)
 
@@ -152,6 +156,8 @@ class Grouping:
 
     def _grouping(self, call: AggregateCall) -> Expression:
         """GROUPING(...) as a column of the aggregation; a constant if there is one set only."""
+        written = {AttributeRef(key): expression for expression, key in self.keys.items()}
+        call = replace(call, arguments=tuple(written.get(a, a) for a in call.arguments))
         for argument in call.arguments:
             if argument not in self.keys:
                 raise GroupingError("argument of GROUPING must be a key of GROUP BY")

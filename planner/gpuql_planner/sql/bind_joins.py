@@ -169,7 +169,8 @@ class _Joiner:
     def _scope(self, pairs: list[tuple[str, Attribute, Attribute]]) -> Scope:
         left, right = self.left.scope, self.right.scope
         if self.kind in (JoinKind.SEMI, JoinKind.ANTI):
-            return left
+            merged = {name.lower(): attribute for name, attribute, _ in pairs}
+            return replace(left, merged={**left.merged, **merged})
         hidden = frozenset(name.lower() for name, _, _ in pairs)
         scope = Scope(parent=left.parent)
         positional = self.method == "POSITIONAL"

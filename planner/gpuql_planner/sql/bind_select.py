@@ -120,6 +120,7 @@ class SelectBinder:
             aggregates=aggregates,
             windows=windows,
             bound_items=() if self.grouping is None else self.grouping.bound_items,
+            query_keys=() if self.grouping is None else self.grouping.query_keys,
         )
 
     def _bind_where(self) -> None:
