@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
+from typing import Any
 
 from gpuql.errors import InterruptError
 from gpuql.execution.cancellation import CancelToken
+
+#: What ``signal`` wraps. Its own functions look for handlers among the members of an enumeration, and find by an
+#: exception that they are none: three times a query, each as expensive as several locks.
+_signals: Any = importlib.import_module("_signal")
 
 
 class RunningQueries:
@@ -19,17 +23,24 @@ class RunningQueries:
         self._tokens: set[CancelToken] = set()
         self._lock = threading.Lock()
 
-    @contextmanager
-    def token(self) -> Iterator[CancelToken]:
-        """Token of a query that runs inside the ``with`` block."""
-        token = CancelToken()
+    def query(self) -> _RunningQuery:
+        """A context manager that gives the token of the query which runs inside.
+
+        There, Ctrl-C cancels the query; KeyboardInterrupt follows once its workers stopped. Python would raise it in
+        the main thread at once, which leaves worker threads running. A second Ctrl-C does what Python does. Without
+        effect off the main thread, and where the program handles SIGINT itself.
+        """
+        return _RunningQuery(self)
+
+    def add(self, token: CancelToken) -> None:
+        """A query begins."""
         with self._lock:
             self._tokens.add(token)
-        try:
-            yield token
-        finally:
-            with self._lock:
-                self._tokens.discard(token)
+
+    def remove(self, token: CancelToken) -> None:
+        """A query has ended."""
+        with self._lock:
+            self._tokens.discard(token)
 
     def cancel_all(self) -> int:
         """Ask all to stop; returns how many there were."""
@@ -40,34 +51,37 @@ class RunningQueries:
         return len(tokens)
 
 
-@contextmanager
-def cancelled_by_control_c(token: CancelToken) -> Iterator[None]:
-    """Inside the block, Ctrl-C cancels the query of ``token``; KeyboardInterrupt follows once its workers stopped.
+class _RunningQuery:
+    """See ``RunningQueries.query``."""
 
-    Python would raise KeyboardInterrupt in the main thread at once, which leaves worker threads running. A second
-    Ctrl-C does what Python does. Without effect off the main thread, and where the program handles SIGINT itself.
-    """
-    plain = signal.default_int_handler
-    on_main_thread = threading.current_thread() is threading.main_thread()
-    if not on_main_thread or signal.getsignal(signal.SIGINT) is not plain:
-        yield
-        return
-    pressed = False
+    __slots__ = ("_handles_control_c", "_pressed", "_running", "_token")
 
-    def cancel(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        token.cancel()
-        signal.signal(signal.SIGINT, plain)
+    def __init__(self, running: RunningQueries) -> None:
+        self._running = running
+        self._token = CancelToken()
+        self._pressed = False
+        self._handles_control_c = False
 
-    signal.signal(signal.SIGINT, cancel)
-    try:
-        yield
-    except InterruptError:
-        if pressed:
+    def __enter__(self) -> CancelToken:
+        self._running.add(self._token)
+        if (
+            threading.get_ident() == threading.main_thread().ident
+            and _signals.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            self._handles_control_c = True
+            _signals.signal(signal.SIGINT, self._cancel)
+        return self._token
+
+    def _cancel(self, _signal: int, _frame: FrameType | None) -> None:
+        self._pressed = True
+        self._token.cancel()
+        _signals.signal(signal.SIGINT, signal.default_int_handler)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._handles_control_c:
+            _signals.signal(signal.SIGINT, signal.default_int_handler)
+        self._running.remove(self._token)
+        if self._pressed and (error is None or isinstance(error, InterruptError)):
             raise KeyboardInterrupt from None
-        raise
-    finally:
-        signal.signal(signal.SIGINT, plain)
-    if pressed:
-        raise KeyboardInterrupt

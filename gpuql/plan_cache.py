@@ -117,9 +117,13 @@ class PlanCache(Generic[Entry]):
         for cached in variants:
             if accepts is not None and not accepts(cached.entry):
                 continue
-            if all(_is_unchanged(dependency, catalog) for dependency in cached.dependencies):
+            for ask, answer in cached.dependencies:
+                current = ask(catalog)
+                if current is not answer and not (isinstance(current, View) and current == answer):
+                    self._remove(key, cached)
+                    break
+            else:
                 return cached.entry, cached.dependencies
-            self._remove(key, cached)
         return None
 
     def put(self, key: Hashable, entry: Entry, dependencies: tuple[Dependency, ...]) -> None:
@@ -152,12 +156,6 @@ class PlanCache(Generic[Entry]):
             self._entries[key] = variants
         else:
             self._entries.pop(key, None)
-
-
-def _is_unchanged(dependency: Dependency, catalog: Catalog) -> bool:
-    ask, answer = dependency
-    current = ask(catalog)
-    return current is answer or (isinstance(current, View) and current == answer)
 
 
 def _names(cached: _Cached[Entry], folded: str) -> bool:

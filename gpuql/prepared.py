@@ -13,7 +13,7 @@ from gpuql.columnar.batch import Batch
 from gpuql.columnar.table import ResidentTable
 from gpuql.config import Settings
 from gpuql.explain import explain_analyze, explain_codegen, explain_plan
-from gpuql.interrupts import RunningQueries, cancelled_by_control_c
+from gpuql.interrupts import RunningQueries
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.memory.table_builder import TableBuilder
 from gpuql.stack_room import room_for_deep_statements
@@ -193,7 +193,7 @@ class PreparedQuery:
 
             refuse_host_parts(plan)
         executor = self._host.executor(settings)
-        with self._host.running.token() as token, cancelled_by_control_c(token):
+        with self._host.running.query() as token:
             finished = executor.execute(
                 plan, cancel=token, settings=settings, memory=self._host.memory, into=into
             )

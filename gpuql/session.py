@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from gpuql.api.dataframe import DataFrame, RunnableQuery
 from gpuql.api.dbapi import Cursor, Description, Parameters, check_parameters
 from gpuql.api.result import Result, Row
-from gpuql.catalog.catalog import SessionCatalog
+from gpuql.catalog.catalog import Acting, SessionCatalog
 from gpuql.catalog.transactions import Session
 from gpuql.changes import looks_before_it_changes
 from gpuql.commands import run_command, table_of_values
 from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
 from gpuql.errors import InterfaceError, NotSupportedError
-from gpuql.interrupts import RunningQueries, cancelled_by_control_c
+from gpuql.interrupts import RunningQueries
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
 from gpuql.prepared import FinishedQuery, PreparedQuery, QueryHost, QueryTemplate
@@ -81,7 +80,7 @@ class Connection:
         self._running = RunningQueries()
         self._plans: PlanCache[PreparedQuery] = PlanCache(PLAN_CACHE_CAPACITY)
         self._templates: PlanCache[QueryTemplate] = PlanCache(PLAN_CACHE_CAPACITY, TEMPLATE_VARIANTS)
-        self._plan_counts = PlanCacheCounts()
+        self._plan_counts = {"repeated": 0, "reused": 0, "planned": 0}
         self._memory = ConnectionMemory(defaults)
         self._setting_values = self._settings, self._settings.as_dict()
         self._catalog = self._empty_catalog()
@@ -279,7 +278,8 @@ class Connection:
     @property
     def plan_counts(self) -> PlanCacheCounts:
         """How many queries so far were known, fitted a plan made for other constants, or were planned."""
-        return self._plan_counts
+        with self._lock:
+            return PlanCacheCounts(**self._plan_counts)
 
     def set_variable(self, name: str, value: object) -> None:
         """Change a setting; None gives it its default back. Queries that run keep what they started with."""
@@ -351,7 +351,7 @@ class Connection:
     @contextmanager
     def interruptible(self) -> Iterator[Callable[[], None]]:
         """Gives what raises InterruptError once :meth:`interrupt` was called, or KeyboardInterrupt after Ctrl-C."""
-        with self._running.token() as token, cancelled_by_control_c(token):
+        with self._running.query() as token:
             yield token.check
 
     # --- inside ---
@@ -422,17 +422,10 @@ class Connection:
         with self._statements_of(session):
             return self._prepare_text(text, parameters).run()
 
-    @contextmanager
-    def _statements_of(self, session: Session) -> Iterator[None]:
+    def _statements_of(self, session: Session) -> Acting:
         """Let what runs inside belong to ``session``; an error aborts its transaction."""
         self._check_open()
-        with self._catalog.acting_as(session):
-            try:
-                yield
-            except BaseException:
-                if session.transaction is not None:
-                    session.transaction.is_aborted = True
-                raise
+        return self._catalog.acting_as(session, aborts=True)
 
     def _enter_transaction(self, statement: ParsedStatement) -> None:
         """Make sure that a statement may run, in a transaction that begins here if there is no autocommit."""
@@ -525,8 +518,7 @@ class Connection:
 
     def _count(self, answered: str) -> None:
         with self._lock:
-            counts = self._plan_counts
-            self._plan_counts = replace(counts, **{answered: getattr(counts, answered) + 1})
+            self._plan_counts[answered] += 1
 
     def _bind(
         self,

@@ -854,6 +854,12 @@ MAX_GROUP_SPLITS: Annotated[
     "bound",
     "Splits of groups one after the other.",
 ] = 6
+FEW_COLLECTED_BATCHES: Annotated[
+    int,
+    "batches",
+    "judgement: a query of few rows has one",
+    "So many small batches of a result are kept without a store.",
+] = 8
 UNCOUNTED_RESULT_BYTES: Annotated[
     int,
     "bytes",

@@ -15,7 +15,9 @@ Description = list[tuple[str, str, None, None, int | None, int | None, bool | No
 
 def check_parameters(parameters: object) -> None:
     """Raise InterfaceError unless ``parameters`` is a sequence or a mapping of values, or None."""
-    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, Sequence | Mapping | None):
+    if parameters is None:
+        return
+    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, Sequence | Mapping):
         raise InterfaceError(
             f"parameters must be a list, tuple or dict: {type(parameters).__name__}",
             hint="put a single value into a list: [value]",

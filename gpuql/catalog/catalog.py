@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import TracebackType
 from typing import Any, cast
 
 from gpuql.catalog.definitions import Definitions
@@ -46,6 +47,29 @@ from gpuql_planner.table_rules import NO_RULES, TableRules
 
 #: Kinds of definitions that a read-only transaction may change.
 _OF_THE_SESSION = ("variable", "prepared")
+
+
+class Acting:
+    """Lets what a thread does inside belong to a session; see ``SessionCatalog.acting_as``."""
+
+    __slots__ = ("_aborts", "_before", "_place", "_session")
+
+    def __init__(self, place: threading.local, session: Session, usual: Session, *, aborts: bool) -> None:
+        self._place = place
+        self._session = session
+        self._before = usual
+        self._aborts = aborts
+
+    def __enter__(self) -> None:
+        self._before = getattr(self._place, "session", self._before)
+        self._place.session = self._session
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._place.session = self._before
+        if error is not None and self._aborts and self._session.transaction is not None:
+            self._session.transaction.is_aborted = True
 
 
 class SessionCatalog:
@@ -93,15 +117,9 @@ class SessionCatalog:
         acting: Session = getattr(self._acting, "session", self._own_session)
         return acting
 
-    @contextmanager
-    def acting_as(self, session: Session) -> Iterator[None]:
-        """Let what the calling thread does inside belong to ``session``."""
-        before = self.session
-        self._acting.session = session
-        try:
-            yield
-        finally:
-            self._acting.session = before
+    def acting_as(self, session: Session, *, aborts: bool = False) -> Acting:
+        """Let what the calling thread does inside belong to ``session``; an error ``aborts`` its transaction."""
+        return Acting(self._acting, session, self._own_session, aborts=aborts)
 
     @property
     def _relations(self) -> dict[str, Relation]:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-
 from gpuql_planner.errors import InterruptError
 
 
 class CancelToken:
     """A flag that workers look at between morsels. One per execution; setting it twice does no harm."""
 
+    __slots__ = ("cancelled",)
+
     def __init__(self) -> None:
-        self._event = threading.Event()
+        #: Whether :meth:`cancel` was called.
+        self.cancelled = False
 
     def cancel(self) -> None:
         """Ask the query to stop; it raises InterruptError at its next check."""
-        self._event.set()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether :meth:`cancel` was called."""
-        return self._event.is_set()
+        self.cancelled = True
 
     def check(self) -> None:
         """Raise InterruptError if the query was cancelled."""
-        if self._event.is_set():
+        if self.cancelled:
             raise InterruptError("query was cancelled")

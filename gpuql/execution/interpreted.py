@@ -69,6 +69,14 @@ def transform_operators(transforms: Sequence[nodes.Transform], sink: nodes.Sink)
     ]
 
 
+def _operators_of(pipeline: nodes.Pipeline) -> list[TransformOperator]:
+    """Operators of its transforms; they have no state, and stay with the pipeline for its next runs."""
+    known: list[TransformOperator] | None = vars(pipeline).get("_operators")
+    if known is None:
+        known = vars(pipeline)["_operators"] = transform_operators(pipeline.transforms, pipeline.sink)
+    return known
+
+
 def sink_operator(sink: nodes.Sink) -> SinkOperator:
     """The operator of a sink."""
     return _SINKS[type(sink)](sink)
@@ -153,8 +161,11 @@ def run_interpreted(
 
     ``computed`` columns are not computed again (see ``with_computed``).
     """
-    nodes_to_run, source = with_computed(pipeline.transforms, source, computed or {})
-    transforms = transform_operators(nodes_to_run, pipeline.sink)
+    if computed:
+        nodes_to_run, source = with_computed(pipeline.transforms, source, computed)
+        transforms = transform_operators(nodes_to_run, pipeline.sink)
+    else:
+        transforms = _operators_of(pipeline)
 
     def work(morsels: Iterator[Morsel]) -> None:
         consume = sink.consumer(transforms)
