@@ -400,7 +400,7 @@ MAX_LIST_ELEMENTS: Annotated[
 DECODED_COPIES: Annotated[
     int,
     "factor",
-    "counted: a BIGINT element of 9 bytes is read as a place, 8 bytes of key, and the value, twice with the result",
+    "bound: a BIGINT element of 9 bytes is read as a place, 8 bytes of key, and the value, twice with the result",
     "Bytes that a function of lists takes for each byte of its arguments as they are stored.",
 ] = 6
 KEPT_DICTIONARY_RESULTS: Annotated[

@@ -456,17 +456,21 @@ def _prepared(catalog: SessionCatalog) -> Iterator[Row]:
 
 def _functions(catalog: SessionCatalog) -> Iterator[Row]:
     from gpuql_planner.functions import AGGREGATE_FUNCTIONS, SCALAR_FUNCTIONS
-    from gpuql_planner.functions.aggregates import AGGREGATE_ALIASES
+    from gpuql_planner.functions.aggregates import AGGREGATE_ALIASES, APPROXIMATE, DERIVED_NAMES
     from gpuql_planner.functions.scalar import ALIASES
+    from gpuql_planner.sql.bind_nested import LAMBDA_FUNCTIONS, NAMED_ARGUMENTS
+    from gpuql_planner.sql.session_functions import SESSION_FUNCTIONS
 
     kinds = (
         ("scalar", SCALAR_FUNCTIONS, ALIASES),
         ("aggregate", AGGREGATE_FUNCTIONS, AGGREGATE_ALIASES),
     )
+    by_grammar = {*LAMBDA_FUNCTIONS, *NAMED_ARGUMENTS, *SESSION_FUNCTIONS, "unnest"}
+    named = {"scalar": by_grammar, "aggregate": DERIVED_NAMES | APPROXIMATE}
     for kind, functions, aliases in kinds:
-        for name in sorted({*functions, *aliases}):
+        for name in sorted({*functions, *aliases, *named[kind]}):
             yield "system", MAIN_SCHEMA, name, aliases.get(name), kind, None, None, True
-    for name in sorted(_FUNCTIONS):
+    for name in sorted({*_FUNCTIONS, "json_each", "json_tree"}):
         yield "system", MAIN_SCHEMA, name, None, "table", None, None, True
     for kind in ("macro", "table macro"):
         for macro in catalog.definitions(kind).values():

@@ -326,7 +326,7 @@ DERIVED_NAMES = frozenset(
 )
 
 #: Aggregates that give a valid answer to a question that allows approximate ones.
-_APPROXIMATE = frozenset({"approx_count_distinct", "approx_quantile", "reservoir_quantile"})
+APPROXIMATE = frozenset({"approx_count_distinct", "approx_quantile", "reservoir_quantile"})
 
 #: Aggregates whose value is the same whatever the order of the rows and however often a row repeats.
 _IGNORES_DUPLICATES = frozenset({"min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "any_value"})
@@ -354,7 +354,7 @@ def is_aggregate_function(name: str) -> bool:
     """Whether an aggregate function of that name or alias exists (case-insensitive)."""
     folded = name.lower()
     known = folded in AGGREGATE_FUNCTIONS or folded in AGGREGATE_ALIASES
-    return known or folded in _APPROXIMATE or folded in DERIVED_NAMES
+    return known or folded in APPROXIMATE or folded in DERIVED_NAMES
 
 
 #: Aggregates that see an ENUM itself; others see its label.
