@@ -16,7 +16,7 @@ DEVICE ?= cpu
 BUDGET ?= 470
 CUDA ?= 13
 
-.PHONY: help demo test check format bench bundle images-check bundle-check gpu-report docs-gpu docs-functions docs-gpu-fallbacks clean
+.PHONY: help demo test check format bench bundle images-check bundle-check gpu-report docs-gpu docs-functions docs-gpu-fallbacks docs-errors clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ docs-functions: $(VENV)/.installed-test ## docs/functions.md from the tables of 
 
 docs-gpu-fallbacks: $(VENV)/.installed-test ## docs/gpu-fallbacks.md from what has no form on a GPU
 	$(RUN)/python -m gpuql.bench.gpu_fallbacks_page
+
+docs-errors: $(VENV)/.installed-test ## docs/errors.md from the classes of errors
+	$(RUN)/python -m gpuql.bench.errors_page
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

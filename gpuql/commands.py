@@ -46,7 +46,7 @@ from gpuql_planner.sql.statements import (
     Statement,
     Undefine,
 )
-from gpuql_planner.statement_errors import CardinalityViolation, InvalidParameterValue
+from gpuql_planner.statement_errors import InvalidParameterValue
 from gpuql_planner.types import BIGINT, VARCHAR, DataType, enum_of
 
 
@@ -228,8 +228,7 @@ def _define_enum(statement: DefineEnum, host: CommandHost) -> None:
 def _one_row(result: Result) -> list[Literal]:
     """The only row of a query of constants, with the types of its columns."""
     rows = result.fetchall()
-    if len(rows) != 1:
-        raise CardinalityViolation(f"one row of values is needed: the query has {len(rows)}")
+    assert len(rows) == 1, "a query of values alone has one row"
     return [Literal(value, attribute.dtype) for value, attribute in zip(rows[0], result.outputs, strict=True)]
 
 

@@ -26,6 +26,9 @@ names these parts under their pipeline:
 With `SET on_unsupported = 'error'` such a query is refused before it begins, and the error lists all parts of all
 pipelines. What reads no column is computed once and does not count.
 
+`gpuql bench coverage` runs the 99 queries of TPC-DS so, in Numba's simulator or on a GPU (`--device gpu`), over a
+sample of the data, and prints for each what kept it from running there wholly. In the simulator nothing does.
+
 This page is made by `make docs-gpu-fallbacks` from the tables of functions. A test compares it with
 `tests/bench/gpu_fallbacks.txt`, which may only lose lines.
 

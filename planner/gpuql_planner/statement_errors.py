@@ -137,12 +137,6 @@ class GeneratedColumn(BinderError):
     sqlstate = "428C9"
 
 
-class CardinalityViolation(BinderError):
-    """Several rows, or none, where one is needed."""
-
-    sqlstate = "21000"
-
-
 class LimitExceeded(BinderError):
     """A statement that is too deep or too wide."""
 

@@ -152,18 +152,18 @@ def map_children(expression: Expression, function: ExpressionFunction) -> Expres
     raise InternalError(f"expression has operands but no rebuilding: {type(expression).__name__}")
 
 
-def located(expression: Expression, origin: Origin) -> Expression:
-    """``expression`` with ``origin`` in its calls and casts that have none; parts that have one are left alone."""
-    if isinstance(expression, Call | Cast) and expression.origin is None:
-        expression = replace(expression, origin=origin)
-    elif not isinstance(expression, Case | InList | AggregateCall):
-        return expression
+def note_origin(expression: Expression, origin: Origin) -> None:
+    """Give ``origin`` to calls and casts that have none: the expression itself, and what was made around its operands.
 
-    def place(child: Expression) -> Expression:
-        is_new = isinstance(child, Call | Cast) and child.origin is None
-        return located(child, origin) if is_new else child
-
-    return map_children(expression, place)
+    It is noted in place, on objects that were just made, as it is no part of what an expression means.
+    """
+    if isinstance(expression, Call | Cast):
+        if expression.origin is not None:
+            return
+        object.__setattr__(expression, "origin", origin)
+    for child in children(expression):
+        if isinstance(child, Call | Cast) and child.origin is None:
+            note_origin(child, origin)
 
 
 def transform(expression: Expression, function: ExpressionFunction) -> Expression:

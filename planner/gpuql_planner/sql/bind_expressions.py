@@ -42,7 +42,7 @@ from gpuql_planner.logical.expressions import (
     InList,
     Literal,
 )
-from gpuql_planner.logical.visit import located
+from gpuql_planner.logical.visit import note_origin
 from gpuql_planner.sql.bind_aggregates import bind_aggregate, bind_grouping_call, is_grouping
 from gpuql_planner.sql.bind_constants import (
     bind_adjacent_texts,
@@ -140,6 +140,9 @@ _UNARY_CALLS: dict[type[exp.Expr], str] = {
     exp.Abs: "abs",
 }
 
+#: Expressions that may fail, or be given casts that may.
+_LOCATED = (Call, Cast, Case, InList, AggregateCall)
+
 #: Functions without arguments that are written like a column, and are one where there is a column of that name.
 _SESSION_NAMES = frozenset({"user", "current_schema", "current_user", "session_user", "current_catalog"})
 
@@ -198,10 +201,11 @@ class ExpressionBinder:
                 error.position = self.context.position(_culprit(node, error))
                 error.statement = self.context.text
             raise
-        if not isinstance(bound, Call | Cast | Case | InList | AggregateCall):
-            return bound
-        origin = self.context.origin(node)
-        return bound if origin is None else located(bound, origin)
+        if isinstance(bound, _LOCATED):
+            origin = self.context.origin(node)
+            if origin is not None:
+                note_origin(bound, origin)
+        return bound
 
     def parameter(self, name: str, dtype: DataType) -> Attribute:
         """The attribute of a lambda function's parameter: the same for functions written the same way."""
