@@ -69,7 +69,7 @@ def _with_path(name: str, result: DataType) -> Resolver:
         path = _path(name, asked, arguments, places=True)
         if _has_wildcard(path):
             if result == BOOLEAN:
-                raise BinderError(f"path must not have wildcards: {name}")
+                raise InvalidParameterValue(f"path must not have wildcards: {name}")
             return Call(f"{name}_all", (document, path), list_of(result))
         return Call(name, (document, path), result)
 
@@ -82,7 +82,7 @@ def _path_optional(name: str, result: DataType) -> Resolver:
         document = _json(name, arguments[0], arguments)
         paths = [_path(name, argument, arguments, places=False) for argument in arguments[1:]]
         if any(map(_has_wildcard, paths)):
-            raise BinderError(f"path must not have wildcards: {name}")
+            raise InvalidParameterValue(f"path must not have wildcards: {name}")
         return Call(name, (document, *paths), result)
 
     return resolve
