@@ -156,7 +156,7 @@ class Grouping:
 
     def _grouping(self, call: AggregateCall) -> Expression:
         """GROUPING(...) as a column of the aggregation; a constant if there is one set only."""
-        written = {AttributeRef(key): expression for expression, key in self.keys.items()}
+        written: dict[Expression, Expression] = {AttributeRef(k): e for e, k in self.keys.items()}
         call = replace(call, arguments=tuple(written.get(a, a) for a in call.arguments))
         for argument in call.arguments:
             if argument not in self.keys:

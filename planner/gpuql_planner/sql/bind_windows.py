@@ -208,7 +208,7 @@ def _with_window(binder: ExpressionBinder, call: WindowCall, node: exp.Window) -
         order_by.append(bind_sort_key(binder, item))
     return replace(
         call,
-        partition_by=tuple(part for part in partition_by if not isinstance(part, Literal)),
+        partition_by=partition_by,
         order_by=tuple(order_by),
         frame=_bind_frame(binder, node.args.get("spec"), tuple(order_by), node),
     )
@@ -306,7 +306,11 @@ class WindowStep:
         assert isinstance(call, WindowCall), "operands change, not the call"
         if call.frame.start.key is None and call.frame.end.key is None:
             call = replace(call, order_by=_without_constants(call.order_by))
-        call = replace(call, argument_order=_without_constants(call.argument_order))
+        # Not before: a constant may be a key of GROUPING SETS, which is NULL in some sets.
+        partition_by = tuple(part for part in call.partition_by if not isinstance(part, Literal))
+        call = replace(
+            call, partition_by=partition_by, argument_order=_without_constants(call.argument_order)
+        )
         attribute = self.calls.get(call)
         if attribute is None:
             attribute = self.calls[call] = Attribute.fresh(call.function, call.dtype)
