@@ -120,7 +120,7 @@ class ExpressionLowering:
         dtype = literal.type
         if literal.value is None:
             physical = "bool" if dtype == BOOLEAN else "float64" if dtype.is_float else "int8"
-            strings = self._dictionary([b""])[0] if dtype.id is TypeId.VARCHAR else None
+            strings = self._dictionary([b""])[0] if dtype.is_bytes else None
             return Operand(ir.Null(physical, nullable=True), dtype, (0, 0), strings)
         stored = stored_value(literal.value, dtype)
         if isinstance(stored, bytes):
@@ -199,7 +199,7 @@ class ExpressionLowering:
 
     @staticmethod
     def _same_strings(operands: list[Operand], dtype: DataType) -> StringArray | None:
-        if dtype.id is not TypeId.VARCHAR:
+        if not dtype.is_bytes:
             return None
         strings = operands[0].strings
         if strings is None or any(operand.strings is not strings for operand in operands):
@@ -212,7 +212,8 @@ class ExpressionLowering:
         left_type, right_type = call.arguments[0].dtype, call.arguments[1].dtype
         if left_type.id is TypeId.VARCHAR:
             return self._string_comparison(call)
-        if left_type.id in (TypeId.INTERVAL, TypeId.BLOB, TypeId.NULL) or left_type != right_type:
+        unordered = left_type.is_bytes or left_type.id in (TypeId.INTERVAL, TypeId.NULL)
+        if unordered or left_type != right_type:
             raise NotFusible(f"comparison of {left_type} and {right_type}")
         left, right = (self.lower(argument) for argument in call.arguments)
         left, right = self._narrow_literal(left, right), self._narrow_literal(right, left)
@@ -367,6 +368,8 @@ class ExpressionLowering:
     def _case(self, case: Case) -> Operand:
         if case.type.id is TypeId.VARCHAR:
             return self._string_case(case)
+        if case.type.is_bytes:
+            raise NotFusible(f"CASE of {case.type}")
         branches = [(self.lower(condition), self.lower(value)) for condition, value in case.branches]
         results = [*(value for _, value in branches), self.lower(case.otherwise)]
         if any(result.dtype.id in (TypeId.INTERVAL, TypeId.BLOB) for result in results):
@@ -439,7 +442,7 @@ class ExpressionLowering:
     def _computed_ahead(self, expression: Expression, attribute: Attribute) -> Operand:
         """Let the interpreter compute a function of one source column for all rows before the program runs."""
         column = self.inputs.batch.columns.get(attribute.id)
-        if column is None or expression.dtype.id is TypeId.VARCHAR:
+        if column is None or expression.dtype.is_bytes:
             raise NotFusible(f"no generated form of {_describe(expression)} over many values")
         try:
             result = self.inputs.compute(expression)
