@@ -10,29 +10,8 @@ from gpuql.expressions import evaluate as evaluation
 from gpuql.expressions.vectors import EvaluationContext, expand
 from gpuql.thresholds import GATHER_BELOW
 from gpuql_planner.errors import DataError
-from gpuql_planner.logical.expressions import (
-    AttributeRef,
-    Call,
-    Case,
-    Cast,
-    Expression,
-    InList,
-)
-
-
-def children(expression: Expression) -> tuple[Expression, ...]:
-    """Direct sub-expressions."""
-    match expression:
-        case Call():
-            return expression.arguments
-        case Cast():
-            return (expression.argument,)
-        case Case():
-            return (*(part for branch in expression.branches for part in branch), expression.otherwise)
-        case InList():
-            return (expression.argument, *expression.options)
-        case _:
-            return ()
+from gpuql_planner.logical.expressions import AttributeRef, Call, Expression
+from gpuql_planner.logical.visit import children
 
 
 def referenced_attributes(expressions: Iterable[Expression]) -> set[int]:

@@ -8,7 +8,6 @@ from functools import partial
 from gpuql.columnar.batch import Batch
 from gpuql.columnar.construct import null_column
 from gpuql.columnar.parts import batch_size
-from gpuql.expressions.selection import children
 from gpuql.operators.collected_rows import CollectedRows
 from gpuql.operators.contract import RowsResult, RunContext
 from gpuql.operators.holistic import HOLISTIC
@@ -17,6 +16,7 @@ from gpuql.operators.partial_rows import PartialRows
 from gpuql.operators.partitioned_groups import OWNER, Finisher, GroupRows
 from gpuql.thresholds import MIN_REDUCE_ROWS, REDUCE_BYTES_PER_ROW, REDUCE_COPIES, REDUCE_STEPS_IN_BUDGET
 from gpuql_planner.logical.expressions import Attribute, AttributeRef, Expression
+from gpuql_planner.logical.visit import children
 from gpuql_planner.physical.nodes import AggregateSink
 
 #: Functions whose result depends on which row comes first.
