@@ -33,11 +33,22 @@ class LoweredAggregates:
 
 
 class AggregateLowering:
-    """Shares accumulators between aggregates: ``avg`` and ``sum`` of one value add once."""
+    """Shares accumulators between aggregates: ``avg`` and ``sum`` of one value add once.
 
-    def __init__(self, expressions: ExpressionLowering, max_rows: int, *, may_be_empty: bool) -> None:
+    ``determined`` are the probes that match the same build row for all rows of a group.
+    """
+
+    def __init__(
+        self,
+        expressions: ExpressionLowering,
+        max_rows: int,
+        determined: frozenset[int] = frozenset(),
+        *,
+        may_be_empty: bool,
+    ) -> None:
         self.expressions = expressions
         self.max_rows = max_rows
+        self.determined = determined
         self.may_be_empty = may_be_empty
         self.accumulators: list[ir.Accumulator] = []
         self._positions: dict[tuple[Any, ...], int] = {}
@@ -229,15 +240,20 @@ class AggregateLowering:
         return self._value_assembler(operand, position, presence)
 
     def _any(self, operand: Operand, keep: ir.Value | None) -> Assembler:
+        if operand.build is not None and keep is None and self._is_determined(operand.value):
+            return self._from_build(operand, None, None)
         if operand.value.dtype == "uint64":
             raise NotFusible("any_value of UBIGINT")
         if operand.build is not None and not operand.value.nullable:
-            return self._from_build(operand, keep)
+            return self._from_build(operand, keep, self._presence(operand, keep))
         dtype = _state_dtype(operand)
         position = self._accumulator("any", operand.value, keep, dtype)
         return self._value_assembler(operand, position, self._presence(operand, keep))
 
-    def _from_build(self, operand: Operand, keep: ir.Value | None) -> Assembler:
+    def _is_determined(self, value: ir.Value) -> bool:
+        return isinstance(value, ir.Gather) and value.probe in self.determined
+
+    def _from_build(self, operand: Operand, keep: ir.Value | None, presence: int | None) -> Assembler:
         """Keep the build row, once for all columns of that side, and fetch the value at the end."""
         value = operand.value
         assert isinstance(value, ir.Gather), "columns of a build side are gathered"
@@ -249,14 +265,14 @@ class AggregateLowering:
         position = self._accumulator(
             "any", row, keep, "int32" if self.expressions.max_build_rows < 2**31 else "int64"
         )
-        presence = self._presence(operand, keep)
 
         def assemble(states: list[Array], inputs: Inputs, xp: Any) -> Column:
             column = inputs.table(build).payload[attribute]
             if len(column) == 0:
                 return null_column(column.dtype, len(states[position]), xp=xp)
             taken = column.take(states[position])
-            return Column(taken.dtype, taken.values, _present(states, presence), taken.strings, taken.bounds)
+            validity = taken.validity if presence is None else _present(states, presence)
+            return Column(taken.dtype, taken.values, validity, taken.strings, taken.bounds)
 
         return assemble
 

@@ -190,3 +190,23 @@ def _halves(low: int, high: int, *, nullable: bool) -> tuple[KeyRange, ...]:
         KeyRange("high", smallest, cardinality, null_code),
         KeyRange("low", 0, 2**32, 0 if nullable else None),
     )
+
+
+def determined_probes(steps: list[ir.Step], keys: list[ir.Value]) -> frozenset[int]:
+    """Steps whose probe finds the same build row for all rows of a group by ``keys``, and finds one for each.
+
+    Its keys are among those of the group, or columns of a build row that is the same for all of it.
+    """
+    determined: set[int] = set()
+
+    def is_same(value: ir.Value) -> bool:
+        return any(value is key for key in keys) or (
+            isinstance(value, ir.Gather) and value.probe in determined
+        )
+
+    for number, step in enumerate(steps):
+        if isinstance(step, ir.Probe) and step.kind == "inner" and step.index is not None:
+            unique = step.index.first is not None
+            if unique and all(is_same(part.value) for part in step.keys):
+                determined.add(number)
+    return frozenset(determined)

@@ -20,7 +20,7 @@ from gpuql.execution.fused.aggregates import AggregateLowering, LoweredAggregate
 from gpuql.execution.fused.arguments import ArgumentList, Binding, Inputs, padded
 from gpuql.execution.fused.attributes import build_attributes, needed_attributes
 from gpuql.execution.fused.expressions import ExpressionLowering
-from gpuql.execution.fused.group_keys import GroupKey, UnplacedKeys
+from gpuql.execution.fused.group_keys import GroupKey, UnplacedKeys, determined_probes
 from gpuql.execution.fused.group_states import cpu_states, grid_states
 from gpuql.execution.fused.keys import distinct_entries, mark_follows_from_presence, translate
 from gpuql.execution.fused.operands import Operand
@@ -356,13 +356,15 @@ class PipelineLowering:
 
     def _aggregate(self, sink: AggregateSink, done: int) -> FusedPipeline:
         max_rows = max(1, self.inputs.batch.num_rows * self.fanout)
-        lowering = AggregateLowering(self.expressions, max_rows, may_be_empty=not sink.keys)
+        lowered_keys = [self.expressions.lower(expression) for _, expression in sink.keys]
+        determined = determined_probes(self.steps, [operand.value for operand in lowered_keys])
+        lowering = AggregateLowering(self.expressions, max_rows, determined, may_be_empty=not sink.keys)
         calls = [call for _, call in sink.aggregates]
         attributes = tuple(attribute for attribute, _ in sink.aggregates)
         if not sink.keys:
             aggregates = lowering.lower(calls, [], count_rows=False)
             return self._finished(ir.Reduce(aggregates.accumulators), done, aggregates, attributes, (), 1, 1)
-        operands = [self._groupable(self.expressions.lower(expression)) for _, expression in sink.keys]
+        operands = [self._groupable(operand) for operand in lowered_keys]
         unplaced = UnplacedKeys(list(zip((key for key, _ in sink.keys), operands, strict=True)))
         domain = unplaced.domain
         reached = max(1, min(int(self.pipeline.estimated_rows), max_rows))
