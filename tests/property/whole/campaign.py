@@ -90,10 +90,13 @@ def error_kind(outcome: Outcome) -> str:
 class Campaign:
     """Runs queries and keeps what came out."""
 
-    def __init__(self, seed: int, names: Sequence[str], *, minimize_s: float = _MINIMIZE_S) -> None:
+    def __init__(
+        self, seed: int, names: Sequence[str], *, minimize_s: float = _MINIMIZE_S, device: str = "cpu"
+    ) -> None:
         self.seed = seed
         self.names = tuple(names)
         self.minimize_s = minimize_s
+        self.device = device
         self.totals = Totals()
 
     def run(self, numbers: Sequence[int]) -> None:
@@ -103,7 +106,7 @@ class Campaign:
             by_world.setdefault(number // _QUERIES_OF_A_WORLD, []).append(number)
         for place, chosen in by_world.items():
             world = make_world(f"{self.seed} {place}")
-            with opened(world) as engines:
+            with opened(world, self.device) as engines:
                 for number in chosen:
                     self._check(engines, world, number)
 
@@ -198,7 +201,7 @@ class Campaign:
         sql = query.sql
         tables = list(world.tables)
         if self.minimize_s > 0:
-            with opened(world) as engines:
+            with opened(world, self.device) as engines:
                 sql = minimize(sql, lambda text: differs(engines, text), budget_s=self.minimize_s)
             for position, table in enumerate(tables):
                 if not re.search(rf"\b{table.name}\b", sql):
@@ -209,7 +212,7 @@ class Campaign:
                     smaller[position] = Table(
                         table.name, table.columns, tuple(table.rows[n] for n in keep), table.is_keyed
                     )
-                    with opened(World(tuple(smaller))) as fewer:
+                    with opened(World(tuple(smaller)), self.device) as fewer:
                         return differs(fewer, sql)
 
                 kept = minimize_rows(len(table.rows), with_rows, budget_s=self.minimize_s / 2)
@@ -218,7 +221,7 @@ class Campaign:
                 )
         used = [t for t in tables if re.search(rf"\b{t.name}\b", sql)]
         data = "\n  ".join(statement for table in used for statement in table.statements())
-        with opened(World(tuple(tables))) as engines:
+        with opened(World(tuple(tables)), self.device) as engines:
             answers = f"DuckDB: {_shown(engines.expected(sql))}\n  gpuql:  {_shown(engines.found(name, sql))}"
         text = f"{title} ({name}): {problem}\n  {data}\n  {sql}\n  {answers}\n  whole: {query.sql}"
         self.totals.wrong.append(text)
@@ -244,8 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--configurations", nargs="*", default=list(CONFIGURATIONS), choices=list(CONFIGURATIONS)
     )
     parser.add_argument("--minimize-s", type=float, default=_MINIMIZE_S, help="seconds for each wrong answer")
+    parser.add_argument("--device", default="cpu", help="cpu, gpu, or cudasim (with NUMBA_ENABLE_CUDASIM=1)")
     options = parser.parse_args(arguments)
-    campaign = Campaign(options.seed, options.configurations, minimize_s=options.minimize_s)
+    campaign = Campaign(
+        options.seed, options.configurations, minimize_s=options.minimize_s, device=options.device
+    )
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("GPUQL_CACHE_DIR", folder)
         started = time.monotonic()

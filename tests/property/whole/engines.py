@@ -69,9 +69,9 @@ class Engines:
 
 
 @contextmanager
-def opened(world: World) -> Iterator[Engines]:
+def opened(world: World, device: str = "cpu") -> Iterator[Engines]:
     """Connections that are closed at the end of the block."""
-    engines = Engines(world)
+    engines = Engines(world, device=device)
     try:
         yield engines
     finally:
