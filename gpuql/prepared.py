@@ -25,7 +25,7 @@ from gpuql_planner.logical.nodes import Scan, Values
 from gpuql_planner.logical.traced import SlotValues, Trace
 from gpuql_planner.physical.instantiate import instantiate
 from gpuql_planner.session_zone import binding_in_zone
-from gpuql_planner.sql.statement_subject import about_values
+from gpuql_planner.sql.statement_subject import locate_value
 from gpuql_planner.sql.statements import Query
 
 if TYPE_CHECKING:
@@ -177,10 +177,12 @@ class PreparedQuery:
         return Query(Scan(table, scanned), names)
 
     def _run(self, settings: Settings, into: TableRows | RowsThere | None = None) -> Result:
-        if self._text is None:
+        try:
             return self._run_plan(settings, into)
-        with about_values(self._text):
-            return self._run_plan(settings, into)
+        except GpuqlError as error:
+            if self._text is not None:
+                locate_value(error, self._text)
+            raise
 
     def _run_plan(self, settings: Settings, into: TableRows | RowsThere | None) -> Result:
         plan = self.physical_plan(settings)

@@ -20,7 +20,7 @@ from gpuql.changes import looks_before_it_changes
 from gpuql.commands import run_command, table_of_values
 from gpuql.config import Settings, SettingValue
 from gpuql.device import Device, open_device
-from gpuql.errors import InterfaceError, NotSupportedError
+from gpuql.errors import GpuqlError, InterfaceError, NotSupportedError
 from gpuql.interrupts import RunningQueries
 from gpuql.memory.connection_memory import ConnectionMemory
 from gpuql.plan_cache import Dependency, PlanCache, PlanCacheCounts, RecordingCatalog, cache_key
@@ -36,7 +36,7 @@ from gpuql_planner.sql.bind import bind_statement
 from gpuql_planner.sql.change_statements import AlterTable, ChangeRows, Insert, RenameRelation, Truncate
 from gpuql_planner.sql.parse import ParsedStatement, is_volatile, parse_statements
 from gpuql_planner.sql.statement_shape import StatementShape, statement_shape
-from gpuql_planner.sql.statement_subject import about_subject, subject_position
+from gpuql_planner.sql.statement_subject import locate_in_statement, subject_position
 from gpuql_planner.sql.statements import CreateTable, CreateView, Drop, Query, Statement
 from gpuql_planner.statement_errors import AbortedTransaction, UndefinedFunction
 
@@ -448,13 +448,16 @@ class Connection:
 
     def _run_bound(self, bound: Statement, parsed: ParsedStatement, parameters: Parameters) -> Result:
         """Run a statement. One that looks at rows before it changes them is bound to the table as nobody changes it."""
-        with about_subject(parsed):
+        try:
             if not looks_before_it_changes(bound):
                 return self._run_command(bound)
             with self._catalog.changing_rows():
                 if self._catalog.resolve(bound.table) is not bound.target:
                     bound, _ = self._bind(parsed, parameters)
                 return self._run_command(bound)
+        except GpuqlError as error:
+            locate_in_statement(error, parsed)
+            raise
 
     def _prepare_text(self, text: str, parameters: Parameters) -> RunnableQuery:
         self._check_open()

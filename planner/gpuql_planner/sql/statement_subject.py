@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 from sqlglot import exp
@@ -38,33 +36,24 @@ _ABOUT_SUBJECT = (
 _ASSIGNS = (TokenType.EQ, TokenType.ALIAS)
 
 
-@contextmanager
-def about_subject(parsed: ParsedStatement) -> Iterator[None]:
-    """Let errors raised inside point at the expression that they come from; if they know none, at the subject."""
-    try:
-        yield
-    except GpuqlError as error:
-        if error.position is None and error.statement in (None, parsed.text):
-            offset = _origin_offset(error, parsed.text)
-            if offset is None and isinstance(error, _ABOUT_SUBJECT):
-                offset = _subject_offset(parsed)
-            if offset is not None:
-                error.position, error.statement = _position(parsed, offset), parsed.text
-        raise
+def locate_in_statement(error: GpuqlError, parsed: ParsedStatement) -> None:
+    """Point at the expression that the error comes from; if it knows none, at the subject of the statement."""
+    if error.position is None and error.statement in (None, parsed.text):
+        offset = _origin_offset(error, parsed.text)
+        if offset is None and isinstance(error, _ABOUT_SUBJECT):
+            offset = _subject_offset(parsed)
+        if offset is not None:
+            error.position, error.statement = _position(parsed, offset), parsed.text
 
 
-@contextmanager
-def about_values(text: str) -> Iterator[None]:
-    """Let errors raised by the query that ends ``text`` point at their expression, or at the beginning of the query."""
-    try:
-        yield
-    except (DataError, NotSupportedError) as error:
-        if error.position is None and error.statement in (None, text):
-            offset = _origin_offset(error, text)
-            if offset is None:
-                offset = last_statement_tokens(text)[0].start
-            error.position, error.statement = position_of_offset(text, offset), text
-        raise
+def locate_value(error: GpuqlError, text: str) -> None:
+    """Point at the expression that the error comes from, or at the beginning of the query that ends ``text``."""
+    about_values = isinstance(error, DataError | NotSupportedError)
+    if about_values and error.position is None and error.statement in (None, text):
+        offset = _origin_offset(error, text)
+        if offset is None:
+            offset = last_statement_tokens(text)[0].start
+        error.position, error.statement = position_of_offset(text, offset), text
 
 
 def _origin_offset(error: GpuqlError, text: str) -> int | None:
