@@ -352,13 +352,17 @@ def hash_by_words(offsets: Array, data: Array, rows: Array) -> Array:
     for i in range(len(rows)):
         begin, end = offsets[rows[i]], offsets[rows[i] + 1]
         value = np.uint64(end - begin) * _SECOND_MULTIPLIER
-        while end - begin >= 8:
-            value = (value ^ _word(data, begin)) * _MULTIPLIER
-            value ^= value >> np.uint64(32)
-            begin += 8
         rest = np.uint64(0)
-        for k in range(begin, end):
-            rest = (rest << np.uint64(8)) | np.uint64(data[k])
+        if end - begin >= 8:
+            # The last word overlaps the one before it: no loop over the bytes that are left.
+            rest = _word(data, end - 8)
+            while end - begin > 8:
+                value = (value ^ _word(data, begin)) * _MULTIPLIER
+                value ^= value >> np.uint64(32)
+                begin += 8
+        else:
+            for k in range(begin, end):
+                rest = (rest << np.uint64(8)) | np.uint64(data[k])
         value = (value ^ rest) * _MULTIPLIER
         value = (value ^ (value >> np.uint64(32))) * _SECOND_MULTIPLIER
         hashes[i] = value ^ (value >> np.uint64(29))
@@ -369,11 +373,15 @@ def hash_by_words(offsets: Array, data: Array, rows: Array) -> Array:
 def _equal(data: Array, begin: int, end: int, other: int, other_end: int) -> bool:
     if end - begin != other_end - other:
         return False
-    while end - begin >= 8:
-        if _word(data, begin) != _word(data, other):
+    if end - begin >= 8:
+        if _word(data, end - 8) != _word(data, other_end - 8):
             return False
-        begin += 8
-        other += 8
+        while end - begin > 8:
+            if _word(data, begin) != _word(data, other):
+                return False
+            begin += 8
+            other += 8
+        return True
     while begin < end:
         if data[begin] != data[other]:
             return False
