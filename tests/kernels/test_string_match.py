@@ -118,6 +118,15 @@ def test_factorize_and_lookup(texts: list[str]) -> None:
     ]
 
 
+@pytest.mark.parametrize("rows", [None, [0, 1, 2, 3], [3, 1, 1, 0], [2], []])
+def test_the_empty_string_is_before_all_others(rows: list[int] | None) -> None:
+    offsets, data = packed(["", "a", "", "\0"])
+    expected = [[0, 1, 0, 1][row] for row in (range(4) if rows is None else rows)]
+    found = cpu.compare_literal(offsets, data, None if rows is None else np.array(rows, np.int32), b"")
+    assert found.dtype == np.int8
+    assert found.tolist() == expected
+
+
 def test_prefix_word_orders_like_bytes(texts: list[str]) -> None:
     offsets, data = packed(texts)
     for skip in (0, 8, 40):

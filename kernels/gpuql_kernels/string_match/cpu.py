@@ -68,10 +68,23 @@ def compare(
 
 def compare_literal(offsets: Array, data: Array, rows: Array | None, literal: bytes, /) -> Array:
     """Order against a constant."""
+    if not literal:
+        return _not_empty(offsets, rows).view(np.int8)
     if _is_small(offsets, rows):
         strings = _strings(offsets, data, rows)
         return np.array([(a > literal) - (a < literal) for a in strings], np.int8)
     return _loops().compare_literal(offsets, data, _all_rows(offsets, rows), _bytes_array(literal))
+
+
+def _not_empty(offsets: Array, rows: Array | None) -> Array:
+    """Whether strings have bytes: nothing is before the empty string."""
+    if rows is None or len(rows) == 0:
+        return offsets[1:] > offsets[:-1] if rows is None else np.zeros(0, bool)
+    first_row = _run_of_rows(rows)
+    if first_row is None:
+        return offsets[1:][rows] > offsets[rows]
+    bounds = offsets[first_row : first_row + len(rows) + 1]
+    return bounds[1:] > bounds[:-1]
 
 
 def like(offsets: Array, data: Array, rows: Array | None, pattern: LikePattern, /) -> Array:
