@@ -116,7 +116,7 @@ class BindContext:
             if isinstance(start, int):
                 offset = start
                 break
-            following = part.this
+            following = part.args.get("db") or part.args.get("table") or part.this
             part = following if isinstance(following, exp.Expr) else next(iter(part.expressions), None)
         if offset is None:
             return None
