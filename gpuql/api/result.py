@@ -117,7 +117,8 @@ class Result:
         for batch in self.iter_batches():
             start = 0
             while start < batch.num_rows:
-                part = batch.slice(start, start + size)
+                whole = start == 0 and batch.num_rows <= size
+                part = batch if whole else batch.slice(start, start + size)
                 if self.outputs:
                     yield from zip(
                         *(column_to_python(part[a], self.time_zone) for a in self.outputs), strict=True

@@ -164,7 +164,7 @@ class Executor:
         run.metrics.memory = host.metrics
         if device is not None:
             run.metrics.device_memory = device.memory.metrics
-        readers = last_readers(plan.pipelines, plan.loops)
+        readers = _last_readers_of(plan)
         collector = None if into is None or isinstance(into, RowsThere) else _Directed(into, plan.outputs)
         for index in range(len(plan.pipelines)):
             cancel.check()
@@ -386,6 +386,14 @@ class _Run:
         failure.__cause__ = failure.__context__ = None
         undo()
         return failure
+
+
+def _last_readers_of(plan: PhysicalPlan) -> dict[int, list[int]]:
+    """See ``last_readers``; found once, and kept with the plan for its next runs."""
+    known: dict[int, list[int]] | None = vars(plan).get("_last_readers")
+    if known is None:
+        known = vars(plan)["_last_readers"] = last_readers(plan.pipelines, plan.loops)
+    return known
 
 
 def _lasting(memory: ConnectionMemory) -> QueryMemory:
