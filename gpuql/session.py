@@ -531,12 +531,14 @@ class Connection:
         trace: Trace | None = None,
     ) -> tuple[Statement, tuple[Dependency, ...]]:
         catalog = RecordingCatalog(self._catalog)
+        transaction = self._catalog.session.transaction
         bound = bind_statement(
             statement,
             catalog,
             parameters,
             integer_division=self._settings.integer_division,
             time_zone=self._settings.timezone,
+            began=None if transaction is None else transaction.started_at,
             shape=shape,
             trace=trace,
         )

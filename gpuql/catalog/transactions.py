@@ -6,6 +6,7 @@ what it changed into the dictionary that all see, unless somebody else changed t
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 
@@ -35,6 +36,10 @@ class Transaction:
     is_aborted: bool = False
     appended: dict[str, tuple[Relation, list[ResidentTable]]] = field(default_factory=dict)
     relied_on: set[str] = field(default_factory=set)
+    #: In UTC, without a zone: what now() is within it.
+    started_at: datetime.datetime = field(
+        default_factory=lambda: datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    )
 
     def note_appended(self, name: str, version: ResidentTable, rows: ResidentTable) -> None:
         """Say that ``rows`` were appended, which made ``version``."""

@@ -237,7 +237,7 @@ def difference(dtype: DataType, arguments: list[Column], context: EvaluationCont
 
 
 #: Units whose beginning is found from that of a smaller one.
-_SMALLER_UNIT = {"quarter": "month", "decade": "year", "century": "decade", "millennium": "century"}
+_SMALLER_UNIT = {"quarter": "month", "decade": "year", "century": "year", "millennium": "year"}
 
 
 def _truncated(context: EvaluationContext, part: str, zone: str, moments: Array) -> Array:

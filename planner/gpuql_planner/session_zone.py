@@ -42,13 +42,16 @@ def _session() -> _Session:
 
 
 @contextmanager
-def binding_in_zone(zone: str) -> Iterator[None]:
-    """What is bound inside is bound for a session of this zone; empty leaves it as it is."""
+def binding_in_zone(zone: str, began: datetime.datetime | None = None) -> Iterator[None]:
+    """What is bound inside is bound for a session of this zone; empty leaves it as it is.
+
+    ``began`` is when its transaction did, in UTC and without a zone; None for one that begins now.
+    """
     outer = _SESSION.get()
-    if outer is not None and zone in ("", outer.zone):
+    if outer is not None and zone in ("", outer.zone) and began is None:
         yield
         return
-    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) if outer is None else outer.now
+    now = began or (outer.now if outer else datetime.datetime.now(datetime.UTC).replace(tzinfo=None))
     token = _SESSION.set(_Session(zone, now) if zone else None)
     try:
         yield

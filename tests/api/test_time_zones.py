@@ -184,6 +184,17 @@ def test_plans_are_kept_by_zone(connection: gpuql.Connection) -> None:
     assert connection.execute("SELECT current_setting('TimeZone')").fetchall() == [(local_zone(),)]
 
 
+def test_now_is_when_the_transaction_began(connection: gpuql.Connection) -> None:
+    connection.execute("BEGIN")
+    began = connection.execute("SELECT now()").fetchall()
+    assert connection.execute("SELECT now()").fetchall() == began
+    assert connection.execute(
+        "SELECT now() = current_timestamp, localtimestamp = now()::TIMESTAMP"
+    ).fetchall() == [(True, True)]
+    connection.execute("COMMIT")
+    assert connection.execute("SELECT now() > ?", [began[0][0]]).fetchall() == [(True,)]
+
+
 def test_show_and_set(connection: gpuql.Connection) -> None:
     connection.execute("SET TIME ZONE 'asia/tokyo'")
     assert connection.execute("SHOW TimeZone").fetchall() == [("Asia/Tokyo",)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import replace
 
 from sqlglot import exp
@@ -61,6 +62,7 @@ def bind_statement(
     *,
     integer_division: bool = False,
     time_zone: str = "UTC",
+    began: datetime.datetime | None = None,
     shape: StatementShape | None = None,
     trace: Trace | None = None,
 ) -> Statement:
@@ -73,6 +75,7 @@ def bind_statement(
     parameters : values for ``?`` and ``$1`` (a sequence) or ``$name`` (a mapping). Every value must be used.
     integer_division : ``/`` of two integers truncates, as ``//`` does.
     time_zone : where TIMESTAMP WITH TIME ZONE has a date and a time of day; a name as the database spells it.
+    began : when the transaction did, in UTC and without a zone; None for one that begins now.
     shape, trace : the statement's constants as slots, and where to record what becomes of them. Only queries are
         traced; the constants of other statements are plain.
 
@@ -87,7 +90,7 @@ def bind_statement(
         context.trace, context.parameter_slots = trace, shape.parameters
     _number_placeholders(parsed)
     try:
-        with binding_in_zone(time_zone):
+        with binding_in_zone(time_zone, began):
             statement = _bind(context, parsed)
         context.check_parameters()
     except RecursionError:
