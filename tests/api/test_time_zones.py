@@ -197,7 +197,7 @@ def test_now_is_when_the_transaction_began(connection: gpuql.Connection) -> None
 
 def test_show_and_set(connection: gpuql.Connection) -> None:
     connection.execute("SET TIME ZONE 'asia/tokyo'")
-    assert connection.execute("SHOW TimeZone").fetchall() == [("Asia/Tokyo",)]
+    assert connection.execute("SHOW timezone").fetchall() == [("Asia/Tokyo",)]
     with gpuql.connect(device="cpu") as other:
         assert other.execute("SELECT current_setting('timezone')").fetchall() == [(local_zone(),)]
 
