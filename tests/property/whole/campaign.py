@@ -220,7 +220,7 @@ class Campaign:
                     table.name, table.columns, tuple(table.rows[n] for n in kept), table.is_keyed
                 )
         used = [t for t in tables if re.search(rf"\b{t.name}\b", sql)]
-        data = "\n  ".join(statement for table in used for statement in table.statements())
+        data = "\n  ".join(World(tuple(used)).statements())
         with opened(World(tuple(tables)), self.device) as engines:
             answers = f"DuckDB: {_shown(engines.expected(sql))}\n  gpuql:  {_shown(engines.found(name, sql))}"
         text = f"{title} ({name}): {problem}\n  {data}\n  {sql}\n  {answers}\n  whole: {query.sql}"

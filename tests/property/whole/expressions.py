@@ -56,6 +56,8 @@ class ScopedExpressions(ExpressionGenerator):
             family: (self._nested(family), self._case_of(family), self._coalesce_of(family))
             for family in _LITERALS
         }
+        # DuckDB 2.0's greatest() and least() of intervals compare months first, unlike its own < and max().
+        nested["interval"] = (self._nested("interval"), self._coalesce_of("interval"))
         self._makers = self._makers | nested
         self._makers["boolean"] += (self._nested_comparison, self._membership, self._subquery_test)
         self._makers["integer"] += (self._part_of_nested, self._scalar("integer"))

@@ -347,6 +347,20 @@ class QueryMaker:
             select.group = f"GROUPING SETS (({joined}), ({sets[0]}), ({sets[1]}))"
         calls.append(Column(f"GROUPING({joined})", "integer"))
 
+    def _union_by_name(
+        self, left: Query, operator: str, outer: Sequence[Column], chosen: Sequence[str]
+    ) -> Query:
+        """The right side has some of the left side's columns, in another order, and maybe one that the left has not."""
+        kept = self.rng.sample(range(len(chosen)), self.rng.randint(1, len(chosen)))
+        more = [self.rng.choice(SCALARS)] if self.rng.random() < 0.4 else []
+        families = [chosen[place] for place in kept] + more
+        names = [f"c{place}" for place in kept] + [f"c{len(chosen)}" for _ in more]
+        right = self._inner(outer, families)
+        items = ", ".join(f"i.c{place} AS {name}" for place, name in enumerate(names))
+        text = f"({left.sql}) {operator} BY NAME (SELECT {items} FROM ({right.sql}) i)"
+        columns = tuple(Column(f"c{number}", family) for number, family in enumerate([*chosen, *more]))
+        return self._ordered(text, columns) if self.rng.random() < 0.3 else Query(text, columns)
+
     def _set_operation(self, outer: Sequence[Column], families: Sequence[str] | None) -> Query:
         chosen = (
             list(families)
@@ -354,10 +368,10 @@ class QueryMaker:
             else [self.rng.choice(SCALARS) for _ in range(self.rng.choice((1, 2, 3)))]
         )
         left = self._inner(outer, chosen)
-        right = self._inner(outer, chosen)
         operator = self.rng.choice(_SET_OPERATIONS)
-        if operator.startswith("UNION") and self.rng.random() < 0.2:
-            operator += " BY NAME"
+        if operator.startswith("UNION") and self.rng.random() < 0.25:
+            return self._union_by_name(left, operator, outer, chosen)
+        right = self._inner(outer, chosen)
         text = f"({left.sql}) {operator} ({right.sql})"
         if self.rng.random() < 0.2:
             text = f"{text} {self.rng.choice(('UNION ALL', 'UNION', 'EXCEPT'))} ({self._inner(outer, chosen).sql})"

@@ -12,6 +12,9 @@ from typing import Any
 from tests.property.tables import COLUMNS, EXTREME, TAME, ColumnSpec, Scale
 from tests.property.whole.scopes import Column
 
+#: Values of the ENUM type.
+_MOODS = ("sad", "ok", "happy")
+
 #: Rows that one INSERT statement of a table adds; each becomes a part of its own.
 _ROWS_OF_AN_INSERT = 40
 
@@ -24,6 +27,14 @@ def _time(rng: random.Random, scale: Scale) -> datetime.time:
 
 def _interval(rng: random.Random, scale: Scale) -> str:
     return f"{rng.randint(-2, 3)} months {rng.randint(-40, 40)} days {rng.choice((0, 0, -5, 90))} minutes"
+
+
+def _zoned(rng: random.Random, scale: Scale) -> str:
+    return f"2020-0{rng.randint(1, 3)}-01 0{rng.randrange(9)}:00:00+0{rng.randrange(3)}"
+
+
+def _nanoseconds(rng: random.Random, scale: Scale) -> str:
+    return f"2020-01-0{rng.randint(1, 3)} 00:00:00.{rng.choice(('000000001', '5', '123456789'))}"
 
 
 def _uuid(rng: random.Random, scale: Scale) -> str:
@@ -53,6 +64,9 @@ def _map(rng: random.Random, scale: Scale) -> dict[str, Any]:
 _NESTED = (
     ColumnSpec("tm", "TIME", "time", _time, 0.1),
     ColumnSpec("iv", "INTERVAL", "interval", _interval, 0.1),
+    ColumnSpec("en", "mood", "string", lambda rng, _: rng.choice(_MOODS), 0.1),
+    ColumnSpec("tz", "TIMESTAMPTZ", "zoned", _zoned, 0.1),
+    ColumnSpec("tn", "TIMESTAMP_NS", "nanoseconds", _nanoseconds, 0.1),
     ColumnSpec("uu", "UUID", "uuid", _uuid, 0.1),
     ColumnSpec("bl", "BLOB", "blob", _blob, 0.1),
     ColumnSpec("li", "INTEGER[]", "list", _integers, 0.15),
@@ -106,8 +120,9 @@ class World:
     tables: tuple[Table, ...]
 
     def statements(self) -> list[str]:
-        """What makes the tables."""
-        return [statement for table in self.tables for statement in table.statements()]
+        """What makes the type and the tables."""
+        kind = f"CREATE TYPE mood AS ENUM {_MOODS!r}"
+        return [kind, *(statement for table in self.tables for statement in table.statements())]
 
 
 def make_world(seed: object) -> World:
