@@ -186,6 +186,22 @@ def test_factorize_short_strings() -> None:
     assert first.tolist() == [texts.index(text) for text in numbers]
 
 
+@pytest.mark.parametrize("low", [0, 700])
+def test_strings_that_stand_for_many_rows(low: int) -> None:
+    generator = np.random.default_rng(6)
+    texts = [f"http://example.org/{number % 900}/google-{number % 7}.html" for number in range(2500)]
+    offsets, data = packed(texts)
+    rows = generator.integers(low, len(texts), 9000).astype(np.int32)
+    chosen = [texts[row] for row in rows.tolist()]
+    codes, first = cpu.factorize(offsets, data, rows)
+    numbers: dict[str, int] = {}
+    assert codes.tolist() == [numbers.setdefault(text, len(numbers)) for text in chosen]
+    assert first.tolist() == [chosen.index(text) for text in numbers]
+    parsed = parse_like("%gle-3%", None)
+    assert parsed is not None
+    assert cpu.like(offsets, data, rows, parsed).tolist() == ["gle-3" in text for text in chosen]
+
+
 @pytest.mark.parametrize("hash_bits", [64, 16, 8])
 @pytest.mark.parametrize("selection", ["all", "int32", "int64"])
 def test_many_distinct_strings_are_numbered_in_partitions(

@@ -99,13 +99,21 @@ def like(offsets: Array, data: Array, rows: Array | None, pattern: LikePattern, 
     lengths = [len(segment) for segment in pattern.segments]
     bounds = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     literal = _bytes_array(b"".join(pattern.segments))
-    first_row = _run_of_rows(rows)
-    if first_row is not None and len(lengths) > 2 and not lengths[0] and not lengths[-1]:
-        num_rows = len(offsets) - 1 if rows is None else len(rows)
-        anchor = _rare_bytes(data[int(offsets[first_row]) :], pattern.segments[1])
-        if anchor is not None:
-            return _loops().like_scan(offsets, data, first_row, num_rows, bounds, literal, *anchor)
+    if len(lengths) > 2 and not lengths[0] and not lengths[-1]:
+        first_row, num_rows = (0, len(offsets) - 1) if rows is None else _span(rows)
+        # Strings of a part of a column, each of which stands for several rows, are searched once.
+        if rows is None or num_rows <= 2 * len(rows):
+            anchor = _rare_bytes(data[int(offsets[first_row]) :], pattern.segments[1])
+            if anchor is not None:
+                found = _loops().like_scan(offsets, data, first_row, num_rows, bounds, literal, *anchor)
+                return found if rows is None else found[rows - first_row]
     return _loops().like_segments(offsets, data, _all_rows(offsets, rows), bounds, literal)
+
+
+def _span(rows: Array) -> tuple[int, int]:
+    """The lowest of the rows, and how many lie from there to the highest."""
+    low = int(rows.min())
+    return low, int(rows.max()) - low + 1
 
 
 def _run_of_rows(rows: Array | None) -> int | None:
@@ -258,6 +266,11 @@ _WORD_BYTES = 7
 def _factorize_many(offsets: Array, data: Array, rows: Array) -> tuple[Array, Array]:
     from gpuql_kernels.group_by import cpu as group_by
 
+    low, num_entries = _span(rows)
+    if 2 * num_entries <= len(rows):
+        # Strings stand for several rows each: they are compared once, then rows are integers.
+        entry_codes, _ = _factorize_many(offsets, data, np.arange(low, low + num_entries))
+        return group_by.factorize(entry_codes[rows - low])
     lengths = offsets[1:][rows] - offsets[rows]
     if int(lengths.max()) <= _WORD_BYTES:
         words = _loops().prefix_word(offsets, data, rows, 0) | lengths.view(np.uint64)
