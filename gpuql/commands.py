@@ -37,6 +37,8 @@ from gpuql_planner.sql.statements import (
     Drop,
     ExecutePrepared,
     Explain,
+    ExportDatabase,
+    ImportDatabase,
     NoOperation,
     Query,
     SetSearchPath,
@@ -128,6 +130,16 @@ def run_command(statement: Statement, host: CommandHost) -> Result:
             return table_of_values([])
         case CopyTo():
             return _copy_to(statement, host)
+        case ExportDatabase():
+            from gpuql.database_files import export_database
+
+            export_database(statement, host)
+            return table_of_values([])
+        case ImportDatabase(path=path):
+            from gpuql.database_files import import_database
+
+            import_database(path, host)
+            return table_of_values([])
         case NoOperation():
             return table_of_values([])
         case ShowPlacement():

@@ -51,6 +51,7 @@ CSV_OPTIONS: Mapping[str, type | tuple[type, ...]] = {
     "quote": str,
     "escape": str,
     "nullstr": (str, list),
+    "allow_quoted_nulls": bool,
     "names": list,
     "dateformat": str,
     "timestampformat": str,
@@ -175,6 +176,7 @@ class CsvLayout:
     quote: str
     escape: str | None
     null_strings: list[str]
+    quoted_nulls: bool
     header: bool
     names: list[str]
     skip: int
@@ -227,7 +229,7 @@ class CsvLayout:
             include_columns=list(wanted),
             null_values=self.null_strings,
             strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
+            quoted_strings_can_be_null=self.quoted_nulls,
             true_values=["true", "True", "TRUE", "t", "T", "yes", "Yes", "YES"],
             false_values=["false", "False", "FALSE", "f", "F", "no", "No", "NO"],
             timestamp_parsers=self.formats or None,
@@ -279,6 +281,7 @@ def open_csv(
     quote: str = '"',
     escape: str | None = None,
     nullstr: str | Sequence[str] = "",
+    allow_quoted_nulls: bool = True,
     names: Sequence[str] | None = None,
     dateformat: str | None = None,
     timestampformat: str | None = None,
@@ -332,6 +335,7 @@ def open_csv(
         quote,
         escape,
         null_strings,
+        allow_quoted_nulls,
         has_header,
         column_names,
         skip,

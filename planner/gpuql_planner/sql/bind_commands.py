@@ -40,6 +40,8 @@ from gpuql_planner.sql.command_syntax import (
     DeallocateSyntax,
     DropSyntax,
     ExecuteSyntax,
+    ExportSyntax,
+    ImportSyntax,
     MacroSyntax,
     MaintenanceSyntax,
     Name,
@@ -58,6 +60,8 @@ from gpuql_planner.sql.statements import (
     Define,
     DefineEnum,
     ExecutePrepared,
+    ExportDatabase,
+    ImportDatabase,
     NoOperation,
     Query,
     SetSearchPath,
@@ -105,6 +109,10 @@ def bind_command(queries: QueryBinder, parsed: ParsedStatement) -> Statement:
             return Undefine("prepared", None if name is None else name.text, if_exists=True)
         case UseSyntax(name=name):
             return SetSearchPath((_schema_of(context, name.parts, name.offset),))
+        case ExportSyntax(path=path, format=kind, options=options):
+            return ExportDatabase(path, kind, options)
+        case ImportSyntax(path=path):
+            return ImportDatabase(path)
         case MaintenanceSyntax():
             return _bind_maintenance(context, syntax)
     return _bind_definition(queries, syntax)

@@ -200,8 +200,27 @@ class CopySyntax:
     offset: int
 
 
+@dataclass(frozen=True)
+class ExportSyntax:
+    """EXPORT DATABASE to a folder; ``format`` names the files' format, ``options`` are name and text of others."""
+
+    path: str
+    format: str
+    options: tuple[tuple[str, str], ...]
+    offset: int
+
+
+@dataclass(frozen=True)
+class ImportSyntax:
+    """IMPORT DATABASE from a folder."""
+
+    path: str
+
+
 CommandSyntax = (
-    PrepareSyntax
+    ExportSyntax
+    | ImportSyntax
+    | PrepareSyntax
     | ExecuteSyntax
     | DeallocateSyntax
     | PragmaSyntax

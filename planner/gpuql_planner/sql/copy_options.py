@@ -140,6 +140,7 @@ _READ: dict[str, dict[str, Known]] = {
     "csv": {
         **_CSV,
         "skip": Known("skip", _lines),
+        "allow_quoted_nulls": Known("allow_quoted_nulls", _flag),
         "ignore_errors": Known("ignore_errors", _flag),
         **dict.fromkeys(("auto_detect", "sample_size"), Known("", lambda value: value)),
     },

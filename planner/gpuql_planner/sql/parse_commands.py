@@ -14,6 +14,8 @@ from gpuql_planner.sql.command_syntax import (
     DeallocateSyntax,
     DropSyntax,
     ExecuteSyntax,
+    ExportSyntax,
+    ImportSyntax,
     MacroOverload,
     MacroParameter,
     MacroSyntax,
@@ -300,6 +302,34 @@ def _drop(words: Words) -> CommandSyntax | None:
     return DropSyntax(kind, name, if_exists, cascade)
 
 
+def _export(words: Words) -> CommandSyntax:
+    words.expect("DATABASE")
+    if not words.is_next(TokenType.STRING):
+        words.name()
+        words.expect("TO")
+    path, offset = words.string(), words.offset
+    kind = "csv"
+    options: list[tuple[str, str]] = []
+    if words.opens():
+        for item in words.items():
+            option = words.within(item)
+            option_offset, name = option.offset, option.part().lower()
+            if name == "format":
+                kind = option.rest()[0].text.lower()
+                if kind not in ("csv", "parquet"):
+                    raise words.grammar.error(
+                        f"format of an exported database: {kind}", option_offset, "csv or parquet"
+                    )
+            else:
+                options.append((name, words.grammar.text[item[0].start : item[-1].end + 1]))
+    return ExportSyntax(path, kind, tuple(options), offset)
+
+
+def _import(words: Words) -> CommandSyntax:
+    words.expect("DATABASE")
+    return ImportSyntax(words.string())
+
+
 _STATEMENTS: dict[str, Callable[[Words], CommandSyntax | None]] = {
     "EXECUTE": _execute,
     "DEALLOCATE": _deallocate,
@@ -314,4 +344,6 @@ _STATEMENTS: dict[str, Callable[[Words], CommandSyntax | None]] = {
     "CREATE": _create,
     "DROP": _drop,
     "COPY": parse_copy,
+    "EXPORT": _export,
+    "IMPORT": _import,
 }

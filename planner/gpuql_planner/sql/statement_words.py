@@ -45,12 +45,12 @@ STATEMENT_WORDS = (
         "call",
         "use",
     ),
-    *("set", "reset", "pragma", "checkpoint", "vacuum", "analyze"),
+    *("set", "reset", "pragma", "checkpoint", "vacuum", "analyze", "export", "import"),
 )
 #: First words of statements that other databases have.
 _REFUSED_WORDS = frozenset(
     {
-        *("attach", "detach", "install", "load", "export", "import", "grant", "revoke", "lock", "declare"),
+        *("attach", "detach", "install", "load", "grant", "revoke", "lock", "declare"),
         *(
             "kill",
             "force",

@@ -150,8 +150,29 @@ class CopyTo:
     options: tuple[tuple[str, object], ...] = ()
 
 
+@dataclass(frozen=True)
+class ExportDatabase:
+    """EXPORT DATABASE: everything with a name as SQL, and the rows of each table in a file.
+
+    ``options`` are more options of COPY: their names, and the whole as it is written.
+    """
+
+    path: str
+    format: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportDatabase:
+    """IMPORT DATABASE: run the scripts that EXPORT DATABASE wrote into a folder."""
+
+    path: str
+
+
 Statement = (
     Query
+    | ExportDatabase
+    | ImportDatabase
     | CreateTable
     | CreateView
     | Drop
