@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from gpuql.device import Device
 from gpuql.execution.fused.arguments import Inputs
 from gpuql.execution.fused.cache import Lowered, LoweringCache
 from gpuql.execution.fused.driver import FusedDriver
+from gpuql.execution.fused.reachable_rows import reachable_rows
 from gpuql.execution.fused.refusal import StatesDoNotFit
 from gpuql.execution.interpreted import (
     SinkRun,
@@ -234,7 +235,13 @@ class PipelineRunner:
         measured.num_bytes += sum(column.nbytes for column in source.columns.values())
         self._device.load_ahead(source.num_rows)
         inputs = Inputs(source, context.results, partial(self._evaluate, context), is_part=is_part)
-        return inputs, self._choose_tier(pipeline, inputs, context, settings, measured)
+        lowered = self._choose_tier(pipeline, inputs, context, settings, measured)
+        if lowered is not None and not is_part and not self._driver.on_grid:
+            start, stop = reachable_rows(pipeline, source, context.results)
+            if stop - start < source.num_rows:
+                measured.num_source_rows -= source.num_rows - (stop - start)
+                inputs = replace(inputs, rows=(start, stop))
+        return inputs, lowered
 
     def _feed(
         self,

@@ -20,6 +20,7 @@ class Inputs:
     """What bindings read: the source rows, the results of earlier pipelines, and columns computed ahead.
 
     ``evaluate`` interprets an expression over all source rows; what it gave in this run is kept in ``computed``.
+    ``rows`` are start and stop of the source rows that matter, if not all do (see ``reachable_rows``).
     ``is_part`` says that the rows, or those of a join table, are a part of all, and gone after this run.
     """
 
@@ -28,6 +29,7 @@ class Inputs:
     evaluate: Callable[[Expression, Batch], Column]
     computed: dict[int, Column] = field(default_factory=dict)
     is_part: bool = False
+    rows: tuple[int, int] | None = None
 
     def compute(self, expression: Expression) -> Column:
         """Value of ``expression`` for every source row."""

@@ -153,12 +153,14 @@ def _run_emit(
                 status[1] = 0
         consume(_output_batch(fused, buffers, int(status[1])), last)
 
-    workers.run(_cut(fused, num_rows, workers), work)
+    workers.run(_cut(fused, inputs, workers), work)
 
 
-def _cut(fused: FusedPipeline, num_rows: int, workers: Workers) -> list[Morsel]:
+def _cut(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Morsel]:
     """Even morsels; smaller where rows multiply, so that a call takes about as long and cancelling is prompt."""
-    return cut(num_rows, workers.threads, max_rows=max(1, MAX_MORSEL_ROWS // fused.fanout))
+    first, stop = inputs.rows or (0, inputs.batch.num_rows)
+    morsels = cut(stop - first, workers.threads, max_rows=max(1, MAX_MORSEL_ROWS // fused.fanout))
+    return [Morsel(m.sequence, first + m.start, first + m.stop) for m in morsels] if first else morsels
 
 
 def _output_arrays(fused: FusedPipeline, capacity: int) -> list[Array]:
@@ -246,12 +248,13 @@ def _run_dense(
 def _morsels(fused: FusedPipeline, inputs: Inputs, workers: Workers) -> list[Morsel]:
     """Even morsels; when groups are clustered, cut between groups so that no two workers meet in one."""
     num_rows = inputs.batch.num_rows
-    morsels = _cut(fused, num_rows, workers)
+    morsels = _cut(fused, inputs, workers)
     if fused.clustered_by is None:
         return morsels
-    starts = [morsel.start for morsel in morsels if morsel.start < num_rows]
+    first, stop = inputs.rows or (0, num_rows)
+    starts = [morsel.start for morsel in morsels if first < morsel.start < stop]
     cuts = set(_group_starts(inputs.batch.columns[fused.clustered_by], starts).tolist())
-    return cut_at(sorted(cuts | {0, num_rows})) or morsels
+    return cut_at(sorted({row for row in cuts if first < row < stop} | {first, stop})) or morsels
 
 
 def _group_starts(column: Column, rows: list[int]) -> Array:
@@ -316,7 +319,7 @@ def _run_hash(
         with lock:
             tables.append(table)
 
-    workers.run(_cut(fused, inputs.batch.num_rows, workers), work)
+    workers.run(_cut(fused, inputs, workers), work)
     batches: dict[int, Batch] = {}
 
     def take(keys: Array, states: list[Array], place: int) -> None:
