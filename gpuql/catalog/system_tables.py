@@ -465,7 +465,7 @@ def _functions(catalog: SessionCatalog) -> Iterator[Row]:
         ("scalar", SCALAR_FUNCTIONS, ALIASES),
         ("aggregate", AGGREGATE_FUNCTIONS, AGGREGATE_ALIASES),
     )
-    by_grammar = {*LAMBDA_FUNCTIONS, *NAMED_ARGUMENTS, *SESSION_FUNCTIONS, "unnest"}
+    by_grammar = {*LAMBDA_FUNCTIONS, *NAMED_ARGUMENTS, *SESSION_FUNCTIONS, "unnest", "generate_subscripts"}
     named = {"scalar": by_grammar, "aggregate": DERIVED_NAMES | APPROXIMATE}
     for kind, functions, aliases in kinds:
         for name in sorted({*functions, *aliases, *named[kind]}):

@@ -80,7 +80,7 @@ from gpuql_planner.sql.bind_subqueries import (
     bind_quantified,
     bind_scalar_subquery,
 )
-from gpuql_planner.sql.bind_unnest import UNNEST_NAMES, bind_unnest
+from gpuql_planner.sql.bind_unnest import UNNEST_NAMES, bind_subscripts, bind_unnest
 from gpuql_planner.sql.bind_windows import bind_window
 from gpuql_planner.sql.collations import collated, collation_of, without_collation
 from gpuql_planner.sql.columns_expression import ATTRIBUTE, is_columns
@@ -607,6 +607,8 @@ def _call(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
         return bind_array(binder, node)
     if name.lower() in UNNEST_NAMES:
         return bind_unnest(binder, node)
+    if name.lower() == "generate_subscripts":
+        return bind_subscripts(binder, node)
     if name.lower() in LAMBDA_FUNCTIONS:
         return bind_lambda_call(binder, node)
     if name.lower() in NAMED_ARGUMENTS:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from gpuql_planner.errors import BinderError
+from gpuql_planner.errors import BinderError, NotSupportedError
 from gpuql_planner.functions.coercion import coerce
 from gpuql_planner.functions.json_text import ROW_FIELDS, make_rows
 from gpuql_planner.functions.lists import LIST_FUNCTIONS
@@ -106,6 +106,26 @@ def bind_unnest(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
     if value.dtype.id is not TypeId.LIST:
         raise binder.context.error(DatatypeMismatch, f"UNNEST takes a list or struct: {value.dtype}", node)
     return _elements(binder, value, options.depth)[0]
+
+
+def bind_subscripts(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    """``generate_subscripts(list, 1)``: the places of a list as rows."""
+    if binder.unnests is None or binder.parameters or binder.inside_aggregate:
+        raise binder.context.error(
+            BinderError, f"generate_subscripts is not allowed in {binder.clause}", node
+        )
+    with binder.context.locating(node):
+        if not 1 <= len(node.expressions) <= 2:
+            raise NoMatchingFunction("generate_subscripts takes a list and its dimension")
+        dimensions = [
+            constant_integer("generate_subscripts", binder.bind(one)) for one in node.expressions[1:]
+        ]
+        if dimensions not in ([], [1]):
+            raise NotSupportedError("generate_subscripts of another dimension than 1")
+        values = _as_list(_value(binder, node.expressions[0]))
+        length = LIST_FUNCTIONS["array_length"]([values])
+        places = LIST_FUNCTIONS["generate_series"]([Literal(1, BIGINT), length])
+    return _elements(binder, places, 1)[0]
 
 
 def bind_unnest_item(
