@@ -7,8 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-import pytest
-
 import gpuql
 from gpuql.bench.functions_page import AGGREGATES, TOPICS, statement
 from gpuql.bench.gpu_fallbacks_page import PAGE, page
@@ -87,36 +85,3 @@ def test_aggregates_that_are_not_listed_stay_on_the_device() -> None:
             finally:
                 sys.setprofile(None)
     assert not {module for module in met if module.startswith("gpuql.operators")}
-
-
-STRICT = [
-    ("SELECT upper(s), a + 1 FROM t", ()),
-    ("SELECT md5(s) FROM t", ("pipeline 0: md5 (",)),
-    ("SELECT s FROM t WHERE regexp_matches(s, 'a')", ("regexp_matches (regular expressions",)),
-    (
-        "SELECT trim(s), string_agg(s, ',') FROM t GROUP BY ALL HAVING max(a)::VARCHAR > '1'",
-        ("trim (", "string_agg (", "CAST of INTEGER to VARCHAR ("),
-    ),
-    ("SELECT unnest([a, 2]) FROM t", ("UNNEST (", "list_value (")),
-    ("SELECT md5('constant')", ()),
-]
-
-
-@pytest.mark.parametrize(("query", "refused"), STRICT, ids=[query for query, _ in STRICT])
-def test_strict_mode_lists_all(query: str, refused: tuple[str, ...]) -> None:
-    with gpuql.connect(device="cudasim") as connection:
-        connection.execute("CREATE TABLE t (a INTEGER, s VARCHAR)")
-        rows = connection.execute(query).fetchall()
-        explained = connection.explain(query)
-        connection.execute("SET on_unsupported = 'error'")
-        if not refused:
-            assert connection.execute(query).fetchall() == rows
-            assert "on the CPU" not in explained
-            return
-        with pytest.raises(gpuql.NotSupportedError) as caught:
-            connection.execute(query).fetchall()
-        for part in refused:
-            assert part in caught.value.message
-            assert part.removeprefix("pipeline 0: ") in explained
-        connection.execute("SET device = 'cpu'")
-        assert connection.execute(query).fetchall() == rows, "on the CPU nothing is refused"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from gpuql.bench.queries import load_queries
 from gpuql.cli.main import main
 from gpuql.errors import NotSupportedError
 
+pytestmark = pytest.mark.skipif(
+    os.environ.get("NUMBA_ENABLE_CUDASIM") != "1", reason="asks for the simulator, not for a GPU"
+)
 SCHEMA = Path(__file__).with_name("tpcds_schema.sql")
 
 
