@@ -111,3 +111,24 @@ def test_spilled_rows_hold_lists() -> None:
     assert found.column("l").to_pylist() == lists[::-1]
     assert groups == [(num_rows * 2 // 3 + 1,)]
     assert joined == [(num_rows * 2 // 3,)]
+
+
+def test_arrays_are_fixed_size_lists_of_arrow_and_tuples_of_python(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "l": pa.array([[1, 2], None, [3, None]], pa.list_(pa.int64(), 2)),
+            "f": pa.array([[[1.5, 2.5]], [[3.5, 4.5]], None], pa.list_(pa.list_(pa.float32(), 2), 1)),
+        }
+    )
+    rows = [((1, 2), ((1.5, 2.5),)), (None, ((3.5, 4.5),)), ((3, None), None)]
+    with gpuql.connect(device="cpu") as connection:
+        connection.register("t", table)
+        assert connection.sql("SELECT * FROM t").fetchall() == rows
+        assert connection.sql("SELECT * FROM t").to_arrow() == table
+        connection.register("chunks", pa.concat_tables([table.slice(1), table]))
+        assert connection.sql("SELECT l FROM chunks").fetchall() == [(None,), (rows[2][0],)] + [
+            (r[0],) for r in rows
+        ]
+        path = tmp_path / "arrays.parquet"
+        connection.execute(f"COPY t TO '{path}'")
+        assert connection.sql(f"SELECT * FROM '{path}'").fetchall() == rows
