@@ -93,6 +93,9 @@ class Grouping:
     def _add_node(self, node: exp.Expr, items: Sequence[SelectItem], binder: ExpressionBinder) -> Expression:
         position = None
         is_number = isinstance(node, exp.Literal) and not node.is_string
+        if is_number and self.sets is not None and not str(node.this).isdigit():
+            # A constant in another expression would have to mean the key, NULL in some sets, there too.
+            raise self.context.unsupported("a constant as a key of grouping sets", node)
         if is_number and str(node.this).isdigit():  # other constants are keys, if dull ones
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
@@ -115,7 +118,7 @@ class Grouping:
         return key
 
     def _add(self, key: Expression, name: str) -> Expression:
-        if isinstance(key, AttributeRef) and self.sets is None:
+        if isinstance(key, AttributeRef) and self.sets is None and key.attribute in self._local:
             self.keys.setdefault(key, key.attribute)
         else:
             self.keys.setdefault(key, Attribute.fresh(name, key.dtype))
