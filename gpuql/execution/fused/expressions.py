@@ -44,6 +44,8 @@ _NOT_STRICT = frozenset(
     }
 )  # fmt: skip
 
+_NESTED = (TypeId.LIST, TypeId.STRUCT, TypeId.MAP)
+
 
 class ExpressionLowering:
     """Lowers expressions over an environment of operands, one per attribute."""
@@ -507,6 +509,8 @@ def _only_attribute(expression: Expression) -> Attribute | None:
             found.add(part.attribute)
         elif isinstance(part, Case) or (isinstance(part, Call) and part.function in _NOT_STRICT):
             return None
+        elif isinstance(part, Call) and any(e.dtype.id in _NESTED for e in (part, *part.arguments)):
+            return None  # a list or struct of NULL is not NULL
     return found.pop() if len(found) == 1 else None
 
 
