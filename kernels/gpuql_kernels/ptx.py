@@ -10,7 +10,6 @@ from gpuql_kernels.grid.gpu import GridKernel, cuda
 #: Modules that define static kernels.
 _MODULES = (
     "gpuql_kernels.group_by.gpu",
-    "gpuql_kernels.group_table.gpu",
     "gpuql_kernels.hash_table.gpu",
     "gpuql_kernels.partition.gpu",
     "gpuql_kernels.string_match.gpu_kernels",

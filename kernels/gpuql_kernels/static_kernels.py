@@ -18,7 +18,6 @@ from typing import Any
 _FAMILIES = (
     "group_by",
     "group_merge",
-    "group_table",
     "hash_table",
     "partition",
     "sort",

@@ -8,8 +8,7 @@ import pytest
 
 from gpuql_kernels.codegen.program import STATUS_FULL
 from gpuql_kernels.group_by import cpu, gpu
-from gpuql_kernels.group_table import cpu as cpu_table
-from gpuql_kernels.group_table import gpu as gpu_table
+from tests.kernels.group_slots import insert_on_cpu, insert_on_grid
 
 Array = Any
 Copy = Callable[..., Array]
@@ -123,14 +122,14 @@ def test_group_table(size: int, xp: Any, put: Copy, get: Copy) -> None:
     keys = np.random.default_rng(size).integers(0, 1 + size // 2, size) * (2**40 + 1)
     bits = 10 if size < 512 else 18
     table, status = xp.full((1 << bits, 2), -1, np.int64), xp.asarray(np.array([0, 0, 64 - bits], np.int64))
-    slots = get(gpu_table.insert(table, status, put(keys)))
+    slots = get(insert_on_grid(table, status, put(keys), xp))
     np.testing.assert_array_equal(get(table)[slots, 0], keys)
     assert get(status).tolist() == [0, len(np.unique(keys)), 64 - bits]
     assert np.count_nonzero(get(table)[:, 0] >= 0) == len(np.unique(keys))
-    np.testing.assert_array_equal(get(gpu_table.insert(table, status, put(keys[::-1].copy()))), slots[::-1])
+    np.testing.assert_array_equal(get(insert_on_grid(table, status, put(keys[::-1].copy()), xp)), slots[::-1])
     # The CPU finds in that table what the GPU put there.
     host_table, host_status = get(table).copy(), get(status).copy()
-    np.testing.assert_array_equal(cpu_table.insert(host_table, host_status, keys), slots)
+    np.testing.assert_array_equal(insert_on_cpu(host_table, host_status, keys), slots)
 
 
 def test_group_table_of_several_words(size: int, xp: Any, put: Copy, get: Copy) -> None:
@@ -138,20 +137,20 @@ def test_group_table_of_several_words(size: int, xp: Any, put: Copy, get: Copy) 
     keys = np.stack([random.integers(0, 1 + size // 8, size) << 40, random.integers(0, 3, size)], axis=1)
     bits = 10 if size < 512 else 18
     table, status = xp.full((1 << bits, 3), -1, np.int64), xp.asarray(np.array([0, 0, 64 - bits], np.int64))
-    slots = get(gpu_table.insert(table, status, put(keys)))
+    slots = get(insert_on_grid(table, status, put(keys), xp))
     np.testing.assert_array_equal(get(table)[slots, :2], keys)
     num_groups = len(np.unique(keys, axis=0)) if size else 0
     assert get(status).tolist() == [0, num_groups, 64 - bits]
     assert np.count_nonzero(get(table)[:, 0] >= 0) == num_groups
     # The CPU finds in that table what the GPU put there.
     host_table, host_status = get(table).copy(), get(status).copy()
-    np.testing.assert_array_equal(cpu_table.insert(host_table, host_status, keys), slots)
+    np.testing.assert_array_equal(insert_on_cpu(host_table, host_status, keys), slots)
 
 
 def test_full_group_table(xp: Any, put: Copy, get: Copy) -> None:
     """More keys than slots: the table says that it is full, and nobody looks for room for ever."""
     for keys in (np.arange(40), np.arange(80).reshape(40, 2)):
         table, status = xp.full((16, 3), -1, np.int64), xp.asarray(np.array([0, 0, 60], np.int64))
-        gpu_table.insert(table, status, put(keys))
+        insert_on_grid(table, status, put(keys), xp)
         assert get(status)[0] == STATUS_FULL
         assert get(status)[1] <= 16

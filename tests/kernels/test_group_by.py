@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gpuql_kernels.group_by import cpu
-from gpuql_kernels.group_table import cpu as group_table
 from gpuql_kernels.int128 import words
 from gpuql_kernels.scalar.hashing import salt_of, table_code
+from tests.kernels.group_slots import insert_on_cpu
 
 SIZES = (1, 31, 33, 4095, 4096, 9000)
 
@@ -103,11 +103,11 @@ def test_keys_of_several_words(words: int, differing: str) -> None:
     bits = 16
     table = np.full((1 << bits, words + 1), -1, np.int64)
     status = np.array([0, 0, table_code(bits, 3)], np.int64)
-    slots = group_table.insert(table, status, keys)
+    slots = insert_on_cpu(table, status, keys)
     np.testing.assert_array_equal(table[slots, :words], keys)
     assert status[1] == len(np.unique(keys, axis=0)) == len(np.unique(slots))
     assert np.count_nonzero(table[:, 0] >= 0) == status[1]
-    np.testing.assert_array_equal(group_table.insert(table, status, keys[::-1].copy()), slots[::-1])
+    np.testing.assert_array_equal(insert_on_cpu(table, status, keys[::-1].copy()), slots[::-1])
 
 
 def test_keys_in_the_order_of_another_table() -> None:
@@ -115,11 +115,11 @@ def test_keys_in_the_order_of_another_table() -> None:
     keys = np.random.default_rng(3).integers(0, 2**62, 1 << 16)
     bits = 17
     table, status = np.full((1 << bits, 2), -1, np.int64), np.array([0, 0, table_code(bits, 5)], np.int64)
-    group_table.insert(table, status, keys)
+    insert_on_cpu(table, status, keys)
     ordered = table[table[:, 0] >= 0, 0]
     for salt, most in ((7, 200), (5, 1 << 15)):
         other, status = np.full((1 << 15, 2), -1, np.int64), np.array([0, 0, table_code(15, salt)], np.int64)
-        slots = np.sort(group_table.insert(other, status, ordered[: 1 << 14].copy()))
+        slots = np.sort(insert_on_cpu(other, status, ordered[: 1 << 14].copy()))
         ends = np.flatnonzero(np.concatenate(([True], np.diff(slots) > 1, [True])))
         assert np.diff(ends).max() < most
     assert salt_of(table_code(15, 5)) == 5

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from gpuql_kernels.compiled_loop import compiled_loop
 
 Array = Any
 
@@ -18,7 +19,7 @@ _MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 _STAGE_ROWS = 1024
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _empty_table(bits: int) -> Array:
     """Slots of a key and its code, -1 for none."""
     table = np.empty((1 << bits, 2), np.int64)
@@ -26,7 +27,7 @@ def _empty_table(bits: int) -> Array:
     return table
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _free_slot(table: Array, key: int, shift: int) -> Any:
     """Where a key that is not in the table goes."""
     slot = np.int64((np.uint64(key) * _MULTIPLIER) >> np.uint64(shift))
@@ -35,7 +36,7 @@ def _free_slot(table: Array, key: int, shift: int) -> Any:
     return slot
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def factorize(keys: Array, most: int) -> Any:
     """Number distinct keys, in an open-addressing table that grows when half full.
 
@@ -92,7 +93,7 @@ def factorize(keys: Array, most: int) -> Any:
     return codes, first[:count].copy()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def hash_keys(keys: Array) -> Array:
     """Hashes with all bits mixed. Each step can be undone, so different keys have different ones."""
     hashes = np.empty(len(keys), np.uint64)
@@ -103,7 +104,7 @@ def hash_keys(keys: Array) -> Array:
     return hashes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def scatter(hashes: Array, rows: Array, num_bits: int) -> Any:
     """Hashes by their upper ``num_bits``, and where each partition ends: a stable counting sort. Fills ``rows``."""
     shift = np.uint64(64 - num_bits)
@@ -123,7 +124,7 @@ def scatter(hashes: Array, rows: Array, num_bits: int) -> Any:
     return scattered, places[:-1].copy()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def first_of_hash(hashes: Array, rows: Array, ends: Array, result: Array) -> None:
     """Of each row the first with its hash, partition by partition (see ``scatter``), whose tables stay in the cache."""
     table = np.empty(1024, np.int64)
@@ -147,7 +148,7 @@ def first_of_hash(hashes: Array, rows: Array, ends: Array, result: Array) -> Non
         begin = end
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def number(representatives: Array) -> Array:
     """First rows in order; ``representatives``, the first equal row of each, become codes."""
     count = 0
@@ -166,7 +167,7 @@ def number(representatives: Array) -> Array:
     return first
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def sum_int64(values: Array, groups: Array, num_groups: int) -> Array:
     """Integer sums."""
     result = np.zeros(num_groups, np.int64)
@@ -175,7 +176,7 @@ def sum_int64(values: Array, groups: Array, num_groups: int) -> Array:
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def sum_words(values: Array, groups: Array, num_groups: int) -> Array:
     """Two-word sums with carry."""
     result = np.zeros((num_groups, 2), np.int64)
@@ -188,7 +189,7 @@ def sum_words(values: Array, groups: Array, num_groups: int) -> Array:
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def minimum(values: Array, groups: Array, result: Array) -> None:
     """Fold the smaller value into ``result``."""
     for i in range(len(groups)):
@@ -196,7 +197,7 @@ def minimum(values: Array, groups: Array, result: Array) -> None:
             result[groups[i]] = values[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def maximum(values: Array, groups: Array, result: Array) -> None:
     """Fold the larger value into ``result``."""
     for i in range(len(groups)):

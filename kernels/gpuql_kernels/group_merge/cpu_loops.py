@@ -11,15 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from gpuql_kernels.compiled_loop import compiled_loop
 from gpuql_kernels.group_merge.kinds import ADD, ANY, MAXIMUM, MINIMUM
 from gpuql_kernels.scalar.cpu import float_less, group_home
 
 Array = Any
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled_loop
 def copy_groups(table: Array, words: int, larger: Array, status: Array) -> None:
     """Copy all groups to a table that holds none of them, and has room for them."""
     mask = np.int64(len(larger) - 1)
@@ -36,7 +36,7 @@ def copy_groups(table: Array, words: int, larger: Array, status: Array) -> None:
     status[1] += copied
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled_loop
 def _merge_states(
     table: Array,
     floats: Array,
@@ -69,7 +69,7 @@ def _merge_states(
             table[slot, word] = max(table[slot, word], other[row, word])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled_loop
 def _find_group(table: Array, code: int, other: Array, row: Any, words: int) -> Any:
     """Slot of ``table`` that holds the group in ``row`` of ``other``, or the empty one where it belongs."""
     mask = np.int64(len(table) - 1)
@@ -85,7 +85,7 @@ def _find_group(table: Array, code: int, other: Array, row: Any, words: int) -> 
     return slot
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled_loop
 def merge_groups(
     table: Array, floats: Array, status: Array, other: Array, other_floats: Array, words: int, rules: Array
 ) -> None:
@@ -104,7 +104,7 @@ def merge_groups(
     status[1] += added
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled_loop
 def count_partition(other: Array, code: int, words: int, partition: int, num_bits: int) -> int:
     """How many groups :func:`merge_partition` merges."""
     shift = np.int64(64 - (code & 63) - num_bits)
@@ -120,7 +120,7 @@ def count_partition(other: Array, code: int, words: int, partition: int, num_bit
     return count
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled_loop
 def merge_partition(
     table: Array,
     floats: Array,
@@ -157,7 +157,7 @@ def merge_partition(
     status[1] += added
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled_loop
 def take_groups(table: Array, start: int, stop: int) -> Array:
     """Key words and states in the slots ``start`` to ``stop``, as int64 (row words, groups)."""
     count = 0

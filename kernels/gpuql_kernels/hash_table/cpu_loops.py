@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from gpuql_kernels.compiled_loop import compiled_loop
 
 Array = Any
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def insert(keys: Array, num_buckets: int, shift: int) -> Any:
     """Open-addressing table of distinct keys, and the bucket of each key."""
     slot_keys = np.zeros(num_buckets, np.int64)
@@ -29,7 +30,7 @@ def insert(keys: Array, num_buckets: int, shift: int) -> Any:
     return slot_keys, slot_used, buckets
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def find(keys: Array, slot_keys: Array, slot_used: Array, shift: int) -> Array:
     """Bucket of each key in an open-addressing table, -1 if absent."""
     buckets = np.empty(len(keys), np.int64)
@@ -43,7 +44,7 @@ def find(keys: Array, slot_keys: Array, slot_used: Array, shift: int) -> Array:
     return buckets
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def place_unique(buckets: Array, rows: Array, num_buckets: int) -> Any:
     """Row of each bucket, and whether no bucket holds two."""
     first = np.full(num_buckets, -1, rows.dtype)
@@ -54,7 +55,7 @@ def place_unique(buckets: Array, rows: Array, num_buckets: int) -> Any:
     return first, True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def place_repeated(buckets: Array, rows: Array, num_buckets: int) -> Any:
     """Rows grouped by bucket in their given order: a counting sort."""
     starts = np.zeros(num_buckets + 1, rows.dtype)
@@ -71,7 +72,7 @@ def place_repeated(buckets: Array, rows: Array, num_buckets: int) -> Any:
     return starts, placed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def probe_unique_direct(keys: Array, minimum: int, first: Array) -> Any:
     """Pairs of a direct-address table of unique keys, in one pass."""
     probe_rows = np.empty(len(keys), np.int64)
@@ -88,7 +89,7 @@ def probe_unique_direct(keys: Array, minimum: int, first: Array) -> Any:
     return probe_rows[:count], build_rows[:count]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def contains_unique_direct(keys: Array, minimum: int, first: Array) -> Array:
     """Membership in a direct-address table of unique keys."""
     found = np.empty(len(keys), np.bool_)
@@ -99,7 +100,7 @@ def contains_unique_direct(keys: Array, minimum: int, first: Array) -> Array:
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def probe_repeated(buckets: Array, starts: Array, rows: Array) -> Any:
     """Pairs of buckets (-1 for none) that may hold several rows."""
     total = 0

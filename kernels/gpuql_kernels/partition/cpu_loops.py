@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from gpuql_kernels.compiled_loop import compiled_loop
 from gpuql_kernels.partition.contract import MULTIPLIER, SECOND_MULTIPLIER
 from gpuql_kernels.string_match import bytewise
 
 Array = Any
 
-_hash = njit(cache=True, nogil=True, error_model="numpy")(bytewise.hash_bytes)
+_hash = compiled_loop(bytewise.hash_bytes)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def mix(hashes: Array, values: Array, mixed: Array) -> None:
     """One more column."""
     for i in range(len(values)):
@@ -23,7 +23,7 @@ def mix(hashes: Array, values: Array, mixed: Array) -> None:
         mixed[i] = (value ^ (value >> np.uint64(32))) * SECOND_MULTIPLIER
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def hash_strings(offsets: Array, data: Array, rows: Array, hashes: Array) -> None:
     """Bytes and length."""
     for i in range(len(rows)):
@@ -31,7 +31,7 @@ def hash_strings(offsets: Array, data: Array, rows: Array, hashes: Array) -> Non
         hashes[i] = np.int64(_hash(data, offsets[row], offsets[row + 1]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def split(hashes: Array, num_bits: int, rows: Array, bounds: Array) -> None:
     """Counting sort of row numbers; ``bounds`` comes zeroed."""
     shift = np.uint64(64 - num_bits)

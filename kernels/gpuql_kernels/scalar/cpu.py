@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from gpuql_kernels.compiled_loop import compiled_loop
 from gpuql_kernels.scalar import arithmetic, hashing
 from gpuql_kernels.scalar.arithmetic import MAX_INT64, MIN_INT64, NAN, NEGATIVE_INFINITY
 
@@ -26,17 +25,16 @@ __all__ = [
     "subtract_overflows",
 ]
 
-_compile = njit(nogil=True, cache=True, error_model="numpy")
 
-add_overflows = _compile(arithmetic.add_overflows)
-float_bits = _compile(arithmetic.float_bits)
-float_equal = _compile(arithmetic.float_equal)
-float_less = _compile(arithmetic.float_less)
-integer_less = _compile(arithmetic.integer_less)
-multiply_overflows = _compile(arithmetic.multiply_overflows)
-rescale_down = _compile(arithmetic.rescale_down)
-subtract_overflows = _compile(arithmetic.subtract_overflows)
-find_slot = _compile(hashing.find_slot)
-group_home = _compile(hashing.group_home)
-group_slot = _compile(hashing.group_slot)
-group_slot_of_words = _compile(hashing.group_slot_of_words)
+add_overflows = compiled_loop(arithmetic.add_overflows)
+float_bits = compiled_loop(arithmetic.float_bits)
+float_equal = compiled_loop(arithmetic.float_equal)
+float_less = compiled_loop(arithmetic.float_less)
+integer_less = compiled_loop(arithmetic.integer_less)
+multiply_overflows = compiled_loop(arithmetic.multiply_overflows)
+rescale_down = compiled_loop(arithmetic.rescale_down)
+subtract_overflows = compiled_loop(arithmetic.subtract_overflows)
+find_slot = compiled_loop(hashing.find_slot)
+group_home = compiled_loop(hashing.group_home)
+group_slot = compiled_loop(hashing.group_slot)
+group_slot_of_words = compiled_loop(hashing.group_slot_of_words)

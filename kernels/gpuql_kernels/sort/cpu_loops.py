@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from gpuql_kernels.compiled_loop import compiled_loop
 
 Array = Any
 
@@ -16,14 +17,14 @@ RUN_BITS = 11
 RUN_ROWS = 1 << RUN_BITS
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def count_cells(word: Array, minimum: Any, shift: Any, counts: Array) -> None:
     """Rows of each cell: the leading bits of ``word - minimum``."""
     for row in range(len(word)):
         counts[(word[row] - minimum) >> shift] += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def scatter_rows(word: Array, first_row: int, minimum: Any, shift: Any, places: Array, rows: Array) -> None:
     """Row numbers to the next place of their cell."""
     for i in range(len(word)):
@@ -33,7 +34,7 @@ def scatter_rows(word: Array, first_row: int, minimum: Any, shift: Any, places: 
         rows[place] = first_row + i
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def scatter_keys(
     word: Array, minimum: Any, shift: Any, bucket_of_cell: Array, places: Array, keys: Array
 ) -> None:
@@ -46,7 +47,7 @@ def scatter_keys(
         keys[place] = key
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def scatter_combined(
     word: Array,
     first_row: int,
@@ -66,7 +67,7 @@ def scatter_combined(
         combined[place] = (key << row_bits) | np.uint64(first_row + i)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def scatter_pairs(
     word: Array,
     first_row: int,
@@ -87,14 +88,14 @@ def scatter_pairs(
         rows[place] = first_row + i
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def combine_with_place(keys: Array, minimum: Any, drop: Any, place_bits: Any, combined: Array) -> None:
     """The leading bits of each key (all but ``drop``) above its place."""
     for i in range(len(keys)):
         combined[i] = (((keys[i] - minimum) >> drop) << place_bits) | np.uint64(i)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def values_of_places(combined: Array, place_bits: Any, values: Array, out: Array) -> None:
     """Row numbers or keys in the order of sorted places."""
     mask = (np.uint64(1) << place_bits) - np.uint64(1)
@@ -102,7 +103,7 @@ def values_of_places(combined: Array, place_bits: Any, values: Array, out: Array
         out[i] = values[combined[i] & mask]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def mark_repeats(combined: Array, place_bits: Any, keys: Array, repeats: Array) -> None:
     """Whether each key in sorted order equals the one before it."""
     mask = (np.uint64(1) << place_bits) - np.uint64(1)
@@ -114,7 +115,7 @@ def mark_repeats(combined: Array, place_bits: Any, keys: Array, repeats: Array) 
         previous = key
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _sort_few(words: Array, length: int) -> None:
     """Sort the first ``length`` words: by insertion if they are few."""
     if length > INSERTION_ROWS:
@@ -129,7 +130,7 @@ def _sort_few(words: Array, length: int) -> None:
         words[j + 1] = word
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def settle_prefix_runs(
     combined: Array, place_bits: Any, keys: Array, minimum: Any, drop: Any, long_runs: Array
 ) -> int:
@@ -173,14 +174,14 @@ def settle_prefix_runs(
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def append_bits(into: Array, source: Array, keep: Any, shift: Any, down: Any) -> None:
     """``into |= ((source & keep) << shift) >> down``."""
     for i in range(len(into)):
         into[i] |= ((source[i] & keep) << shift) >> down
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def varying_bits(word: Array, first: Any) -> Any:
     """Bits in which some word differs from ``first``."""
     varying = np.uint64(0)
@@ -189,7 +190,7 @@ def varying_bits(word: Array, first: Any) -> Any:
     return varying
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def extract_runs(word: Array, runs: Array, out: Array) -> None:
     """Chosen bits moved together: ``runs[j]`` is (shift, mask after the shift, bits of the run), from the top."""
     for i in range(len(word)):
@@ -200,7 +201,7 @@ def extract_runs(word: Array, runs: Array, out: Array) -> None:
         out[i] = result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def gather(values: Array, rows: Array, out: Array) -> None:
     """``out[i] = values[rows[i]]``."""
     for i in range(len(rows)):

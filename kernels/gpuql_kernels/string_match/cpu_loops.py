@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from gpuql_kernels.compiled_loop import compiled_loop
 from gpuql_kernels.string_match import bytewise
 
 Array = Any
@@ -15,14 +15,14 @@ Array = Any
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SECOND_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
 
-_compile = njit(cache=True, nogil=True, error_model="numpy")
-_order = _compile(bytewise.order)
-_find_bytes = _compile(bytewise.find_bytes)
-_skip_character = _compile(bytewise.skip_character)
-_hash = _compile(bytewise.hash_bytes)
+
+_order = compiled_loop(bytewise.order)
+_find_bytes = compiled_loop(bytewise.find_bytes)
+_skip_character = compiled_loop(bytewise.skip_character)
+_hash = compiled_loop(bytewise.hash_bytes)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def compare(
     offsets: Array, data: Array, rows: Array, offsets_b: Array, data_b: Array, rows_b: Array
 ) -> Array:
@@ -34,7 +34,7 @@ def compare(
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def compare_literal(offsets: Array, data: Array, rows: Array, literal: Array) -> Array:
     """Order against a constant."""
     result = np.empty(len(rows), np.int8)
@@ -44,7 +44,7 @@ def compare_literal(offsets: Array, data: Array, rows: Array, literal: Array) ->
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def find(offsets: Array, data: Array, rows: Array, literal: Array) -> Array:
     """First occurrence."""
     result = np.empty(len(rows), np.int64)
@@ -55,7 +55,7 @@ def find(offsets: Array, data: Array, rows: Array, literal: Array) -> Array:
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def like_segments(offsets: Array, data: Array, rows: Array, bounds: Array, literal: Array) -> Array:
     """LIKE without ``_``: segments in order, first and last anchored."""
     result = np.zeros(len(rows), np.bool_)
@@ -89,7 +89,7 @@ def like_segments(offsets: Array, data: Array, rows: Array, bounds: Array, liter
 _FAR, _NEAR = 256, 64
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _has_pair(data: Array, position: int, distance: int, width: int, one: int, other: int) -> bool:
     """Whether ``one`` stands ``distance`` before ``other``, from ``width`` positions on. Compiles to vector code."""
     left = data[position : position + width]
@@ -100,7 +100,7 @@ def _has_pair(data: Array, position: int, distance: int, width: int, one: int, o
     return bool(seen)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _has_four(data: Array, position: int, distances: Array, width: int, wanted: Array) -> bool:
     """As ``_has_pair``, of four bytes: the first one, and one at each of three distances from it."""
     zeroth, first, second, third = wanted[0], wanted[1], wanted[2], wanted[3]
@@ -119,7 +119,7 @@ def _has_four(data: Array, position: int, distances: Array, width: int, wanted: 
     return bool(seen)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def like_scan(
     offsets: Array,
     data: Array,
@@ -189,7 +189,7 @@ def like_scan(
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def like_tokens(offsets: Array, data: Array, rows: Array, tokens: Array) -> Array:
     """LIKE with ``_``: greedy match that returns to the last ``%``."""
     result = np.zeros(len(rows), np.bool_)
@@ -222,7 +222,7 @@ def like_tokens(offsets: Array, data: Array, rows: Array, tokens: Array) -> Arra
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def character_count(offsets: Array, data: Array, rows: Array) -> Array:
     """Bytes that start a character."""
     result = np.empty(len(rows), np.int64)
@@ -234,7 +234,7 @@ def character_count(offsets: Array, data: Array, rows: Array) -> Array:
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _advance(data: Array, position: int, end: int, characters: int) -> int:
     while characters > 0 and position < end:
         position = _skip_character(data, position, end)
@@ -242,7 +242,7 @@ def _advance(data: Array, position: int, end: int, characters: int) -> int:
     return position
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def character_range(offsets: Array, data: Array, rows: Array, start: int, length: int) -> Any:
     """Byte range of a substring."""
     starts = np.empty(len(rows), np.int64)
@@ -266,7 +266,7 @@ def character_range(offsets: Array, data: Array, rows: Array, start: int, length
     return starts, ends
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def gather(data: Array, starts: Array, offsets: Array) -> Array:
     """Copy ranges to the places that ``offsets`` give."""
     result = np.empty(offsets[-1], np.uint8)
@@ -277,7 +277,7 @@ def gather(data: Array, starts: Array, offsets: Array) -> Array:
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def factorize(offsets: Array, data: Array, rows: Array) -> Any:
     """Number distinct strings by first occurrence, in an open-addressing table that doubles when half full.
 
@@ -330,7 +330,7 @@ def factorize(offsets: Array, data: Array, rows: Array) -> Any:
     return codes, first[:count].copy()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _word(data: Array, begin: int) -> Any:
     # Written out, so that the compiler makes it one load.
     return (
@@ -345,7 +345,7 @@ def _word(data: Array, begin: int) -> Any:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def hash_by_words(offsets: Array, data: Array, rows: Array) -> Array:
     """Hashes of eight bytes at a time, for tables that no other device sees."""
     hashes = np.empty(len(rows), np.uint64)
@@ -369,7 +369,7 @@ def hash_by_words(offsets: Array, data: Array, rows: Array) -> Array:
     return hashes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _equal(data: Array, begin: int, end: int, other: int, other_end: int) -> bool:
     if end - begin != other_end - other:
         return False
@@ -390,7 +390,7 @@ def _equal(data: Array, begin: int, end: int, other: int, other_end: int) -> boo
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def equal_representatives(offsets: Array, data: Array, rows: Array, representatives: Array) -> bool:
     """Whether each row has the same string as the row that stands for it."""
     for i in range(len(rows)):
@@ -402,7 +402,7 @@ def equal_representatives(offsets: Array, data: Array, rows: Array, representati
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def equal_first(offsets: Array, data: Array, rows: Array, codes: Array, first: Array) -> bool:
     """Whether each row has the same string as the first row with its code."""
     for i in range(len(rows)):
@@ -414,7 +414,7 @@ def equal_first(offsets: Array, data: Array, rows: Array, codes: Array, first: A
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def fill_index(offsets: Array, data: Array, slots: Array, hashes: Array) -> None:
     """Put each string's number into a free slot (-1); ``slots`` are a power of two, at least twice the strings."""
     mask = np.uint64(len(slots) - 1)
@@ -427,7 +427,7 @@ def fill_index(offsets: Array, data: Array, slots: Array, hashes: Array) -> None
         slots[slot] = entry
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def lookup(
     slots: Array,
     hashes: Array,
@@ -458,7 +458,7 @@ def lookup(
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def prefix_word(offsets: Array, data: Array, rows: Array, skip: int) -> Array:
     """Eight bytes big-endian."""
     result = np.empty(len(rows), np.uint64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from gpuql_kernels.compiled_loop import compiled_loop
 
 Array = Any
 
@@ -17,12 +17,12 @@ _SHORT_ROWS = 2 * LEAF_ROWS
 _SUM, _MINIMUM, _MAXIMUM, _BIT_AND, _BIT_OR = 0, 2, 3, 4, 5
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _float_step(code: int, left: float, right: float) -> float:
     return left + right if code == _SUM else left * right
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _integer_step(code: int, left: int, right: int) -> int:
     if code == _MINIMUM:
         return min(left, right)
@@ -38,7 +38,7 @@ def _integer_step(code: int, left: int, right: int) -> int:
 # Both loops are the same but for the step, which a compiled function that is kept on disk cannot take as a value.
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def fold_floats(
     values: Array,
     start: Array,
@@ -77,7 +77,7 @@ def fold_floats(
         result[frame] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def fold_integers(
     values: Array,
     start: Array,
@@ -116,7 +116,7 @@ def fold_integers(
         result[frame] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def search(
     keys: Array,
     values: Array,
