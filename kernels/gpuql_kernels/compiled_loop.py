@@ -20,14 +20,14 @@ def compiled_loop(function: Callable[..., Any]) -> Any:
     """
     dispatcher: Any = njit(nogil=True, cache=True, error_model="numpy")(function)
     cache: Any = dispatcher._cache
-    stamp = (cache._impl.locator.get_source_stamp(), _sources())
+    stamp = (cache._impl.locator.get_source_stamp(), source_fingerprint())
     index: Any = caching.IndexDataCacheFile
     cache._cache_file = index(cache.cache_path, cache._impl.filename_base, stamp)
     return dispatcher
 
 
 @lru_cache(maxsize=1)
-def _sources() -> str:
+def source_fingerprint() -> str:
     """A hash of all files that compiled loops may take functions from."""
     package = Path(__file__).parent
     digest = hashlib.sha256()

@@ -107,12 +107,10 @@ def _marker() -> Path:
     import numba
     import numpy as np
 
+    from gpuql_kernels.compiled_loop import source_fingerprint
+
     cpu_name = llvmlite.binding.get_host_cpu_name()
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {cpu_name}".encode())
-    package = Path(__file__).parent
-    for family in _FAMILIES:
-        for name in ("cpu_loops.py", "bytewise.py"):
-            path = package / family / name
-            digest.update(path.read_bytes() if path.exists() else b"")
+    versions = f"{numba.__version__} {np.__version__} {cpu_name} {source_fingerprint()}"
+    digest = hashlib.sha256(versions.encode())
     dispatcher, _ = next(_signatures())
     return Path(dispatcher.stats.cache_path) / f"gpuql-static-{digest.hexdigest()[:16]}"

@@ -34,7 +34,7 @@ def compiled(function: Any) -> tuple[int, int]:
 def test_it_is_compiled_again_when_any_source_changed(function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert compiled(function) == (0, 1)
     assert compiled(function) == (1, 0)
-    monkeypatch.setattr(module, "_sources", lambda: "others")
+    monkeypatch.setattr(module, "source_fingerprint", lambda: "others")
     assert compiled(function) == (0, 1)
     assert compiled(function) == (1, 0)
 
@@ -45,7 +45,7 @@ def test_scalar_functions_and_all_loops_are_such_sources(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         Path, "read_bytes", lambda path: (read.append(f"{path.parent.name}/{path.name}"), of_file(path))[1]
     )
-    module._sources.__wrapped__()
+    module.source_fingerprint.__wrapped__()
     assert {
         "scalar/hashing.py",
         "scalar/arithmetic.py",
