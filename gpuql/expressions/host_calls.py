@@ -72,7 +72,7 @@ def call_on_host(
     pools = [_distinct(xp, argument, strict=strict) for argument in arguments]
     combination = _combine(xp, pools, num_rows)
     if combination is None:
-        results = [function(*(values[0] for values, _ in pools))] if num_rows else []
+        results = [function(*(values[int(codes[0])] for values, codes in pools))] if num_rows else []
         return _result(xp, dtype, results, xp.zeros(num_rows, xp.int64))
     codes, inverse = combination
     columns = [[values[code] for code in on_host(chosen).tolist()] for (values, _), chosen in codes]

@@ -1,11 +1,13 @@
 """Window functions: rows sorted by partition and order, then every call computed over a part of them at once.
 
-All rows at once if memory has room for the work; else some partitions at a time as they come from the sort; else, of a
-partition that is larger than that, block by block.
+Where all calls are aggregates over whole partitions nothing is sorted. All rows at once if memory has room for the
+work; else some partitions at a time as they come from the sort; else, of a partition that is larger than that, block
+by block.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gpuql.columnar.batch import Batch
@@ -17,6 +19,7 @@ from gpuql.operators.row_copies import bytes_per_row, joined, with_own_strings
 from gpuql.operators.sort import SortOperator, SortState
 from gpuql.operators.window_blocks import BlockBuilder
 from gpuql.operators.window_calls import call_column
+from gpuql.operators.window_groups import grouped_batch
 from gpuql.operators.window_large import LargePartition
 from gpuql.operators.window_rows import SortedRows
 from gpuql.thresholds import (
@@ -112,24 +115,44 @@ class WindowOperator:
         return False
 
     def combine(self, states: list[WindowState], context: RunContext) -> RowsResult:
-        """Order the rows and compute all calls."""
+        """Order the rows, if any call needs that, and compute all calls."""
+        if not self._node.needs_order:
+            unsorted = self._as_they_came(states, context)
+            result = None if unsorted is None else self._at_once(unsorted, grouped_batch, context)
+            if result is not None:
+                return result
         rows = self._ordered(states, context)
-        if not len(rows):
-            return RowsResult(context.memory.new_store(OWNER))
-        reservation = None
-        if not rows.is_spilled:
-            wanted = max(
-                0, int(work_bytes(self._node, rows.total_bytes, rows.num_rows)) - rows.reclaimable_bytes
-            )
-            if wanted <= context.memory.budget.available_bytes:
-                reservation = context.memory.try_reserve(wanted, OWNER)
-        if reservation is None:
-            return RowsResult(self._streamed(rows, context))
-        with reservation:
-            computed = computed_batch(self._node, joined(list(rows.drain(reservation)), context), context)
+        return self._at_once(rows, computed_batch, context) or RowsResult(self._streamed(rows, context))
+
+    def _at_once(
+        self, rows: RowStore, compute: Callable[[WindowSink, Batch, RunContext], Batch], context: RunContext
+    ) -> RowsResult | None:
+        """The result of all rows together; None if memory has no room for that, and then they stay where they are."""
         result = context.memory.new_store(OWNER)
+        if not len(rows):
+            return RowsResult(result)
+        if rows.is_spilled:
+            return None
+        wanted = int(work_bytes(self._node, rows.total_bytes, rows.num_rows)) - rows.reclaimable_bytes
+        if wanted > context.memory.budget.available_bytes:
+            return None
+        reservation = context.memory.try_reserve(max(0, wanted), OWNER)
+        if reservation is None:
+            return None
+        with reservation:
+            computed = compute(self._node, joined(list(rows.drain(reservation)), context), context)
         result.append(computed)
         return RowsResult(result)
+
+    def _as_they_came(self, states: list[WindowState], context: RunContext) -> RowStore | None:
+        """All rows, in the store of the first state from now on; None if some are sorted already."""
+        sorts = [state.sort for state in states if state.sort is not None]
+        if not sorts or sorts[0].runs is not None:
+            return None
+        rows = in_order([sort.rows for sort in sorts])
+        for sort in sorts[1:]:
+            sort.rows = context.memory.new_store(OWNER)
+        return rows
 
     def _streamed(self, rows: RowStore, context: RunContext) -> RowStore:
         """Calls of the same partitions together, one such set after the other: none changes the order of rows."""

@@ -101,6 +101,19 @@ class WindowCall(Expression):
         return self.type
 
     @property
+    def is_of_partition(self) -> bool:
+        """Whether every frame is the whole partition; all of its rows are peers if there are no order keys."""
+        if self.order_by:
+            return False
+        frame = self.frame
+        return frame.is_partition or (
+            frame.unit is FrameUnit.RANGE
+            and frame.start.kind in (BoundKind.UNBOUNDED_PRECEDING, BoundKind.CURRENT_ROW)
+            and frame.end.kind in (BoundKind.CURRENT_ROW, BoundKind.UNBOUNDED_FOLLOWING)
+            and frame.exclusion is Exclusion.NO_OTHERS
+        )
+
+    @property
     def aggregate(self) -> AggregateCall:
         """The call as an aggregate of the rows of one frame."""
         return AggregateCall(

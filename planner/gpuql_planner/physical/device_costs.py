@@ -141,7 +141,8 @@ def _pipeline(
             read_bytes += min(rows_in, limit or inf) * _width(attributes) + 8 * rows_in
         case WindowSink(window_keys, calls, attributes):
             if window_keys:
-                seconds += rows_in * _sort_depth(rows_in) / costs.sort_rows_per_s
+                in_order = _sort_depth(rows_in) / costs.sort_rows_per_s
+                seconds += rows_in * (in_order if pipeline.sink.needs_order else 1 / costs.build_rows_per_s)
             passes_over = len(calls) * BYTES_PER_OPERATION
             read_bytes += rows_in * (_width(attributes) + passes_over) + 8 * rows_in
         case RunningSink(attributes=attributes):

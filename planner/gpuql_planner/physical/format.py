@@ -144,7 +144,7 @@ def _sink(sink: Sink, name: AttributeNamer) -> str:
         case SortSink(keys, _, limit, offset):
             return f"Sort {format_sort_keys(keys, name)}{_limit(limit, offset)}"
         case WindowSink(keys, calls):
-            order = f" sorted by {format_sort_keys(keys, name)}" if keys else ""
+            order = f" sorted by {format_sort_keys(keys, name)}" if keys and sink.needs_order else ""
             best = "" if sink.limit is None else f" limit {sink.limit[1]}"
             return f"Window {format_items(calls, name)}{order}{best}"
         case LimitSink(_, limit, offset):

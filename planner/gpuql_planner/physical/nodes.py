@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuql_planner.catalog import Table
+from gpuql_planner.functions.windows import WINDOW_FUNCTIONS
 from gpuql_planner.logical.expressions import AggregateCall, Attribute, Expression, LiteralValue, SortKey
 from gpuql_planner.logical.nodes import JoinKind
 from gpuql_planner.logical.window_calls import WindowCall
@@ -188,16 +189,23 @@ class SortSink:
 
 @dataclass(frozen=True)
 class WindowSink:
-    """Keep ``attributes`` and the values of ``calls``, as ``logical.nodes.Window``; rows in order of ``keys``.
+    """Keep ``attributes`` and the values of ``calls``, as ``logical.nodes.Window``.
 
-    ``keys`` bring the rows of each partition of each call together, and put them into the call's order. ``limit`` as
-    there.
+    Rows in order of ``keys`` have the rows of each partition of each call together, and in the call's order. ``limit``
+    as there.
     """
 
     keys: tuple[SortKey, ...]
     calls: tuple[tuple[Attribute, WindowCall], ...]
     attributes: tuple[Attribute, ...]
     limit: tuple[Attribute, int] | None = None
+
+    @property
+    def needs_order(self) -> bool:
+        """Whether some call asks for more than the rows of its partition, in whatever order."""
+        return self.limit is not None or not all(
+            call.function not in WINDOW_FUNCTIONS and call.is_of_partition for _, call in self.calls
+        )
 
 
 @dataclass(frozen=True)
