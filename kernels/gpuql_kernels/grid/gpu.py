@@ -17,6 +17,7 @@ from numba import cuda as _cuda
 from numba.cuda.core import config as _cuda_config
 
 from gpuql_kernels.grid.direct_launch import DirectLauncher
+from gpuql_kernels.grid.simulated import share_arrays_once
 from gpuql_kernels.thresholds import SIMULATED_SWITCH_S
 
 cuda: Any = _cuda
@@ -33,6 +34,9 @@ _MAX_BLOCKS = 132 * 16
 _SIMULATED_GRID = (2, 2)
 #: The simulator runs one kernel at a time and refuses a second one.
 SIMULATOR_LOCK = threading.Lock()
+
+if SIMULATED:
+    share_arrays_once()
 
 # A kernel over few rows has a small grid; Numba would warn of that at every launch.
 cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
