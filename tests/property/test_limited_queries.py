@@ -112,6 +112,7 @@ def test_random_queries_under_limits(
 def test_limits_are_felt(engines: dict[Limited, gpuql.Connection], way: Limited) -> None:
     """What the sweep relies on: under the smaller limit rows are split."""
     columns = "k, w, s, h, d38, id"
-    result = engines[way].sql(f"SELECT {columns}, median(id), string_agg(t, ' ') FROM tame GROUP BY {columns}").collect()
+    query = f"SELECT {columns}, median(id), string_agg(t, ' ') FROM tame GROUP BY {columns}"
+    result = engines[way].sql(query).collect()
     assert len(result.fetchall()) == TAME_ROWS
     assert way.limit != "400KB" or result.metrics.memory.partitions
