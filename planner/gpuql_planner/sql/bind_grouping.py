@@ -75,6 +75,8 @@ class Grouping:
         self.bound_items: list[tuple[exp.Expr, Expression]] = []
         #: Keys with subqueries in them, which have attributes of their own each time they are bound.
         self.query_keys: list[tuple[exp.Expr, Expression]] = []
+        #: Of keys of grouping sets that are columns, whether they are written as such.
+        self._by_name: dict[AttributeRef, bool] = {}
         self._local = {*scope.attributes(), *scope.merged.values(), *scope.replaced.values()}
 
     def add_keys(self, group: exp.Group, items: Sequence[SelectItem], binder: ExpressionBinder) -> None:
@@ -100,8 +102,10 @@ class Grouping:
             position = output_position(self.context, node, len(items), "GROUP BY")
         if position is None:
             name = "key" if self.context.has_slots(node) else column_name(node)
-            key = self._add(binder.bind(node), name)
+            bound = binder.bind(node)
             item = binder.alias_of(node)
+            self._refuse_another_meaning(bound, item or node)
+            key = self._add(bound, name)
             if item is not None:
                 self.bound_items.append((item, key))
             if node.find(exp.Query) is not None:
@@ -109,11 +113,26 @@ class Grouping:
             return key
         return self._add_item(items[position], binder)
 
+    def _refuse_another_meaning(self, key: Expression, node: exp.Expr) -> None:
+        """Refuse a column beside what is that column by another name, such as ``trunc(i)`` of an integer ``i``.
+
+        In some sets one would be NULL and the other not; here they are one expression.
+        """
+        if self.sets is None or not isinstance(key, AttributeRef):
+            return
+        is_column = isinstance(node.unnest(), exp.Column)
+        if self._by_name.setdefault(key, is_column) != is_column:
+            raise self.context.unsupported(
+                f"keys of grouping sets that both are column {key.attribute.name}", node
+            )
+
     def _add_item(self, item: SelectItem, binder: ExpressionBinder) -> Expression:
         if item.attribute is not None:
             return self._add(AttributeRef(item.attribute), item.name)
         assert item.node is not None, "a select item is a column of * or an expression"
-        key = self._add(binder.bind(item.node), item.name)
+        bound = binder.bind(item.node)
+        self._refuse_another_meaning(bound, item.node)
+        key = self._add(bound, item.name)
         self.bound_items.append((item.node, key))
         return key
 
