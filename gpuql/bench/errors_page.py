@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gpuql.bench.written_page import write_or_check
 from gpuql_planner import errors, statement_errors
 from gpuql_planner.errors import GpuqlError
 
@@ -91,14 +91,7 @@ def _plain(meaning: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or with ``--check`` say whether it is as it would be written."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only compare")
-    chosen = parser.parse_args(arguments)
-    text = page()
-    if chosen.check:
-        return int(PAGE.read_text(encoding="utf-8") != text)
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return write_or_check(page, PAGE, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import gpuql
 from gpuql.api.table_text import format_value
+from gpuql.bench.written_page import write_or_check
 from gpuql.errors import GpuqlError
 from gpuql.execution.host_parts import aggregate_reason, function_reason
 from gpuql_planner.functions.aggregates import AGGREGATE_ALIASES
@@ -183,14 +183,7 @@ def _line(connection: gpuql.Connection, topic: str, example: str) -> tuple[str, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or with ``--check`` say whether it is as it would be written."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only compare")
-    chosen = parser.parse_args(arguments)
-    text = page()
-    if chosen.check:
-        return int(PAGE.read_text(encoding="utf-8") != text)
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return write_or_check(page, PAGE, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+from gpuql.bench.written_page import write_or_check
 from gpuql.execution.host_parts import host_forms
 
 PAGE = Path(__file__).parents[2] / "docs" / "gpu-fallbacks.md"
@@ -60,14 +60,7 @@ def page() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or with ``--check`` say whether it is as it would be written."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only compare")
-    chosen = parser.parse_args(arguments)
-    text = page()
-    if chosen.check:
-        return int(PAGE.read_text(encoding="utf-8") != text)
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return write_or_check(page, PAGE, __doc__, arguments)
 
 
 if __name__ == "__main__":
